@@ -84,8 +84,10 @@ TITLES = {
     "NAMED_RECORD": "Paper named by the declaration",
 }
 DECLARATION = 3
+# Between the clocks of issuer, server and chain (docs/codes.md).
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 LARGEST = 16 * 1024 * 1024
+# The order of P-256's base point, and the prime of its field (FIPS 186-5, SP 800-186).
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 FIELD = 2**256 - 2**224 + 2**192 + 2**96 - 1
 PASS, FAIL, INDETERMINATE, NOTE = "pass", "fail", "indeterminate", "note"
@@ -97,14 +99,15 @@ COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u20
 
 
 class Malformed(Exception):
-    """No bundle, no snapshot or no trust file: nothing can be told from it."""
+    """The bundle, snapshot or trust file has not its form, so nothing can be told from it."""
 
 
 class Altered(Exception):
-    """A record that is not what was signed."""
+    """A record is not what was signed."""
 
 
 def need(condition, why):
+    """Raise Malformed with the reason unless the condition holds."""
     if not condition:
         raise Malformed(why)
 
@@ -113,7 +116,12 @@ def need(condition, why):
 
 
 def parse(content):
-    """The value of a JSON text; ValueError where two programs might read it differently."""
+    """Return the value of a JSON text (bytes or str) that every program reads in the same way.
+
+    Raises:
+        ValueError: Two programs might read it differently: a repeated name, a number that a double does not hold,
+            nesting deeper than 64, or half of a surrogate pair.
+    """
     text = content.decode("utf-8") if isinstance(content, bytes) else content
 
     def members(pairs):
@@ -122,6 +130,7 @@ def parse(content):
         return dict(pairs)
 
     def integer(digits):
+        # Checked by length first: converting a very long number takes quadratic time.
         if len(digits) > 17 or abs(int(digits)) >= 2**53:
             raise ValueError("an integer beyond 2^53 - 1")
         return int(digits)
@@ -136,6 +145,7 @@ def parse(content):
         raise ValueError(f"{name} is not JSON")
 
     plain = re.sub(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', "", text, flags=re.DOTALL)  # what stands outside texts
+    # Counted before json.loads, which would reach Python's limit of recursion.
     depth = 0
     for bracket in re.findall(r"[\[\]{}]", plain):
         depth += 1 if bracket in "[{" else -1
@@ -147,7 +157,11 @@ def parse(content):
 
 
 def unbase64(text):
-    """The bytes of base64url without padding, in its one spelling."""
+    """Decode base64url without padding (RFC 4648, section 5).
+
+    Raises:
+        ValueError: It is not in its canonical form, by which a text could be altered without changing its bytes.
+    """
     data = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != text:
         raise ValueError("not base64url")
@@ -155,11 +169,12 @@ def unbase64(text):
 
 
 def base64url(data):
+    """Encode bytes as base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def is_(kind, *values):
-    """Whether all values are of one form."""
+    """Tell whether all values have the form named by ``kind``."""
     forms = {
         "natural": lambda v: type(v) is int and v >= 0,
         "hash": lambda v: isinstance(v, str) and re.fullmatch("[0-9a-f]{64}", v),
@@ -171,11 +186,16 @@ def is_(kind, *values):
 
 
 def has(fields, names):
+    """Tell whether a value is an object with exactly these names, which are separated by spaces."""
     return isinstance(fields, dict) and set(fields) == set(names.split())
 
 
 def moment(text):
-    """An RFC 3339 time; None for None; ValueError for anything else."""
+    """Parse an RFC 3339 time into an aware datetime in UTC. None stays None.
+
+    Raises:
+        ValueError: It is anything else.
+    """
     if text is None:
         return None
     if not isinstance(text, str) or not MOMENT.fullmatch(text):
@@ -187,7 +207,11 @@ def moment(text):
 
 
 def seconds(text):
-    """A time as bundles write it."""
+    """Parse a time as bundles write it, in UTC and to the second.
+
+    Raises:
+        Malformed: It is not written so.
+    """
     need(is_("text", text) and len(text) == 20, "a time is written as 2026-03-02T12:00:00Z")
     try:
         return moment(text)
@@ -199,6 +223,12 @@ def seconds(text):
 
 
 def read_bundle(content):
+    """Parse a bundle and check the form of every member before any of them is used.
+
+    Raises:
+        Malformed: It is no bundle.
+        Altered: A record in it is not what was signed.
+    """
     need(len(content) <= LARGEST, "longer than 16 MiB")
     try:
         bundle = parse(content)
@@ -222,6 +252,11 @@ def read_bundle(content):
 
 
 def check_forms(entry, proof, anchor):
+    """Check the forms of a record's entry, inclusion proof and anchor, and add the anchor's parsed time.
+
+    Raises:
+        Malformed: One of them has not its form.
+    """
     need(has(entry, "kind quantity") and is_("natural", entry["kind"]) and entry["kind"] in KINDS, "kind")
     quantity = entry["quantity"]
     need(is_("text", quantity) and re.fullmatch("0|[1-9][0-9]{0,38}", quantity), "quantity")
@@ -244,6 +279,11 @@ def check_forms(entry, proof, anchor):
 
 
 def read_record(text):
+    """Parse an SD-JWT and return its parts, as ``read_sd_jwt`` does.
+
+    Raises:
+        Altered: It is no record, or a field in it is not what was signed.
+    """
     try:
         return read_sd_jwt(text)
     except (ValueError, RecursionError) as error:
@@ -251,6 +291,13 @@ def read_record(text):
 
 
 def read_sd_jwt(text):
+    """Parse an SD-JWT (RFC 9901) and match its disclosures with the signed digests. Does not check the signature.
+
+    Returns a dict with jwt, header, payload, subject (disclosed fields), withheld (their number) and digest (bytes).
+
+    Raises:
+        ValueError: It is no record, or a disclosed field is not what was signed.
+    """
     jwt, *disclosures = text.split("~")
     if disclosures and disclosures.pop() != "":
         raise ValueError("the record must end with ~")
@@ -295,7 +342,13 @@ def read_sd_jwt(text):
 
 
 def refuse_nested(value):
-    """Fields are disclosed whole: a digest inside one would be a part that is neither shown nor counted."""
+    """Refuse digests inside a field.
+
+    Fields are disclosed as a whole, so a digest in one would hide a part that is neither shown nor counted as withheld.
+
+    Raises:
+        ValueError: There is a digest in it.
+    """
     if isinstance(value, dict) and ("_sd" in value or "..." in value):
         raise ValueError("a digest stands in a nested place")
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
@@ -303,7 +356,11 @@ def refuse_nested(value):
 
 
 def thumbprint(jwk):
-    """RFC 7638, of a P-256 key; ValueError where it is none."""
+    """Return the RFC 7638 thumbprint of a P-256 key in base64url.
+
+    Raises:
+        ValueError: It is no P-256 key.
+    """
     if not isinstance(jwk, dict) or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
         raise ValueError("no P-256 key")
     if not is_("thumbprint", jwk.get("x"), jwk.get("y")):  # 32 bytes have the same form
@@ -312,7 +369,11 @@ def thumbprint(jwk):
 
 
 def point(jwk):
-    """The key itself; ValueError where its point is none of the curve's, in its one spelling."""
+    """Return the public key.
+
+    Raises:
+        ValueError: A coordinate is not below the field's prime, or the point is not on the curve.
+    """
     x, y = (int.from_bytes(unbase64(jwk[name]), "big") for name in "xy")
     if max(x, y) >= FIELD:
         raise ValueError("a coordinate beyond the field")
@@ -320,6 +381,7 @@ def point(jwk):
 
 
 def is_signed(signed, signature, jwk):
+    """Tell whether an ES256 signature (64 bytes, RFC 7518, section 3.4) fits the signed text and the key."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     if len(signature) != 64 or not 0 < r < ORDER or not 0 < s < ORDER:
         return False
@@ -331,6 +393,7 @@ def is_signed(signed, signature, jwk):
 
 
 def is_signed_by_its_key(record):
+    """Tell whether a record is signed by the key in its header, whose thumbprint must be the key id in it."""
     signed, _, signature = record["jwt"].rpartition(".")
     try:
         jwk = record["header"].get("jwk")
@@ -343,6 +406,10 @@ def is_signed_by_its_key(record):
 
 
 def root_from(place, size, path, entry):
+    """Return the root that an inclusion proof leads to (RFC 9162, section 2.1.3.2), or None if it does not fit.
+
+    ``place`` is the leaf index, ``size`` the tree's size, ``path`` the sibling hashes from the leaf up.
+    """
     if place >= size:
         return None
     last, node = size - 1, sha256(b"\x00" + entry).digest()
@@ -363,12 +430,18 @@ def root_from(place, size, path, entry):
 
 
 def read_snapshot(text):
+    """Parse a snapshot and check its signature. Returns its statement with the signer's thumbprint and parsed times.
+
+    Raises:
+        Malformed: It is no snapshot, or its signature does not fit.
+    """
     try:
         head, body, signature = text.split(".")
         header, raw = parse(unbase64(head)), unbase64(signature)
         need(has(header, "alg typ jwk") and has(header["jwk"], "kty crv x y"), "its header")
         need(header["alg"] == "ES256" and header["typ"] == "provenport-snapshot", "its type")
         signer = thumbprint(header["jwk"])
+        # The lower of the two values s that fit, since the other one gives a second text with a valid signature.
         need(len(raw) == 64 and int.from_bytes(raw[32:], "big") <= ORDER // 2, "ES256 with the lower s")
         need(is_signed(f"{head}.{body}", raw, header["jwk"]), "its signature does not fit")
         stated = parse(unbase64(body))
@@ -389,6 +462,11 @@ TERMS = "accreditation accreditationAtIssue accreditationAtAnchoring"
 
 
 def reading(fields):
+    """Check what a snapshot states of one record, and parse its times and terms.
+
+    Raises:
+        Malformed: It has not its form.
+    """
     named = f"root leafIndex transaction block blockTime state segments status key {TERMS}"
     need(has(fields, named), "a reading")
     need(is_("hash", fields["root"], fields["transaction"]) and is_("text", fields["key"]), "a reading")
@@ -400,6 +478,11 @@ def reading(fields):
 
 
 def terms(held):
+    """Parse the terms of an accreditation. None, for a key that had none, stays None.
+
+    Raises:
+        Malformed: They have not their form.
+    """
     if held is None:
         return None
     need(has(held, "kinds chapters validFrom validUntil suspendedSince") and is_("natural", held["kinds"]), "terms")
@@ -415,6 +498,11 @@ def terms(held):
 
 
 def read_trust(content):
+    """Parse a trust file and return its entries.
+
+    Raises:
+        Malformed: It is no trust file.
+    """
     try:
         trust = parse(content)
     except (ValueError, RecursionError) as error:
@@ -431,12 +519,13 @@ def read_trust(content):
 
 
 def same_ledger(one, other):
+    """Tell whether two statements name the same ledger, by chain, instance and address."""
     names = ("chainId", "instanceId")
     return all(one[n] == other[n] for n in names) and one["ledger"].lower() == other["ledger"].lower()
 
 
 def evaluate_snapshot(bundle, trusted, at, max_age):
-    """The check of the snapshot, and its statement where it counts."""
+    """Check the snapshot. Returns its check, and its statement if it counts, else None."""
     if bundle["snapshot"] is None:
         return ("SNAPSHOT", INDETERMINATE, "snapshot-missing", None), None
     try:
@@ -463,7 +552,7 @@ def evaluate_snapshot(bundle, trusted, at, max_age):
 
 
 def evaluate(one, stated, at):
-    """(code, outcome, reason) of each check."""
+    """Return the checks of one record, each as (code, outcome, reason)."""
     record, kind = one["record"], one["entry"]["kind"]
     if not is_signed_by_its_key(record):
         return [("SIGNATURE", FAIL, "signature-invalid")]
@@ -481,6 +570,7 @@ def evaluate(one, stated, at):
 
 
 def issued_at(record):
+    """Return the time of issue that a record states, or None if it states none."""
     try:
         return moment(record["payload"].get("validFrom"))
     except ValueError:
@@ -488,6 +578,7 @@ def issued_at(record):
 
 
 def evaluate_content(one, record, kind):
+    """Check that the batch entry has the kind and quantity of the record."""
     types = record["payload"].get("type")
     if not isinstance(types, list) or KINDS[kind][0] not in types or issued_at(record) is None:
         return ("CONTENT", FAIL, "entry-kind-mismatch")
@@ -502,11 +593,13 @@ def evaluate_content(one, record, kind):
 
 
 def thousandths(stated):
+    """Return a quantity, at most three decimals, in thousandths. None if it is none."""
     found = re.fullmatch(r"([0-9]{1,36})(?:\.([0-9]{1,3}))?", stated) if isinstance(stated, str) else None
     return int(found[1] + (found[2] or "").ljust(3, "0")) if found else None
 
 
 def evaluate_inclusion(one, record, kind):
+    """Check that the record's entry (kind, 16-byte quantity, digest) is in the batch that has the anchor's root."""
     entry = bytes([kind]) + int(one["entry"]["quantity"]).to_bytes(16, "big") + record["digest"]
     proof = one["proof"]
     root = root_from(
@@ -517,7 +610,7 @@ def evaluate_inclusion(one, record, kind):
 
 
 def find_reading(one, stated):
-    """What the snapshot says of a record, or None and why not."""
+    """Return what the snapshot states of a record, and None; or None, and the reason why it states nothing."""
     if stated is None:
         return None, "ledger-not-consulted"
     anchor, proof = one["anchor"], one["proof"]
@@ -533,6 +626,7 @@ def find_reading(one, stated):
 
 
 def evaluate_anchor(one, found, why, kind):
+    """Check that the ledger holds the batch, with the record in the segment of its kind."""
     if found is None:
         return ("ANCHOR", INDETERMINATE, why)
     *ends, size = found["segments"]
@@ -545,6 +639,7 @@ def evaluate_anchor(one, found, why, kind):
 
 
 def evaluate_status(one, found, why, kind):
+    """Check the record's status on the ledger. docs/codes.md lists the status numbers."""
     if one["anchor"] is None:
         return ("STATUS", INDETERMINATE, "not-anchored")
     if found is None:
@@ -560,6 +655,7 @@ def evaluate_status(one, found, why, kind):
 
 
 def evaluate_issuer(one, found, why, at):
+    """Check that the issuer's key was accredited for the record, and its standing now."""
     record, kind = one["record"], one["entry"]["kind"]
     if record["payload"].get("assurance") == "stated":
         return [("ISSUER_ACCREDITED", INDETERMINATE, "self-attested")]
@@ -578,7 +674,11 @@ def evaluate_issuer(one, found, why, at):
 
 
 def evaluate_accreditation(record, kind, found):
-    """By the terms that stood when it was signed; those of the anchoring must bear them out. Suspensions reach back."""
+    """Check a record by the terms at its time of issue. Returns (outcome, reason).
+
+    The terms at its anchoring must cover it too, or it may have been dated back. Suspensions count from their start,
+    even if they were made later (decision 0019).
+    """
     issued, anchored, now = issued_at(record), found["time"], found["accreditation"]
     held = found["accreditationAtIssue"] or found["accreditationAtAnchoring"] or now
     late = found["accreditationAtAnchoring"] or held
@@ -611,6 +711,7 @@ def evaluate_accreditation(record, kind, found):
 
 
 def evaluate_dates(record, kind, at):
+    """Check the dates of a record, and the term that its trade agreement allows."""
     try:
         until = moment(record["payload"].get("validUntil"))
     except ValueError:
@@ -629,7 +730,7 @@ def evaluate_dates(record, kind, at):
 
 
 def dated(stated):
-    """A day from its midnight in UTC, or a time; None for anything else."""
+    """Return a day as its midnight in UTC, or a time. None for anything else."""
     try:
         return moment(f"{stated}T00:00:00Z" if isinstance(stated, str) and len(stated) == 10 else stated)
     except ValueError:
@@ -637,15 +738,17 @@ def dated(stated):
 
 
 def is_day(stated):
+    """Tell whether a value is a date in the form 2026-03-02."""
     return isinstance(stated, str) and len(stated) == 10 and dated(stated) is not None
 
 
 def has_passed(day, at):
+    """Tell whether a day is over."""
     return day is not None and at - day >= timedelta(days=1)
 
 
 def last_day(issued, months):
-    """The same day of the month, so many months later, or that month's last; None beyond the calendar."""
+    """Return the same day some months later, or that month's last day. None beyond the calendar."""
     year, month, day = map(int, issued.split("-"))
     year, month = divmod(year * 12 + month - 1 + months, 12)
     known = (dated(f"{year:04}-{month + 1:02}-{last:02}") for last in range(day, day - 4, -1))
@@ -653,12 +756,13 @@ def last_day(issued, months):
 
 
 def agreement_of(record, kind):
-    """What a certificate claims a preference under; None for none."""
+    """Return the trade agreement under which a certificate claims a preference, or None."""
     named = record["subject"].get("freeTradeAgreementName")
     return named if kind == 1 and isinstance(named, str) and named != "NONE" else None
 
 
 def evaluate_agreement(record, kind):
+    """Check a certificate against its trade agreement: parties, dates in force and origin criteria."""
     named, subject = agreement_of(record, kind), record["subject"]
     if named is None:
         return []
@@ -691,6 +795,7 @@ def evaluate_agreement(record, kind):
 
 
 def evaluate_named(bundle):
+    """Check a consignment's papers against its declaration, and that no superseded record is superfluous."""
     used = []
     checks = link_papers(bundle, used)
     if used != bundle["superseded"]:
@@ -699,6 +804,10 @@ def evaluate_named(bundle):
 
 
 def link_papers(bundle, used):
+    """Check that each paper is named by the declaration, or supersedes a named one, and that none is missing.
+
+    Appends the superseded records that are needed to ``used``, in order.
+    """
     declaration, *papers = bundle["records"]
     if not papers:
         return []
@@ -729,7 +838,7 @@ def link_papers(bundle, used):
 
 
 def leads_to(paper, named, replaced, used):
-    """The named record that this one replaced, by the links that its signers made."""
+    """Return the digest of the named record that this one superseded, by signed links, or None."""
     record, kind = paper["record"], re.sub("(?<!^)(?=[A-Z])", "-", KINDS[paper["entry"]["kind"]][0]).lower()
     for _ in range(len(replaced) + 1):
         link = record["payload"].get("supersedes")
@@ -745,6 +854,7 @@ def leads_to(paper, named, replaced, used):
 
 
 def signed_link(text):
+    """Return a superseded record if its own signature fits, else None."""
     try:
         record = read_record(text)
     except Altered:
@@ -756,7 +866,11 @@ def signed_link(text):
 
 
 def verify(content, trusted, at, max_age):
-    """The verdict, its checks as (code, outcome, reason, record), how far all records have come, and the statement."""
+    """Verify a bundle (bytes) at a time, with the trusted entries and the greatest age of a snapshot.
+
+    Returns the verdict, its checks as (code, outcome, reason, record), the least proof state, and the snapshot's
+    statement.
+    """
     try:
         bundle = read_bundle(content)
     except Malformed:
@@ -774,7 +888,7 @@ def verify(content, trusted, at, max_age):
 
 
 def proof_state(bundle, checks):
-    """The least of the records' states, or None where one of them is not known."""
+    """Return the least of the records' proof states, or None if one of them is not known."""
     order = ("stored", "sealed", "submitted", "anchored", "final")
     states = []
     for code, _, reason, number in checks:
@@ -785,18 +899,24 @@ def proof_state(bundle, checks):
 
 
 def hours(text):
-    """A length of time; ValueError where it is none, or longer than a century."""
+    """Parse a number of hours into a timedelta.
+
+    Raises:
+        ValueError: It is no number from 0 to 900,000, which is about a century.
+    """
     if not 0 <= float(text) <= 900_000:
         raise ValueError("no such age")
     return timedelta(hours=float(text))
 
 
 def read(path):
+    """Return a file's bytes, one more than are accepted, so that a longer file is noticed without being read whole."""
     with path.open("rb") as opened:
         return opened.read(LARGEST + 1)  # one more than is taken
 
 
 def main():
+    """Run the command, and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("trust", type=Path, nargs="?")

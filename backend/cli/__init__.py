@@ -1,1 +1,1 @@
-"""The command ``provenport``, one module a command or group of commands."""
+"""The command ``provenport``, with one module for each command or group of commands."""

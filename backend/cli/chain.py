@@ -1,6 +1,6 @@
-"""``provenport chain`` and ``provenport audit``: what an operator asks of the ledger, and does to it.
+"""``provenport chain`` and ``provenport audit``: the operator's commands about the ledger.
 
-Changes of accreditations are written to the database beside a running server, whose worker takes them to the ledger.
+Changes of accreditations are only written to the database. The worker of the running server sends them to the ledger.
 """
 
 import os
@@ -33,7 +33,7 @@ LABELS = {
     "ledger": "ledger",
     "why": "why",
 }
-"""What the figures of ``chain status`` are called."""
+"""Labels of the figures of ``chain status``."""
 WORDS = {
     "node": "a node",
     "embedded": "embedded",
@@ -48,13 +48,13 @@ OPERATIONS = {
     "reinstate": "reinstate",
     "rotate": "replace the key",
 }
-"""What the authority may ask for."""
+"""Names of the authority's changes."""
 STATES = {"asked": "asked", "announced": "announced", "being cancelled": "being cancelled"}
 RPC_HELP = "Ask this node, for example a running server: http://127.0.0.1:8080/rpc"
 
 
 class ServerRuns(TraceabilityError):
-    """A running server holds the embedded chain."""
+    """A running server holds the embedded chain, which one process only can open."""
 
     code = "server-runs"
 
@@ -171,6 +171,7 @@ def deploy(again: bool, as_json: bool) -> None:
         fresh = put(chain, accounts, fees=fees, safeguards=safeguards(settings, accounts))
         count = 0
         if old is not None:
+            # Trust files name former ledgers too, so the old deployment is kept beside the new one.
             old.write(folder.deployment.with_name(f"deployment-{old.instance_id.hex()[:8]}.json"))
             with opened(settings, note) as ctx:
                 count = reanchor_all(ctx)
@@ -251,7 +252,7 @@ def _settings(rpc: str | None) -> Settings:
 
 @contextmanager
 def _server_told(settings: Settings) -> Iterator[None]:
-    """Say what to do where the server holds the embedded chain: it answers at its own address."""
+    """Turn the error about an embedded chain in use into one that tells how to ask the running server instead."""
     from backend.adapters.chains.embedded import ChainInUse
     from backend.runtime.data_folder import DataFolder
 

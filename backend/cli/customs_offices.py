@@ -1,6 +1,6 @@
-"""``provenport office list|add|delegate|end``: customs offices' codes, and whom an office lets act.
+"""``provenport office list|add|delegate|end``: codes of customs offices, and delegations between offices.
 
-They write to the database beside a running server; who acts is named by e-mail address.
+The commands write to the database beside a running server. The person who acts is named by e-mail address.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""``provenport import``: documents and tables that others made, with a report on every field."""
+"""``provenport import``: documents and tables made elsewhere, with a report on every field."""
 
 import shlex
 from collections.abc import Sequence
@@ -52,9 +52,9 @@ CHROME = {
 }
 _SHOWN_REFERENCES = 5
 _LEAST_WIDTH = 60
-"""Cells; in narrower columns numbers would be broken in two."""
+"""In cells. Narrower columns would break numbers in two."""
 Line = tuple[Severity, str, str]
-"""A mark, what it is about, and what is said of it."""
+"""Severity, what the note is about, and its text."""
 
 
 def _settings(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -141,13 +141,14 @@ def _tell(plan: Plan, again: str, dry_run: bool, *, is_stored: bool, as_json: bo
 
 def _read(path: Path) -> Given:
     with path.open("rb") as file:
+        # One byte more than is accepted, so that a file that is too large is noticed without being read whole.
         return Given(str(path), file.read(LARGEST + 1))
 
 
 def _again(
     files: tuple[Path, ...], email: str, issuers: tuple[str, ...], given: dict[str, str], style: TableStyle
 ) -> str:
-    """The command that was given, to be completed."""
+    """Return the command that was given, as a start for the completed one."""
     parts = ["provenport", "import", *map(as_argument, files), "--as", email]
     for issuer in issuers:
         parts += ["--issuer", issuer]
@@ -159,7 +160,7 @@ def _again(
 
 
 def _as_json(plan: Plan, is_stored: bool) -> dict[str, Any]:
-    """The report for programs."""
+    """Return the report as JSON values."""
     return {
         "ready": plan.is_ready,
         "stored": is_stored,
@@ -192,12 +193,12 @@ def _as_json(plan: Plan, is_stored: bool) -> dict[str, Any]:
 
 
 def chrome(code: str, **values: object) -> str:
-    """A sentence around the notes."""
+    """Return a text of the report around the notes, in the reader's language."""
     return _(CHROME[code], **values)
 
 
 def summary_of(file: FilePlan) -> str:
-    """A file's headline."""
+    """Return the headline of a file's report."""
     if file.table is not None:
         what = chrome("table")
     elif file.reading is not None:
@@ -208,7 +209,7 @@ def summary_of(file: FilePlan) -> str:
 
 
 def lines_of(file: FilePlan) -> list[Line]:
-    """A file's report, what stands in the way last, where the eye falls."""
+    """Return the lines of a file's report, with what keeps the file out last, nearest to the prompt."""
     order = list(SIGNS)
     notes = sorted(file.notes, key=lambda note: (order.index(note.severity), note.row or 0))
     return [(note.severity, _about(note), report(note, language())) for note in notes]
@@ -224,7 +225,7 @@ def _about(note: Note) -> str:
 
 
 def print_report(summary: str, lines: Sequence[Line]) -> None:
-    """Print: in colours and columns on a terminal that is wide enough, plain lines elsewhere."""
+    """Print a report, in colours and columns on a terminal that is wide enough, otherwise as plain lines."""
     console = Console(highlight=False)
     if not console.is_terminal or console.width < _LEAST_WIDTH:
         click.echo(summary)
@@ -244,7 +245,7 @@ def print_report(summary: str, lines: Sequence[Line]) -> None:
 
 
 def next_step(plan: Plan, is_stored: bool, dry_run: bool, again: str) -> str:
-    """What came of it, and what to do next."""
+    """Return the result and what to do next."""
     if is_stored:
         reported = [line for file in plan.files for line in _stored_lines(file)]
         return "\n".join([chrome("stored"), *reported, chrome("anchoring")])

@@ -1,4 +1,4 @@
-"""Commands whose help pages and usage errors come out in the reader's language."""
+"""Click commands whose help pages and usage errors appear in the reader's language."""
 
 import copy
 import inspect
@@ -18,12 +18,12 @@ from backend.messages.catalogue import Language
 
 
 class LanguageType(click.ParamType[Language]):
-    """A language that the catalogue has."""
+    """A language of the catalogue, given by its code."""
 
     name = "language"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Language:
-        """Its code."""
+        """Return the code of the language."""
         if value not in catalogue.languages():
             self.fail(
                 _("{value} is none of {known}", value=repr(value), known=", ".join(catalogue.languages())), param, ctx
@@ -31,7 +31,7 @@ class LanguageType(click.ParamType[Language]):
         return str(value)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """The codes, as help shows them."""
+        """Return the codes, as help shows them."""
         return f"[{'|'.join(sorted(catalogue.languages()))}]"
 
 
@@ -57,7 +57,7 @@ ARGUMENT_NAME = re.compile("[A-Z][A-Z_]+")
 
 
 def paragraphs(text: str) -> list[str]:
-    """The paragraphs of a help text, each of which is one text of the catalogue; kept lines stay lines."""
+    """Split a help text into paragraphs, each of which is one text of the catalogue. Marked lines stay as they are."""
     # A raw docstring, which lint asks for where lines end with a backslash, has the letters of the escape.
     parts = inspect.cleandoc(text).replace("\\b\n", _KEPT).split("\n\n")
     return [part if part.startswith(_KEPT) else " ".join(part.split()) for part in parts]
@@ -68,24 +68,24 @@ def _localised(text: str) -> str:
 
 
 def argument_names(text: str) -> str:
-    """The names that stand for what is typed, such as FILE or [OPTIONS], in the reader's language."""
+    """Translate the names of arguments, such as FILE or [OPTIONS]."""
     return ARGUMENT_NAME.sub(lambda name: catalogue.pgettext("argument", name[0], language()), text)
 
 
 class NamedChoice(click.Choice[str]):
-    """Words to choose from as they are typed; the help says what each is called."""
+    """A choice of words that are typed as they are, while the help explains each in the reader's language."""
 
     def __init__(self, names: dict[str, str]) -> None:
         super().__init__(list(names))
         self.names = names
 
     def explained(self) -> str:
-        """Each word with its name, in the reader's language."""
+        """Return each word with its name in the reader's language."""
         return _("; ").join(_("{word}: {name}", word=word, name=_(name)) for word, name in self.names.items())
 
 
 class HelpPage(click.HelpFormatter):
-    """Measures in a terminal's cells, of which a Chinese sign takes two, and breaks lines between such signs."""
+    """Help pages measured in terminal cells, since Chinese characters take two, and wrapped between such characters."""
 
     def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
         forced = click.formatting.FORCED_WIDTH if width is None else width
@@ -121,7 +121,7 @@ class HelpPage(click.HelpFormatter):
 
 
 def cell_length(text: str) -> int:
-    """How many cells of a terminal a text takes."""
+    """Return how many cells of a terminal a text takes."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -130,7 +130,10 @@ def cell_length(text: str) -> int:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """A text in lines of at most ``width`` cells, broken at spaces and between wide signs; a long word stays whole."""
+    """Wrap a text to lines of at most ``width`` cells, at spaces and between wide characters.
+
+    A word that is longer than a line is not broken.
+    """
     pieces: list[str] = []
     for sign in text:
         if pieces and not _may_break(pieces[-1][-1], sign):
@@ -146,7 +149,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def _may_break(before: str, after: str) -> bool:
-    """Whether a line may end between two signs: not before what closes, nor after what opens (Unicode categories)."""
+    """Tell whether a line may end here: not before closing nor after opening punctuation (Unicode categories)."""
     if before == " " or after == " ":
         return before == " " and after != " "
     is_wide = any(unicodedata.east_asian_width(sign) in "WF" for sign in (before, after))
@@ -162,7 +165,7 @@ class _Context(click.Context):
 
 
 class Command(click.Command):
-    """A command that speaks the reader's language: the catalogue has its help texts, paragraph by paragraph."""
+    """A command whose help texts come from the catalogue, paragraph by paragraph, in the reader's language."""
 
     context_class = _Context
 
@@ -172,12 +175,12 @@ class Command(click.Command):
         self._in_language: dict[tuple[int, Language], click.Parameter] = {}
 
     def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> Any:
-        """Run it by itself, in the language that the command line asks for."""
+        """Run the command by itself, in the language that the command line asks for."""
         speak(language_asked(sys.argv[1:] if args is None else args))
         return super().main(args, *others, **options)
 
     def make_context(self, info_name: str | None, args: list[str], *others: Any, **extra: Any) -> click.Context:
-        """Parse; no colours on a dumb terminal, nor for who wants none (https://no-color.org)."""
+        """Parse the arguments. A dumb terminal and NO_COLOR (https://no-color.org) switch colours off."""
         if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             extra.setdefault("color", False)
         return super().make_context(info_name, args, *others, **extra)
@@ -189,7 +192,7 @@ class Command(click.Command):
         return option
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """What may be given, explained in the reader's language."""
+        """Return the parameters, explained in the reader's language."""
         # The same object each time: click orders what was given by it.
         found, key = super().get_params(ctx), language()
         for parameter in found:
@@ -206,12 +209,12 @@ class Command(click.Command):
             formatter.write_text(_localised(self.help or ""))
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """The first sentence, whole: it is wrapped where it is shown."""
+        """Return the first sentence in full. It is wrapped where it is shown."""
         first = _(paragraphs(self.short_help or self.help or "")[0])
         return re.split(r"(?<=\.) |(?<=\u3002)", first, maxsplit=1)[0].rstrip(".\u3002")
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it, once it is known that its answer can be written and that what was given is text."""
+        """Run the command after checking that output can be written and that arguments are text."""
         if not isinstance(self, click.Group):
             if not ctx.params.get("out"):
                 require_output()
@@ -245,7 +248,7 @@ def _explained(parameter: click.Parameter, ctx: click.Context) -> click.Paramete
 
 
 class Group(Command, click.Group):
-    """A group of such commands."""
+    """A group of commands in the reader's language."""
 
     command_class = Command
 

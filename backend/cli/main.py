@@ -1,6 +1,6 @@
-"""The command ``provenport``: each subcommand is imported only when it is used.
+"""The command ``provenport``. Each subcommand is imported only when it is used.
 
-So ``provenport verify``, which readers of evidence run without an installation, loads no database, chain or web server.
+Readers of evidence run ``provenport verify`` without an installation, so it must not load database, chain or server.
 """
 
 import sys
@@ -56,12 +56,12 @@ class LazyGroup(Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list."""
+        """Write the list of commands."""
         for heading, names in GROUPS.items():
             self.write_commands(ctx, formatter, _(heading), names)
 
     def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> Any:
-        """Run; a refusal of ours, and a fault of the machine, is told in one line, and the exit code is 1."""
+        """Run the command. An error of ours or of the machine is told in one line, with exit code 1."""
         output, errors = Output(sys.stdout, vital=True), Output(sys.stderr, vital=False)
         try:
             with redirect_stdout(output), redirect_stderr(errors):
@@ -104,7 +104,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     cli()
 
 

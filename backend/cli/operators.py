@@ -1,4 +1,4 @@
-"""What an operator does to an installation: serve it, copy it, register organisations, keep keys, erase records."""
+"""Commands for operators: serve, back up, restore, register organisations, manage keys, erase records."""
 
 import json
 import logging
@@ -157,7 +157,10 @@ def _show_registered(shown: dict[str, str], as_json: bool) -> None:
 
 
 def _keep_credentials(shown: dict[str, str], why: str) -> str:
-    """Write what could not be shown to a file in the data folder that only its owner may read; returns what to say."""
+    """Write credentials that could not be shown to a file in the data folder that only its owner can read.
+
+    Returns the message for the operator. If the file cannot be written either, the message holds the credentials.
+    """
     from backend.store.disk import write_new
 
     file = Settings.from_environment(os.environ).data_dir / f"credentials-{shown['id']}.json"
@@ -279,7 +282,11 @@ def _moment(text: str) -> datetime:
 
 
 def _authority(ctx: AppContext) -> Person:
-    """Whoever sits at the machine acts as the authority: the data folder holds its keys anyway."""
+    """Return the authority's person, as whom the operator acts: the data folder holds the authority's keys anyway.
+
+    Raises:
+        TraceabilityError: No authority is registered.
+    """
     with ctx.work(reading=True) as work:
         people = [work.persons.first_of(found) for found in work.organisations.all(Role.AUTHORITY)]
     found = next((person for person in people if person is not None), None)

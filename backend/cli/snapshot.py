@@ -1,6 +1,6 @@
-"""``provenport snapshot``: customs, or anybody with a node, signs what the ledger holds, with a key of its own.
+"""``provenport snapshot``: an office with a node signs what the ledger holds, with a key of its own.
 
-Needs no installation, no data folder and no server of ours: a bundle, a node, a key's file and a trust file.
+It needs no installation, data folder or server of ours, only a bundle, a node, a key's file and a trust file.
 """
 
 import json
@@ -120,6 +120,7 @@ def sign_command(bundle: Path, rpc: str, key_file: Path, trust: Path, max_age: t
         read = bundle_verification.read(opened.read(bundles.LARGEST + 1), moment)
     if isinstance(read, Verdict):
         _refuse(blockers(None, read))
+    # The trust file says which ledger is the right one, never the node that is asked.
     reported = node_facts(read, Node(rpc), trusted, moment, max_age, node_may_name=False)
     against = blockers(read, bundle_verification.verdict_on(read, reported.source, moment))
     if against or reported.block is None or reported.ledger is None:
@@ -198,7 +199,11 @@ def _thumbprint(key: "FileKey") -> str:
 
 
 def _passphrase(*, confirm: bool) -> str:
-    """From the environment, else asked for."""
+    """Return the passphrase from the environment, or ask for it.
+
+    Raises:
+        UsageError: It is not in the environment, and standard input is no terminal.
+    """
     given = os.environ.get(PASSPHRASE)
     if given:
         return given
@@ -218,6 +223,7 @@ def _key(path: Path) -> "FileKey":
     from backend.adapters.keys import key_files
 
     content = key_files.read(path)
+    # A key without passphrase is as safe as the file, so its mode matters.
     if not key_files.is_sealed(content) and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         click.echo(
             _("Careful: others can read {path}, and it has no passphrase: chmod 600 {path}", path=path), err=True
@@ -251,7 +257,7 @@ def _named_key(path: Path | None, thumbprint: str | None) -> str:
 
 
 def _refuse(against: "Iterable[Check]") -> NoReturn:
-    """Tell why nothing was signed, and end."""
+    """Tell why nothing was signed, and exit."""
     from backend.domain.verdict import Outcome, Verdict
     from backend.messages.verdict import check_title, reason_text
 
@@ -267,7 +273,7 @@ def _refuse(against: "Iterable[Check]") -> NoReturn:
 
 
 def _report(signed: "Bundle", stated: "Snapshot", node: str, signer: str) -> None:
-    """Tell what was signed, by reading it as somebody will who trusts the key."""
+    """Tell what was signed, by verifying it as a reader does who trusts the key."""
     from backend.domain import bundle_verification
     from backend.domain.trust import Trust, Trusted
     from backend.messages.verdict import conclusion_word, headline
@@ -294,7 +300,7 @@ def _spare(file: Path | None, out: Path | None, what: str) -> None:
 
 
 def _write(text: str, out: Path | None) -> None:
-    """Write all or nothing; the file may be the one that was read, and a link stays one."""
+    """Write all or nothing. The file may be the one that was read, and a symbolic link is kept."""
     from backend.store.disk import write_over
 
     if out is None:

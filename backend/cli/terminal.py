@@ -1,4 +1,4 @@
-"""What a reader at a terminal meets: his language, and output that may be full, closed, or lack signs."""
+"""The terminal: the reader's language, and output that may be full, closed, or unable to show some characters."""
 
 import gettext as standard
 import io
@@ -30,20 +30,20 @@ JSON_HELP = "For machines."
 # ---- the language
 
 _ENVIRONMENT = ("LC_ALL", "LC_MESSAGES", "LANG")
-"""As POSIX orders them: the first that says anything decides."""
+"""In the order of POSIX: the first one that is set decides."""
 _chosen: ContextVar[Language | None] = ContextVar("language", default=None)
 LANGUAGE_OPTIONS = ("--language", "--lang")
 
 
 def language() -> Language:
-    """The language chosen by option, else the one that the environment speaks; English where it cannot be shown."""
+    """Return the language chosen by option, else the environment's, or English if the terminal cannot show it."""
     said = next((os.environ[name] for name in _ENVIRONMENT if os.environ.get(name)), "")
     wanted = _chosen.get() or known(said) or SOURCE
     return wanted if _can_be_shown(wanted, getattr(sys.stdout, "encoding", None) or "utf-8") else SOURCE
 
 
 def _can_be_shown(code: Language, encoding: str) -> bool:
-    """Whether a terminal with this encoding has the letters of a language."""
+    """Tell whether a terminal with this encoding can show a language."""
     try:
         catalogue.gettext("Show this message and exit.", code).encode(encoding)
     except UnicodeEncodeError:
@@ -52,17 +52,17 @@ def _can_be_shown(code: Language, encoding: str) -> bool:
 
 
 def _(text: str, /, **values: Any) -> str:
-    """A text in the reader's language."""
+    """Return a text in the reader's language, with values filled in."""
     return catalogue.gettext(text, language(), **values)
 
 
 def said(error: object) -> str:
-    """What an error of ours says, in the reader's language."""
+    """Return the message of one of our errors in the reader's language."""
     return say(error, language())
 
 
 def speak(code: Language | None) -> None:
-    """Speak this language from now on; None: the environment's. Click's own messages follow."""
+    """Set the language, or with None use the environment's. Click's own messages follow."""
     _chosen.set(code)
     # Click asks the standard library, which reads compiled catalogues only, by the environment's languages.
     os.environ["LANGUAGE"] = language()
@@ -87,7 +87,10 @@ def _compiled(code: Language) -> str:
 
 
 def language_asked(arguments: Sequence[str]) -> Language | None:
-    """The language that a command line asks for, read before click parses it, so that its complaints speak it too."""
+    """Return the language that a command line asks for.
+
+    It is read before click parses the command line, so that usage errors appear in that language too.
+    """
     for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
         name, _sign, joined = option.partition("=")
         if name == "--":
@@ -102,7 +105,7 @@ def language_asked(arguments: Sequence[str]) -> Language | None:
 
 @contextmanager
 def installation() -> "Iterator[AppContext]":
-    """Open the data folder that DATA_DIR names, beside a server that may be using it."""
+    """Open the data folder that DATA_DIR names. A server may be using it at the same time."""
     from backend.runtime.context import opened
     from backend.settings import Settings
 
@@ -111,17 +114,17 @@ def installation() -> "Iterator[AppContext]":
 
 
 def note(message: object) -> None:
-    """Say something of ours on standard error, beside what the command answers."""
+    """Write a message to standard error, apart from the command's answer."""
     click.echo(said(message), err=True)
 
 
 def as_argument(file: Path) -> str:
-    """A file's name as it may be typed: one that begins like an option does not read as one."""
+    """Return a file's name as it can be typed. One that starts with a dash must not read as an option."""
     return f"./{file}" if str(file).startswith("-") else str(file)
 
 
 def kind_name(kind: "Kind") -> str:
-    """What a kind of record is called, in the reader's language."""
+    """Return the name of a kind of record in the reader's language."""
     from backend.domain.kinds import KINDS
 
     return _(KINDS[kind].names)
@@ -133,25 +136,26 @@ _IN_ASCII = {
     "→": "->", "–": "-", "—": "-", "…": "...", "“": '"', "”": '"', "‘": "'", "’": "'", "·": "-", "×": "x",
     "✓": "v", "✗": "x", "●": "+", "■": "x", "◐": "?", "○": "o", "\u00a0": " ",
 }  # fmt: skip
-"""How signs of ours are written where the terminal's encoding lacks them."""
+"""ASCII forms of characters that a terminal's encoding may lack."""
 DONE_BUT_NOT_TOLD = 3
-"""The exit code of a command that did its work and could not say so."""
+"""The exit code of a command that did its work but could not report it."""
 
 
 class OutputUnwritable(OSError):
-    """Standard output is full, closed, or nobody reads it any more."""
+    """Standard output is full or closed, or its reader is gone."""
 
 
 class DoneButNotTold(click.ClickException):
-    """The work is done; what was to be said of it could not be written."""
+    """The work was done, but its result could not be written to standard output."""
 
     exit_code = DONE_BUT_NOT_TOLD
 
 
 class Output(io.TextIOBase):
-    """A standard stream that may be closed or full, and whose encoding may lack signs.
+    """A standard stream that may be closed or full, and whose encoding may lack characters.
 
-    Raises OutputUnwritable where it is ``vital``; otherwise what cannot be written is dropped, as nobody can be told.
+    A write that fails raises OutputUnwritable if the stream is ``vital``. Otherwise the text is dropped, since nobody
+    can be told.
     """
 
     def __init__(self, stream: TextIO | None, *, vital: bool) -> None:
@@ -160,17 +164,17 @@ class Output(io.TextIOBase):
 
     @property
     def is_closed(self) -> bool:
-        """Whether there is no stream at all, as after ``>&-``."""
+        """Whether there is no stream at all, as after ``>&-`` in a shell."""
         return self._stream is None
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The stream's own."""
+        """The encoding of the stream."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     @property
     def errors(self) -> str:  # type: ignore[override]
-        """What the stream does with what its encoding lacks."""
+        """The stream's way with characters that its encoding lacks."""
         return getattr(self._stream, "errors", None) or "strict"
 
     def writable(self) -> bool:
@@ -196,7 +200,7 @@ class Output(io.TextIOBase):
             self._guarded(lambda stream: stream.flush())
 
     def can_write(self, text: str) -> bool:
-        """Whether the encoding has every sign of it."""
+        """Tell whether the encoding has every character of a text."""
         try:
             text.encode(self.encoding, self.errors)
         except UnicodeEncodeError:
@@ -220,7 +224,7 @@ class Output(io.TextIOBase):
 
 
 def fault_told(error: Exception) -> str | None:
-    """One line on a refusal of ours or a fault of the machine; None for a fault of the program."""
+    """Return one line on an error of ours or of the machine. None for a fault of the program."""
     if isinstance(error, TraceabilityError):
         return said(error)
     if isinstance(error, OutputUnwritable):
@@ -236,7 +240,11 @@ def fault_told(error: Exception) -> str | None:
 
 
 def require_output() -> None:
-    """Refuse to begin where standard output is closed: what is said once would be lost."""
+    """Refuse to start where standard output is closed, since what is shown once only would be lost.
+
+    Raises:
+        OutputUnwritable: Standard output is closed.
+    """
     if sys.stdout is None or (isinstance(sys.stdout, Output) and sys.stdout.is_closed):
         raise OutputUnwritable(
             None, _("it is closed. Nothing was done; where you do not need what is said, send it to /dev/null")
@@ -244,7 +252,11 @@ def require_output() -> None:
 
 
 def require_folder(out: Path | None, option: str) -> None:
-    """Refuse a file to write to, before any work, where its folder is not there or takes no files."""
+    """Refuse an output file, before any work, if its folder does not exist or is not writable.
+
+    Raises:
+        BadParameter: The file cannot be written.
+    """
     try:
         if out is not None and not (out.is_file() and os.access(out, os.W_OK)):
             with TemporaryFile(dir=out.parent):
@@ -256,13 +268,17 @@ def require_folder(out: Path | None, option: str) -> None:
 
 
 def is_text(text: str) -> bool:
-    """Whether it has none of the surrogates by which Python stands for bytes that it could not read."""
+    """Tell whether a text is free of surrogates, by which Python represents bytes that it could not decode."""
     return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 @contextmanager
 def telling(done: str) -> Iterator[None]:
-    """Tell of work that is ``done``: where that cannot be written, standard error and the exit code say so."""
+    """Report work that is ``done``. If the report cannot be written, standard error and the exit code tell so.
+
+    Raises:
+        DoneButNotTold: Standard output could not be written.
+    """
     try:
         yield
     except OutputUnwritable as error:
@@ -272,7 +288,10 @@ def telling(done: str) -> Iterator[None]:
 
 
 def print_json(value: object) -> None:
-    """Print JSON for machines: what the output's encoding lacks, and what would command a terminal, stands escaped."""
+    """Print JSON. Control characters, and characters that the encoding lacks, are escaped.
+
+    Control sequences in a record could otherwise change what the terminal shows.
+    """
     from backend.messages.verdict import COMMANDING
 
     text = json.dumps(value, indent=2, ensure_ascii=False)

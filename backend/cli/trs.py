@@ -1,4 +1,4 @@
-"""``provenport trs``: the time release study, and its events in a file for ``clearance-sim trs`` (CSV or Parquet)."""
+"""``provenport trs``: the time release study, and the export of its events for ``clearance-sim trs``."""
 
 import shlex
 import shutil
@@ -61,7 +61,7 @@ def _table(found: Study) -> None:
 
 
 def _list(name: str, clock: ReleaseTimes) -> None:
-    """Show the same figures one below the other, where the table would be broken."""
+    """Show the figures one below the other, for terminals too narrow for the table."""
     click.echo(name)
     figures = {_("mean"): clock.mean_hours, _("median"): clock.median_hours, "P90": clock.p90_hours}
     click.echo(f"  {_('count')} {clock.count}")
@@ -88,7 +88,7 @@ def _clock(name: str, clock: ReleaseTimes) -> str:
 
 
 def _right(text: str, width: int) -> str:
-    """Put the text at the right of a column; Chinese letters are two cells wide."""
+    """Align a text to the right of a column. Chinese characters are two cells wide."""
     return " " * (width - cell_len(text)) + text
 
 
@@ -103,7 +103,11 @@ def _people_say(hours: float) -> str:
 
 
 def write_events(ctx: AppContext, file: Path) -> int:
-    """Write every event; returns how many. Raises Invalid where the file cannot be written."""
+    """Write every event to a .csv or .parquet file, and return how many.
+
+    Raises:
+        Invalid: The file cannot be written, its name has another ending, or Parquet support is not installed.
+    """
     counted = _Counted(events(ctx))
     try:
         if file.suffix == ".parquet":
@@ -125,7 +129,7 @@ def write_events(ctx: AppContext, file: Path) -> int:
 
 
 class _Counted:
-    """Events that are counted as they pass."""
+    """An iterable of events that counts them as they pass."""
 
     def __init__(self, found: Iterable[ClearanceEvent]) -> None:
         self._found, self.count = found, 0

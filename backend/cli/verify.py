@@ -1,6 +1,6 @@
-"""``provenport verify`` and ``provenport trust-file``: checking evidence anywhere, and what a reader needs for it.
+"""``provenport verify`` and ``provenport trust-file``: verify evidence anywhere, and make what readers need for it.
 
-Verifying needs no installation, no settings and no network unless a node is named, so what it imports is kept small.
+Verification needs no installation, no settings, and no network unless a node is named. Imports are kept small.
 """
 
 import os
@@ -28,12 +28,12 @@ _MARKS = {"pass": "●", "fail": "■", "indeterminate": "◐", "note": "○"}
 
 
 class Age(click.ParamType[timedelta]):
-    """How old something may be."""
+    """A parameter type for durations."""
 
     name = "age"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """A length of time such as 90m, 24h or 7d."""
+        """Parse a duration such as 90m, 24h or 7d."""
         if isinstance(value, timedelta):
             return value
         found = re.fullmatch("([0-9]{1,6})([mhd])", str(value))
@@ -47,7 +47,7 @@ class _Moment(click.ParamType[datetime]):
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """A moment as RFC 3339 writes it, and not in the future."""
+        """Parse an RFC 3339 time that does not lie in the future."""
         from backend.domain.strict_json import parse_timestamp
 
         try:
@@ -62,10 +62,10 @@ class _Moment(click.ParamType[datetime]):
 
 
 class VerdictCommand(Command):
-    """Its exit code is a verdict. Where it cannot be finished nothing can be told, so it never ends with 1 then."""
+    """A command whose exit code is a verdict. It never ends with 1 (INVALID) because of a fault."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run; 2 for whatever goes wrong: a full disk, a reader that went away, Ctrl-C, a fault of ours."""
+        """Run the command. Whatever goes wrong ends with 2: a full disk, a closed pipe, Ctrl-C, a fault of ours."""
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.UsageError):
@@ -144,7 +144,11 @@ def _verdict(bundle: "Bundle", trust: "Trust", moment: datetime, max_age: timede
 
 
 def require_address(rpc: str) -> None:
-    """Refuse what is no node's address."""
+    """Refuse a text that is no node's address.
+
+    Raises:
+        BadParameter: It is no HTTP or HTTPS address.
+    """
     try:
         parts = urlsplit(rpc)
         is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -155,7 +159,11 @@ def require_address(rpc: str) -> None:
 
 
 def trust_in(path: Path | None) -> "Trust":
-    """The reader's trust file, or no trust at all where there is none."""
+    """Read the reader's trust file. Without one nothing is trusted.
+
+    Raises:
+        BadParameter: The file is no trust file.
+    """
     from backend.domain import strict_json, trust
     from backend.domain.errors import Invalid
 

@@ -1,1 +1,1 @@
-"""Use cases, one module each, in the order in which a consignment meets them."""
+"""Use cases of the server, one module for each, in the order in which a consignment meets them."""

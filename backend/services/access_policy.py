@@ -1,4 +1,4 @@
-"""Who may read which record: one rule, for the pages and for the programming interface."""
+"""Who may read which record. Pages and the programming interface use the same rule."""
 
 from collections.abc import Collection
 
@@ -11,10 +11,14 @@ from backend.store.unit_of_work import UnitOfWork
 
 
 def visible_record(ctx: AppContext, work: UnitOfWork, person: Person, record_id: str) -> RecordOnFile:
-    """The record, where this person may read it; otherwise it does not exist for them (NotFound).
+    """Return a record if this person may read it.
 
-    Merchants read what they hold or signed, issuers what they signed or were asked to confirm, officers declarations
-    to an office that they act for, and what these rely on. The authority accredits keys and reads no papers.
+    Merchants read what they hold or signed, issuers what they signed or were asked to confirm, officers declarations to
+    an office that they act for, and what these rely on. The authority accredits keys and reads no records.
+
+    Raises:
+        NotFound: There is no such record, or this person may not read it. Both look the same, so that nobody can find
+            out which ids exist.
     """
     on_file = work.records.get(record_id)
     if not _may_read(ctx, work, person, on_file):
@@ -44,7 +48,8 @@ def _was_asked(work: UnitOfWork, issuer_id: str, on_file: RecordOnFile) -> bool:
 
 
 def _is_relied_on(work: UnitOfWork, on_file: RecordOnFile, offices: Collection[str]) -> bool:
-    """Whether a declaration to one of these offices names it, or names what it replaced."""
+    """Tell whether a declaration to one of these offices names this record, or an earlier one that it replaced."""
+    # A chain of replacements that leads back to itself, in a damaged database, must not loop for ever.
     seen: set[str] = set()
     while on_file.id not in seen:
         if work.consignments.is_named(on_file.id, offices=offices):

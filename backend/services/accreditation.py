@@ -1,4 +1,7 @@
-"""The authority accredits issuers' keys, and stops standing behind them. The ledger is what counts."""
+"""Accreditation of issuers' keys by the authority, and the check of a signer's accreditation before it signs.
+
+The accreditation that counts is the one on the ledger. Changes are queued here and sent by ``services/anchoring``.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,13 +27,13 @@ USUAL_TERM = timedelta(days=3 * 365)
 
 
 REMEMBERED_FOR = timedelta(seconds=5)
-"""How long a signer's terms are not asked for again: an earlier answer only lets pass what the verdict still judges."""
+"""How long an answer of the ledger is reused. An old one may let a record pass, which the verdict still judges."""
 MOST_REMEMBERED = 4096
-"""Keys whose terms are remembered."""
+"""The number of keys whose terms are remembered."""
 
 
 class OutsideAccreditation(Invalid):
-    """What is to be signed would be INVALID: the ledger does not accredit the signer for it. Nothing was signed."""
+    """The ledger does not accredit the signer for this record, so its verdict would be INVALID. Nothing was signed."""
 
     code = "outside-accreditation"
 
@@ -48,12 +51,12 @@ class Standing:
 
 
 MOST_COUNTED = 1000
-"""Records and requests are counted so far and no further: "1000 or more"."""
+"""Records and requests are counted up to this number, and shown as "1000 or more"."""
 
 
 @dataclass(frozen=True)
 class Touched:
-    """What a change of an accreditation meets: records signed, which keep their verdict, and requests that wait."""
+    """What a change of an accreditation affects: records signed, which keep their verdict, and requests that wait."""
 
     signed: int
     waiting: int
@@ -68,7 +71,7 @@ def touched(ctx: AppContext, organisation: Organisation) -> Touched:
 
 @dataclass(frozen=True)
 class ProposedTerms:
-    """What an accreditation is to become, and what stands: on the ledger, or on its way there."""
+    """The terms that an accreditation would have, and its present ones, on the ledger or on their way there."""
 
     organisation: Organisation
     before: Accreditation | None
@@ -84,10 +87,17 @@ def accredit(
     valid_until: datetime | None = None,
     read: int | None = None,
 ) -> AccreditationChange:
-    """Accredit an organisation's key for what its role issues; see ``propose`` for what is left open.
+    """Queue the accreditation of an organisation's key for the kinds that its role issues.
 
-    ``read`` is the version of the organisation's standing that the authority read, here and in the other acts; raises
-    StaleVersion where somebody else has changed it since.
+    See ``propose`` for arguments that are left out. ``read`` is the version of the organisation that the authority
+    read, here and in the other changes.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        NotFound: There is no such organisation.
+        StaleVersion: Somebody else has made a change since the version ``read``.
+        Invalid: The terms are out of range, or the organisation's role issues nothing.
+        LedgerUnavailable: A term is to stay as it is, and the present terms cannot be read.
     """
     _only_the_authority(actor)
     after = propose(ctx, organisation_id, chapters, valid_from, valid_until, read).after
@@ -104,15 +114,17 @@ def propose(
     valid_until: datetime | None = None,
     read: int | None = None,
 ) -> ProposedTerms:
-    """The terms that an organisation would have; changes nothing.
+    """Work out the terms that ``accredit`` would set, and change nothing.
 
-    ``chapters`` are HS chapters, or ``EVERY_CHAPTER``. What is None stays as it stands. Where nothing stands, it is
-    every chapter, from a minute ago on, for three years; three years from now too where the end has passed.
+    ``chapters`` are HS chapters, or ``EVERY_CHAPTER``. An argument that is None keeps the present value. Without a
+    present accreditation the defaults are every chapter, from a minute ago, for three years. The end also becomes three
+    years from now where the present end has passed.
 
     Raises:
-        StaleVersion: Somebody else has changed what stands since the version ``read``.
-        Invalid: The terms are none.
-        LedgerUnavailable: Something is to stay as it stands, and the ledger does not tell what stands.
+        NotFound: There is no such organisation.
+        StaleVersion: Somebody else has made a change since the version ``read``.
+        Invalid: The terms are out of range, or the organisation's role issues nothing.
+        LedgerUnavailable: A term is to stay as it is, and the present terms cannot be read.
     """
     if chapters is not None and (not chapters or any(not 1 <= chapter <= 97 for chapter in chapters)):
         raise Invalid("HS chapters run from 1 to 97", [("chapters", "must be from 1 to 97")])
@@ -144,6 +156,7 @@ def propose(
         mask = ALL_CHAPTERS if set(chapters) == set(EVERY_CHAPTER) else sum(1 << chapter for chapter in set(chapters))
     else:
         mask = before.chapters if before else ALL_CHAPTERS
+    # The ledger stores whole seconds: compared with finer times, terms that were not changed would seem to be.
     after = Accreditation(kinds, mask, start.replace(microsecond=0), end.replace(microsecond=0))
     return ProposedTerms(organisation, before, after)
 
@@ -151,10 +164,7 @@ def propose(
 def _standing_terms(
     ctx: AppContext, thumbprint: str, accredited: Sequence[AccreditationChange]
 ) -> Accreditation | Unknown | None:
-    """The terms that stand: those on their way to the ledger, else what it holds, else what this server last sent it.
-
-    The next change must not undo unseen what is on its way; and a command beside a server cannot ask its ledger.
-    """
+    """Return the present terms: those on their way to the ledger, else the ledger's, else the last ones sent to it."""
     kept = [change for change in accredited if change.ended is None]
     held = Unknown("") if kept and _is_on_its_way(kept[-1]) else _read(ctx, thumbprint)
     last = to_ledger(kept[-1]) if kept and isinstance(held, Unknown) else None
@@ -164,7 +174,14 @@ def _standing_terms(
 def suspend(
     ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None, read: int | None = None
 ) -> AccreditationChange:
-    """Stop standing behind an organisation's key from a moment on (now, unless told otherwise)."""
+    """Queue the suspension of an organisation's key from a moment on, by default from now.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        NotFound: There is no such organisation.
+        StaleVersion: Somebody else has made a change since the version ``read``.
+        Invalid: ``since`` lies in the future or out of range, or the organisation's role issues nothing.
+    """
     _only_the_authority(actor)
     with ctx.work(reading=True) as work:
         key = work.keys.active(work.organisations.get(organisation_id))
@@ -172,7 +189,11 @@ def suspend(
 
 
 def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime | None) -> AccreditationChange:
-    """The change by which nobody stands behind a key any more from a moment on."""
+    """Build the change that suspends a key from a moment on, by default from now; stores nothing.
+
+    Raises:
+        Invalid: ``since`` lies more than five minutes in the future, or out of range.
+    """
     moment = _within_reach(since or ctx.now(), "since")
     if moment > ctx.now() + timedelta(minutes=5):
         raise Invalid("since lies in the future", [("since", "must not lie in the future")])
@@ -181,7 +202,14 @@ def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime 
 
 
 def reinstate(ctx: AppContext, actor: Person, organisation_id: str, read: int | None = None) -> AccreditationChange:
-    """Stand behind the key again."""
+    """Queue the end of a key's suspension.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        NotFound: There is no such organisation.
+        StaleVersion: Somebody else has made a change since the version ``read``.
+        Invalid: The organisation's role issues nothing.
+    """
     return _change(ctx, actor, organisation_id, "reinstate", {}, read)
 
 
@@ -212,9 +240,9 @@ def _change(
 
 
 def note_standing(ctx: AppContext, work: UnitOfWork, actor: Person, key: SigningKey, operation: str) -> None:
-    """Tell the declarations that rely on a key's papers, where the authority stops or begins again to stand behind it.
+    """Note on the declarations that rely on a key's papers that the key was suspended or reinstated.
 
-    Goods may have been released on its papers: merchant and office must know it, though nobody asks.
+    Goods may have been released on these papers, so merchant and office must learn of it without asking.
     """
     steps = {"suspend": Step.PAPER_SUSPENDED, "reinstate": Step.PAPER_REINSTATED}
     if operation in steps:
@@ -223,7 +251,12 @@ def note_standing(ctx: AppContext, work: UnitOfWork, actor: Person, key: Signing
 
 
 def cancel(ctx: AppContext, change_id: str) -> AccreditationChange:
-    """The guardian takes back a change of the authority that was announced and not yet done."""
+    """Ask for the cancellation of a change that was announced and not made yet. The ledger's guardian cancels it.
+
+    Raises:
+        NotFound: There is no such change.
+        Conflict: The change was made or has ended already.
+    """
     with ctx.work() as work:
         change = work.accreditation_changes.get(change_id)
         if change.ended is not None or change.transaction is not None:
@@ -235,7 +268,7 @@ def cancel(ctx: AppContext, change_id: str) -> AccreditationChange:
 
 
 def pending(ctx: AppContext) -> list[AccreditationChange]:
-    """The authority's changes that were not done yet, in order."""
+    """List the authority's changes that were not made yet, in the order of asking."""
     with ctx.work(reading=True) as work:
         return list(work.accreditation_changes.pending())
 
@@ -246,7 +279,7 @@ def _only_the_authority(actor: Person) -> None:
 
 
 def _within_reach(moment: datetime, name: str) -> datetime:
-    """A time that the ledger can hold, and nobody means by mistake."""
+    """Return the time if it lies from 2000 to 2200, which the ledger can hold and which is hardly a typing error."""
     if not EARLIEST <= moment <= LATEST:
         raise Invalid(
             "a time out of reach",
@@ -260,7 +293,7 @@ def _is_on_its_way(change: AccreditationChange) -> bool:
 
 
 def to_ledger(change: AccreditationChange) -> LedgerCall:
-    """The change as the ledger takes it."""
+    """Translate a change into the call of the ledger's contract."""
     key, terms = bytes.fromhex(change.thumbprint), change.terms
     if change.operation == "accredit":
         start, end = (datetime.fromtimestamp(terms[name], UTC) for name in ("from", "until"))
@@ -272,7 +305,11 @@ def to_ledger(change: AccreditationChange) -> LedgerCall:
 
 
 def standing(ctx: AppContext, organisation_id: str) -> Standing:
-    """One organisation that issues something, with what the ledger says of its key; raises NotFound for any other."""
+    """Return an organisation that issues something, with what the ledger holds of its key.
+
+    Raises:
+        NotFound: There is no such organisation, or its role issues nothing.
+    """
     with ctx.work(reading=True) as work:
         organisation = work.organisations.get(organisation_id)
     if not accreditation_bits(organisation.role):
@@ -281,7 +318,7 @@ def standing(ctx: AppContext, organisation_id: str) -> Standing:
 
 
 def standings(ctx: AppContext) -> list[Standing]:
-    """Every organisation that issues something, with what the ledger says of its key now."""
+    """List every organisation whose role issues something, with what the ledger holds of its key now."""
     with ctx.work(reading=True) as work:
         issuers = [o for o in work.organisations.all() if accreditation_bits(o.role)]
     return _standings(ctx, issuers)
@@ -315,10 +352,11 @@ def _read(ctx: AppContext, thumbprint: str) -> Accreditation | Unknown | None:
 
 @dataclass(frozen=True)
 class SignerTerms:
-    """What the ledger holds of the key that an organisation signs with, asked before anything is signed with it.
+    """What the ledger holds of the key that an organisation signs with, read before anything is signed with it.
 
-    ``dated`` is what it holds by the present second: blocks are dated a moment ahead, and a record signed before the
-    date of a change is judged by the earlier terms.
+    ``held`` is the newest state, ``dated`` the state at the present second. They differ for a moment after a change,
+    since blocks are dated a moment ahead, and a record signed before the date of a change is judged by the earlier
+    terms.
     """
 
     thumbprint: str
@@ -330,8 +368,11 @@ class SignerTerms:
 def signer_terms(ctx: AppContext, signer: Organisation) -> SignerTerms:
     """Ask the ledger what an organisation may sign now. Opens a reading unit of work, so call it before a writing one.
 
-    An answer serves for ``REMEMBERED_FOR``, or until a change of ours is mined; whoever is to be refused is asked for
-    anew (``require_covered``). A ledger out of reach is ``Unknown``.
+    An answer is reused for ``REMEMBERED_FOR``, or until a change of ours is mined. Before a refusal the ledger is asked
+    again (``require_covered``). Where the ledger cannot be reached, ``held`` is ``Unknown``.
+
+    Raises:
+        NotFound: The organisation has no key.
     """
     with ctx.work(reading=True) as work:
         thumbprint = work.keys.active(signer).thumbprint
@@ -349,6 +390,8 @@ def _terms_of_key(ctx: AppContext, thumbprint: str, *, anew: bool = False) -> Si
     except (LedgerUnavailable, ForeignLedger) as error:
         return SignerTerms(thumbprint, Unknown(error.message))
     if held is not None and dated is not None:
+        # Bounded, so that many keys cannot fill the memory. Clearing costs one more read per key and needs no order of
+        # use.
         if len(ctx.signer_terms) >= MOST_REMEMBERED:
             ctx.signer_terms.clear()
         ctx.signer_terms[key] = now, held, dated
@@ -364,12 +407,13 @@ def require_covered(
     fields: Mapping[str, Any],
     issued: datetime,
 ) -> None:
-    """Refuse to sign what the verdict would call INVALID for want of accreditation; ``issued`` is what it will bear.
+    """Refuse to sign a record whose verdict would be INVALID for lack of accreditation.
 
-    Where the ledger cannot be asked, signing goes on: the verdict tells later, and INDETERMINATE until then.
+    ``issued`` is the time of issue that the record will state. Where the ledger cannot be asked, signing goes on and
+    the verdict is INDETERMINATE until the ledger answers (docs/trust.md).
 
     Raises:
-        OutsideAccreditation: With the field at fault, where it is one, and what to do.
+        OutsideAccreditation: The terms do not cover the record. It names the field, if one is at fault, and what to do.
     """
     fault = _fault(ctx, terms, signer, kind, fields, issued)
     if fault is None:
@@ -383,7 +427,10 @@ def require_covered(
 def why_not_covered(
     ctx: AppContext, signer: Organisation, kind: Kind, fields: Mapping[str, Any]
 ) -> tuple[str, Message] | None:
-    """(field, what to tell) where an organisation could not sign this now; None where it could, or nobody can tell."""
+    """Tell why an organisation could not sign this now, as (field, message).
+
+    The answer is None where it could sign, and where the ledger cannot be asked.
+    """
     return _fault(ctx, signer_terms(ctx, signer), signer, kind, fields, ctx.now())
 
 
@@ -393,6 +440,7 @@ def _fault(
     if isinstance(terms.held, Unknown):
         return None
     fault = _uncovered(ctx, terms.held, signer, kind, fields, issued)
+    # Signing in the seconds between a change's arrival and its block's date would be judged by the earlier terms.
     if fault is None and _uncovered(ctx, terms.dated, signer, kind, fields, issued) is not None:
         fault = (
             "",
@@ -401,6 +449,7 @@ def _fault(
                 name=signer.name,
             ),
         )
+    # An old answer may let a record pass, which the verdict still judges, but must never refuse one.
     if fault is not None and terms.is_remembered:
         return _fault(ctx, _terms_of_key(ctx, terms.thumbprint, anew=True), signer, kind, fields, issued)
     return fault
@@ -414,7 +463,7 @@ def _uncovered(
     fields: Mapping[str, Any],
     issued: datetime,
 ) -> tuple[str, Message] | None:
-    """(field, what to tell) where terms do not cover what is to be signed; the field is empty where it is none's."""
+    """Tell why terms do not cover what is to be signed, as (field, message). The field is empty if none is at fault."""
     name, now = signer.name, max(issued, ctx.now())
     if held is None or held.kinds == 0:
         # A merchant's own papers may come before its first accreditation, which the authority dates as it sees fit.
@@ -451,14 +500,14 @@ def _uncovered(
 
 
 def chapters_in(held: Accreditation) -> list[int]:
-    """The HS chapters of terms as ``accredit`` takes them."""
+    """List the HS chapters that terms cover, in the form that ``accredit`` takes."""
     if held.chapters & ALL_CHAPTERS:
         return list(EVERY_CHAPTER)
     return [chapter for chapter in range(1, 98) if held.covers_chapter(chapter)]
 
 
 def chapters_text(held: Accreditation) -> str:
-    """HS chapters as people write them: 1-24, 61. Empty where all are covered."""
+    """Write the HS chapters of terms as ranges, for example "1-24, 61". The text is empty where all are covered."""
     if held.chapters & ALL_CHAPTERS:
         return ""
     runs: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""The audit: every root made anew from what is stored, database and ledger compared both ways."""
+"""The audit: recompute every root from the stored records, and compare database and ledger in both directions."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from backend.store.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """Something that is not as it should be: its name, and what it is about."""
+    """A difference that the audit found: its name, and the record, batch or value that it concerns."""
 
     name: str
     about: Mapping[str, object] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Discrepancy:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was looked at, and what was found."""
+    """How much was compared, and the differences found."""
 
     records: int
     batches: int
@@ -38,7 +38,13 @@ class Audit:
 
 
 def audit(ctx: AppContext) -> Audit:
-    """Compare everything; raises LedgerUnavailable or ForeignLedger where there is nothing to compare with."""
+    """Compare all batches, statuses, drawdowns and attachments with the ledger and with the files on disk.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked, so there is nothing to compare with.
+        ForeignLedger: The ledger that answers is not the one of this installation.
+    """
+    # Asked first, so that an unreachable or foreign ledger ends the audit before it reports every batch as missing.
     ctx.ledger.head()
     on_ledger = {anchoring.root: anchoring for anchoring in ctx.ledger.anchorings()}
     found: list[Discrepancy] = []
@@ -80,7 +86,7 @@ def _of_batch(
 
 
 def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepancy]:
-    """Each stored record against its digest and its proof, and all of them against the root."""
+    """Compare each stored record with its digest and its proof, and all of them together with the root."""
     entries: list[bytes] = []
     for leaf in leaves:
         about = {"record": leaf.record_id, "leafIndex": leaf.leaf_index}
@@ -90,6 +96,7 @@ def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepan
             yield Discrepancy("record-unreadable", about)
             continue
         entries.append(entry)
+        # Of an erased record only the digest is left, from which the batch is still proven.
         if not leaf.is_erased and sha256(leaf.signed_jwt.encode()).hexdigest() != leaf.digest:
             yield Discrepancy("record-altered", about)
         path = tuple(leaf.path[i : i + 32] for i in range(0, len(leaf.path), 32))
@@ -103,7 +110,7 @@ def _of_leaves(batch: SealedBatch, leaves: Sequence[Leaf]) -> Iterator[Discrepan
 
 
 def _of_disclosures(leaves: Sequence[Leaf], disclosures: Mapping[str, Sequence[str]]) -> Iterator[Discrepancy]:
-    """Whether each record can still be shown in full: every field that was signed, as it was signed."""
+    """Check that each record can still be shown in full: every signed field is there, as it was signed."""
     for leaf in leaves:
         if leaf.is_erased:
             continue
@@ -133,6 +140,7 @@ def _of_anchoring(
 def _of_statuses(
     ctx: AppContext, work: UnitOfWork, batch: SealedBatch, leaves: Sequence[Leaf]
 ) -> Iterator[Discrepancy]:
+    """Compare each stored status with the ledger's. A difference is expected while a change is on its way."""
     on_ledger = ctx.ledger.statuses(batch.root, batch.size)
     for leaf in leaves:
         if 0 <= leaf.leaf_index < batch.size and leaf.status != on_ledger[leaf.leaf_index]:
@@ -148,7 +156,7 @@ def _of_statuses(
 
 
 def _of_attachments(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
-    """Every file that was uploaded must be there, byte for byte."""
+    """Check that every uploaded file is on disk with the bytes that its digest names."""
     for digest in dict.fromkeys(stored.sha256 for stored in work.files.all()):
         content = ctx.files.get(digest)
         if content is None:
@@ -158,7 +166,7 @@ def _of_attachments(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
 
 
 def _number_gaps(ctx: AppContext, on_ledger: dict[bytes, Anchoring]) -> Iterator[Discrepancy]:
-    """The ledger numbers each anchorer's batches without gaps; where the events show fewer, some are missing."""
+    """Report gaps in an anchorer's batch numbers. The contract counts without gaps, so events are missing."""
     numbers: Counter[int] = Counter()
     highest: Counter[int] = Counter()
     for root in on_ledger:
@@ -175,7 +183,7 @@ def _number_gaps(ctx: AppContext, on_ledger: dict[bytes, Anchoring]) -> Iterator
 
 
 def audit_drawdowns(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
-    """Compare every drawdown; nothing where the contracts are older than drawdowns."""
+    """Compare every drawdown and balance. Contracts older than drawdowns have none, so nothing is reported for them."""
     if not ctx.ledger.counts_quantities:
         return
     drawdown_sets = {drawdown_set.made.set_root: drawdown_set for drawdown_set in ctx.ledger.drawdown_sets()}
@@ -189,6 +197,7 @@ def audit_drawdowns(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
 
 def _of_drawdown(work: UnitOfWork, row: Drawdown, drawdown_sets: Mapping[bytes, DrawdownSet]) -> Iterator[Discrepancy]:
     is_settled = row.transaction is None or row.transaction.state is TransactionState.FINAL
+    # A transaction that is not final may still be missing on the ledger, so that is no discrepancy yet.
     if row.set_root is None or row.position is None or not is_settled:
         return
     about = {"drawdown": row.id, "declaration": row.declaration_id}
@@ -223,7 +232,7 @@ def _ledger_record(record: RecordOnFile) -> LedgerRecord | None:
 def _unknown_drawdowns(
     work: UnitOfWork, rows: Sequence[Drawdown], drawdown_sets: Mapping[bytes, DrawdownSet]
 ) -> Iterator[Discrepancy]:
-    """Drawdowns on the ledger for declarations of ours that we know nothing of."""
+    """Report drawdowns on the ledger for declarations of ours that have no row in the database."""
     ours = {batch.root for batch in work.batches.all()}
     known = {(row.set_root, row.position) for row in rows}
     for root, drawdown_set in drawdown_sets.items():
@@ -236,7 +245,7 @@ def _unknown_drawdowns(
 def _of_balances(
     ctx: AppContext, work: UnitOfWork, drawdown_sets: Mapping[bytes, DrawdownSet]
 ) -> Iterator[Discrepancy]:
-    """What is left of each certificate must be what its drawdowns leave."""
+    """Check that the remaining quantity of each certificate is explained by its drawdowns on the ledger."""
     taken: Counter[LedgerRecord] = Counter()
     for drawdown_set in drawdown_sets.values():
         for position, drawdown in enumerate(drawdown_set.made.drawdowns):
@@ -262,7 +271,7 @@ def _of_balances(
 
 
 def _releases_without(work: UnitOfWork, rows: Sequence[Drawdown]) -> Iterator[Discrepancy]:
-    """Released declarations whose drawdowns the ledger refused: none may stand."""
+    """Report declarations that are released although the ledger refused their drawdowns."""
     standing = {row.declaration_id for row in rows if row.is_standing}
     for declaration_id in dict.fromkeys(row.declaration_id for row in rows if row.refusal is not None):
         consignment = work.consignments.get(declaration_id)

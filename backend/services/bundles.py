@@ -1,4 +1,4 @@
-"""Making bundles: what anybody needs to check a record, or a consignment's papers, when we are no longer asked."""
+"""Make bundles: what a reader needs to verify a record, or a consignment's papers, without asking this server."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,7 +22,13 @@ from backend.store.unit_of_work import UnitOfWork
 
 
 def bundle_of(ctx: AppContext, on_file: RecordOnFile, shown: Sequence[str] | None = None) -> Bundle:
-    """A record's bundle; ``shown`` names the fields to disclose beside those always shown; all where it is None."""
+    """Make the bundle of one record.
+
+    ``shown`` names the fields to disclose in addition to those that are always shown. None discloses all.
+
+    Raises:
+        Conflict: The record was erased, or what is stored of it was altered.
+    """
     found = _evidence(on_file)
     if shown is not None:
         found = replace(found, record=found.record.disclosing([*shown, *always_shown(found.kind)]))
@@ -30,9 +36,12 @@ def bundle_of(ctx: AppContext, on_file: RecordOnFile, shown: Sequence[str] | Non
 
 
 def bundle_of_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> Bundle:
-    """The bundle of a declaration with its papers, each followed to the record that replaced it.
+    """Make the bundle of a declaration with its papers, each in its latest version.
 
-    A paper that was erased is missing from it, and whoever verifies is told so.
+    An erased paper is left out, and the verdict on the bundle reports it as missing.
+
+    Raises:
+        Conflict: The declaration or a paper was altered in the database.
     """
     named = {paper["id"]: paper["sha256"] for paper in _evidence(consignment.record).record.subject.get("records", [])}
     followed = (work.records.latest_of(work.records.get(one)) for one in named)
@@ -52,7 +61,10 @@ def _evidence(on_file: RecordOnFile) -> Evidence:
 
 
 def _between(work: UnitOfWork, newest: RecordOnFile, named: set[str]) -> list[str]:
-    """The issuer-signed JWTs of the records that lie between the newest of a line and the one that is named."""
+    """List the issuer-signed JWTs of the versions between the newest record and the one that the declaration names.
+
+    A verifier follows their signed ``supersedes`` digests from one to the other.
+    """
     between: list[str] = []
     current = newest
     while current.digest not in named and current.supersedes_id is not None:
@@ -63,13 +75,18 @@ def _between(work: UnitOfWork, newest: RecordOnFile, named: set[str]) -> list[st
 
 
 def trust_of(ctx: AppContext, name: str) -> Trust:
-    """What a reader's trust file says of this installation; raises LedgerUnavailable where its ledger is unknown."""
+    """Return the entries about this installation for a reader's trust file, under the name given.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be read.
+        ForeignLedger: The ledger that answers is not the one of this installation.
+    """
     head = ctx.ledger.head()
     return own_trust(ctx, name, _name(head), head.accreditation_address.lower())
 
 
 def own_trust(ctx: AppContext, name: str, ledger: LedgerName, accreditation: str) -> Trust:
-    """The entries about our ledger and about those that it took the place of."""
+    """Return the trust entries about the present ledger and about those that it replaced."""
     ledgers = ((ledger, accreditation), *ctx.keys.operator.former_ledgers())
     keys = ctx.keys.operator.thumbprints()
     return Trust(tuple(Trusted(name, one, accredited, ctx.ledger.confirmations, keys) for one, accredited in ledgers))
@@ -80,10 +97,11 @@ def _name(head: Head) -> LedgerName:
 
 
 def _snapshot(ctx: AppContext, kept: Sequence[tuple[RecordOnFile, Evidence]]) -> str | None:
-    """What the ledger holds of these records, signed; None where it cannot be asked or holds none of them yet."""
+    """Sign what the ledger holds of these records. None where it cannot be asked or holds none of them yet."""
     try:
         head = ctx.ledger.head()
         readings = [reading for one in kept if (reading := _reading(ctx, head, *one)) is not None]
+    # A bundle without a snapshot still proves signature and inclusion, and a node can be asked for the rest.
     except (LedgerUnavailable, ForeignLedger):
         return None
     if not readings:

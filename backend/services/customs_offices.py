@@ -1,4 +1,4 @@
-"""Customs offices register their codes, and let one another act for a while."""
+"""Codes of customs offices, and delegations by which one office lets another act for a limited time."""
 
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -9,11 +9,18 @@ from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
 LONGEST = timedelta(days=366)
-"""For which an office may let another act; it may do so again."""
+"""The longest time for which an office may let another act. It may delegate again."""
 
 
 def add_code(ctx: AppContext, actor: Person, organisation_id: str, typed: str) -> CustomsOffice:
-    """The authority lets an office serve another code. Raises Conflict where it does so already."""
+    """Let a customs office serve another code, by the authority.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        NotFound: There is no such organisation.
+        Invalid: The organisation is no customs office, or the code is malformed.
+        Conflict: The office serves the code already.
+    """
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority gives offices their codes")
     with ctx.work() as work:
@@ -27,13 +34,19 @@ def add_code(ctx: AppContext, actor: Person, organisation_id: str, typed: str) -
 
 
 def all_offices(ctx: AppContext) -> list[CustomsOffice]:
-    """Every code with the organisation that serves it, by code."""
+    """List every code with the organisation that serves it, in the order of codes."""
     with ctx.work(reading=True) as work:
         return list(work.customs_offices.all())
 
 
 def delegations(ctx: AppContext, actor: Person) -> list[OfficeDelegation]:
-    """What is delegated now: to and by the actor's office, or all of it for the authority. The next to end first."""
+    """List the delegations that hold now, the next to end first.
+
+    The authority gets all of them, an officer those to and by the own office.
+
+    Raises:
+        NotAllowed: The actor is neither an officer nor the authority.
+    """
     _only_customs(actor)
     with ctx.work(reading=True) as work:
         if actor.role is Role.AUTHORITY:
@@ -46,7 +59,8 @@ def delegate(ctx: AppContext, actor: Person, typed: str, organisation_id: str, u
     """Let another office's officers read and decide what is declared to a code, until a moment.
 
     Raises:
-        NotFound: The code is not the actor's own office's; the authority may delegate every code.
+        NotAllowed: The actor is neither an officer nor the authority.
+        NotFound: The code is not the actor's own office's. The authority may delegate every code.
         Invalid: The other is no customs office, or the moment lies in the past or more than a year ahead.
         Conflict: The other serves the code itself.
     """
@@ -68,7 +82,13 @@ def delegate(ctx: AppContext, actor: Person, typed: str, organisation_id: str, u
 
 
 def end_delegation(ctx: AppContext, actor: Person, delegation_id: str) -> OfficeDelegation:
-    """Take a delegation back at once; the office that gave it, or the authority. Raises Conflict where it has ended."""
+    """End a delegation at once, by the office that gave it or by the authority.
+
+    Raises:
+        NotAllowed: The actor is neither an officer nor the authority.
+        NotFound: There is no such delegation of the actor's office.
+        Conflict: It has ended already.
+    """
     _only_customs(actor)
     with ctx.work() as work:
         found = work.customs_offices.get_delegation(delegation_id)

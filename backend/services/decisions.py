@@ -1,4 +1,4 @@
-"""An officer decides on a declaration; what the papers do not bear is refused."""
+"""Decisions of customs officers on declarations. A release that the verdict does not support is refused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,12 +22,13 @@ from backend.services.records import change_status
 from backend.services.verification import snapshot, verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
 
+# The verdict is made outside of the writing unit of work, so the papers may change before the decision is stored.
 LOOKS = 3
-"""How often the papers are judged anew where they change while an officer decides."""
+"""How often the verdict is made while the papers keep changing, before the decision is refused."""
 
 
 class NotReleasable(Conflict):
-    """The verdict does not bear a release."""
+    """The verdict does not allow a release. ``verdict`` holds its checks."""
 
     code = "not-releasable"
 
@@ -38,7 +39,10 @@ class NotReleasable(Conflict):
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a decision rests on. The ledger is asked for it outside of the unit of work that decides."""
+    """What a decision rests on, read before the unit of work that decides.
+
+    The ledger is slow, and must not be waited for while the database is locked for writing.
+    """
 
     verdict: Verdict
     elsewhere: Mapping[str, Elsewhere]
@@ -55,17 +59,20 @@ def decide(
     key: IdempotencyKey | None = None,
     read: int | None = None,
 ) -> DecisionTaken:
-    """Record an officer's decision and queue it for the ledger; a release draws down its certificates.
+    """Record an officer's decision and queue it for the ledger. A release also requests its drawdowns.
 
-    Release needs the verdict VALID. Where it is INDETERMINATE the officer may release on ``accept_indeterminate``,
-    which stays on record; INVALID cannot be released at all. ``read`` is the version of the consignment that the
-    officer read; None where the caller decides on what stands now.
+    A release needs the verdict VALID. An INDETERMINATE verdict can be released with ``accept_indeterminate``, which is
+    kept with the decision. An INVALID one cannot be released. ``read`` is the version of the consignment that the
+    officer read, or None to decide on the present one. The same ``key`` returns the decision made before.
 
     Raises:
+        NotAllowed: The actor is not a customs officer.
+        NotFound: There is no such declaration, or the officer may not act for the office that it was declared to.
         StaleVersion: Somebody else has changed the consignment since ``read``.
-        NotFound: It was declared to an office for which the officer may not act.
-        NotReleasable: The papers do not bear the release.
-        Conflict: The status does not allow the decision.
+        Invalid: The reason is empty or longer than 2,000 characters.
+        NotReleasable: The verdict does not allow a release, or too little is left of a certificate.
+        Conflict: The declaration's status does not allow the decision, or its papers changed ``LOOKS`` times meanwhile.
+        IdempotencyKeyReused: The key came with another request before.
     """
     if actor.role is not Role.OFFICER:
         raise NotAllowed("only customs officers decide")
@@ -76,9 +83,13 @@ def decide(
         seen = _look(ctx, actor, declaration_id)
         with ctx.work() as work:
             consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
+            # Inside of the unit of work that writes: of two equal requests at once, the second sees the first one's
+            # decision.
             if earlier := earlier_result(work, key):
                 return next(taken for taken in consignment.decisions if taken.id == earlier)
             work.consignments.advance(consignment, read)
+            # A paper was revoked or replaced since the verdict was made: make it again rather than release on an old
+            # one.
             if _papers(work, consignment) != seen.papers:
                 continue
             if decision is Decision.RELEASE and consignment.status.is_open:
@@ -108,7 +119,7 @@ def _look(ctx: AppContext, actor: Person, declaration_id: str) -> _Seen:
 
 
 def _papers(work: UnitOfWork, consignment: Consignment) -> tuple[tuple[str, int], ...]:
-    """The records that the verdict is about, with their statuses here."""
+    """List the ids and stored statuses of the records that the verdict is about, to notice changes."""
     newest = [work.records.latest_of(paper.record) for paper in consignment.papers]
     return tuple((record.id, record.status) for record in (consignment.record, *newest))
 
@@ -116,7 +127,12 @@ def _papers(work: UnitOfWork, consignment: Consignment) -> tuple[tuple[str, int]
 def _releasable(
     ctx: AppContext, work: UnitOfWork, consignment: Consignment, seen: _Seen, accept_indeterminate: bool
 ) -> Shares:
-    """What the release draws down, counted now; raises NotReleasable where verdict or count do not bear it."""
+    """Work out what the release draws down, from the counts in this unit of work.
+
+    Raises:
+        NotReleasable: The verdict or the remaining quantities do not allow the release.
+    """
+    # Counted again under the write lock, or two releases at once could draw the same goods.
     given = shares(ctx, work, consignment, seen.elsewhere)
     verdict = seen.verdict
     if any(check.outcome is Outcome.FAIL for check in given.checks):

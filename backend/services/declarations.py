@@ -1,4 +1,4 @@
-"""A merchant lodges a declaration for a consignment, tells when the goods came, or takes it back."""
+"""A merchant lodges a declaration for a consignment, reports the arrival of the goods, or withdraws the declaration."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,9 +26,19 @@ EARLIEST_ARRIVAL = timedelta(days=365)
 
 
 def lodge(ctx: AppContext, actor: Person, fields: Any, key: IdempotencyKey | None = None) -> Consignment:
-    """Sign and lodge a declaration; ``fields["records"]`` lists the ids of the merchant's records it relies on.
+    """Sign and lodge a declaration; ``fields["records"]`` lists the ids of the merchant's records that it relies on.
 
-    The merchant's name and number are the signed-in merchant's own, never what was sent.
+    The merchant's name and number are those of the signed-in merchant, whatever was sent. The same ``key`` returns the
+    consignment lodged before.
+
+    Raises:
+        NotAllowed: The actor is not a merchant.
+        Invalid: A field is wrong, a record named is not the merchant's, or the arrival lies in the future or too far
+            back.
+        Conflict: The reference was used before, or the merchant's key cannot sign now.
+        OutsideAccreditation: The ledger does not accredit the merchant for declarations.
+        TooMuchWaiting: No more records are taken in at the moment.
+        IdempotencyKeyReused: The key came with another request before.
     """
     declared = sign_once(
         ctx, lambda work, inputs: draft_declaration(ctx, work, inputs, actor, fields), key, signer=actor.organisation
@@ -40,7 +50,7 @@ def lodge(ctx: AppContext, actor: Person, fields: Any, key: IdempotencyKey | Non
 def draft_declaration(
     ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, fields: Any
 ) -> UnsignedRecord:
-    """What ``lodge`` signs."""
+    """Build the declaration that ``lodge`` signs. Raises what ``lodge`` raises, except for a reused key."""
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants lodge declarations")
     if not isinstance(fields, dict):
@@ -54,7 +64,15 @@ def draft_declaration(
 def check(
     now: datetime, work: UnitOfWork, merchant: Organisation, fields: dict[str, Any]
 ) -> tuple[Declaration, list[RecordOnFile]]:
-    """What lodging these fields would sign, and the records it relies on; keeps nothing. Raises Invalid, Conflict."""
+    """Check the fields of a declaration and store nothing.
+
+    Returns the document that would be signed and the records that it relies on.
+
+    Raises:
+        Invalid: A field is wrong, a record named is not the merchant's, or the arrival lies in the future or too far
+            back.
+        Conflict: The merchant used the reference before.
+    """
     papers, named = _papers(work, merchant, fields.get("records", []))
     completed = {**fields, "merchant": _party(merchant), "records": named}
     document = document_of(Kind.DECLARATION, completed)
@@ -92,10 +110,14 @@ def _consignment(
 def _planned_drawdowns(
     work: UnitOfWork, declaration: Declaration, papers: Sequence[RecordOnFile]
 ) -> list[PlannedDrawdown]:
-    """What the declared goods take from the certificates named."""
+    """Work out which quantities the declared goods take from the certificates of origin named.
+
+    Goods and certificates are matched by the six digits of the HS code, and the unit.
+    """
     covering: dict[str, list[RecordOnFile]] = defaultdict(list)
     for paper in papers:
         if paper.kind is Kind.CERTIFICATE_OF_ORIGIN:
+            # The first six digits of an HS code are the same worldwide, further ones are each country's own.
             covering[str(paper.fields["hsCode"])[:6]].append(paper)
     declared: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for item in declaration.items:
@@ -128,6 +150,7 @@ def _papers(work: UnitOfWork, merchant: Organisation, ids: Any) -> tuple[list[Re
             paper = work.records.get(record_id)
         except NotFound:
             paper = None
+        # One answer for a record that does not exist and for somebody else's, so that ids cannot be probed.
         if paper is None or not _may_name(merchant, paper):
             raise Invalid("a record named does not exist", [(f"records.{place}", "is no record of yours")])
         papers.append(paper)
@@ -135,7 +158,7 @@ def _papers(work: UnitOfWork, merchant: Organisation, ids: Any) -> tuple[list[Re
 
 
 def _may_name(merchant: Organisation, paper: RecordOnFile) -> bool:
-    """Its own papers, and those that an issuer keeps for a merchant it could not match to anybody here."""
+    """Allow the merchant's own papers, and those that an issuer holds because it matched no merchant here."""
     is_kept_for_somebody = paper.holder.id == paper.issuer.id and paper.issuer.role in ISSUERS
     return (
         paper.kind is not Kind.DECLARATION
@@ -147,6 +170,7 @@ def _may_name(merchant: Organisation, paper: RecordOnFile) -> bool:
 def _check_arrival(now: datetime, arrived: datetime | None) -> None:
     if arrived is None:
         return
+    # Clocks of merchants may differ from ours by five minutes.
     if arrived > now + timedelta(minutes=5):
         raise Invalid(
             "the goods cannot have come already",
@@ -157,7 +181,14 @@ def _check_arrival(now: datetime, arrived: datetime | None) -> None:
 
 
 def report_arrival(ctx: AppContext, actor: Person, declaration_id: str, arrived: datetime) -> Consignment:
-    """Note when goods that were declared beforehand came under customs' control."""
+    """Note when goods that were declared beforehand came under customs' control.
+
+    Raises:
+        NotFound: There is no such declaration, or the actor may not see it.
+        NotAllowed: The actor is neither a merchant nor a customs officer.
+        Invalid: The arrival lies in the future, or more than a year back.
+        Conflict: The declaration was decided already, or its arrival is known.
+    """
     _check_arrival(ctx.now(), arrived)
     with ctx.work() as work:
         consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
@@ -175,9 +206,13 @@ def report_arrival(ctx: AppContext, actor: Person, declaration_id: str, arrived:
 
 
 def withdraw(ctx: AppContext, actor: Person, declaration_id: str, read: int | None = None) -> Consignment:
-    """The merchant takes a declaration back, as long as customs have not begun to act on the goods.
+    """Withdraw a declaration and refund what it drew, as long as customs have not begun to act on the goods.
 
-    Raises StaleVersion where it was changed after the merchant read this version of it, Conflict where it is too late.
+    Raises:
+        NotFound: There is no such declaration, or the actor may not see it.
+        NotAllowed: The actor is not a merchant.
+        StaleVersion: It was changed since the version that the merchant read.
+        Conflict: The declaration's status does not allow a withdrawal.
     """
     with ctx.work() as work:
         consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
@@ -194,14 +229,18 @@ def withdraw(ctx: AppContext, actor: Person, declaration_id: str, read: int | No
 
 
 def jurisdiction(ctx: AppContext, work: UnitOfWork, actor: Person) -> frozenset[str] | None:
-    """The customs offices whose declarations an officer may read and decide; None for who is no officer."""
+    """Return the codes of the offices whose declarations an officer may read and decide. None for other roles."""
     if actor.role is not Role.OFFICER:
         return None
     return work.customs_offices.jurisdiction(actor.organisation, ctx.now())
 
 
 def _served_office(work: UnitOfWork, typed: str) -> str:
-    """The office's code as it is kept; raises Invalid where no office here serves it: nobody could decide then."""
+    """Return the office's code in its stored form.
+
+    Raises:
+        Invalid: No office here serves it, so that nobody could decide on the declaration.
+    """
     code = normalised(typed)
     if not work.customs_offices.find(code):
         raise Invalid("no such customs office", [("customsOffice", "is served by no customs office here")])

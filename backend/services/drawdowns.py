@@ -1,8 +1,8 @@
-"""What is left of certificates, and the drawdowns of a release: asked here, made on the ledger later.
+"""Remaining quantities of certificates, and the drawdowns of a release: requested here, made on the ledger later.
 
-A release needs enough left by our own count and by the ledger's. Its drawdowns are kept with the decision, in one unit
-of work, so that of any number of releases at once no two take the same goods; and they reach the ledger before the
-release does (services/anchoring/drawdowns.py), so that what another server drew meanwhile cannot be drawn twice either.
+A release needs enough left by our own count and by the ledger's. Its drawdowns are stored in the same unit of work as
+the decision, so that parallel releases cannot take the same goods. They reach the ledger before the release does
+(services/anchoring/drawdowns.py), so that what another server drew meanwhile cannot be drawn twice either.
 """
 
 from collections.abc import Mapping
@@ -27,14 +27,14 @@ from backend.store.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What the ledger knows of a certificate that we do not: drawn by nobody of ours, or why it could not be asked."""
+    """What only the ledger knows of a certificate: the quantity that others drew, or why it could not be read."""
 
     drawn: int = 0
     unread: str | None = None
 
 
 def drawn_elsewhere(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> dict[str, Elsewhere]:
-    """Ask the ledger about every certificate that the declaration may draw, by its first version."""
+    """Ask the ledger about every certificate that the declaration may draw, by the id of its first version."""
     if not ctx.ledger.counts_quantities:
         return {}
     return {line: _elsewhere(ctx, paper) for line, paper in _certificates(work, consignment).items()}
@@ -56,11 +56,12 @@ def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
             for drawdown in work.drawdowns.of_certificate(certificate.id)
             if drawdown.set_root is not None
         )
+    # Ours may be counted before the ledger has them, which must not make the part of others negative.
     return Elsewhere(max(0, opened.quantity - opened.remaining - sent))
 
 
 def shares(ctx: AppContext, work: UnitOfWork, consignment: Consignment, elsewhere: Mapping[str, Elsewhere]) -> Shares:
-    """How much each certificate gives for the declaration, and whether that is enough."""
+    """Work out how much each certificate gives for the declaration, with the checks that tell whether it is enough."""
     if not ctx.ledger.counts_quantities:
         return Shares((), ())
     certificates = _certificates(work, consignment)
@@ -71,7 +72,10 @@ def shares(ctx: AppContext, work: UnitOfWork, consignment: Consignment, elsewher
 
 
 def _certificates(work: UnitOfWork, consignment: Consignment) -> dict[str, RecordOnFile]:
-    """The issued certificates that the declaration may draw, each the newest version. Statements give nothing."""
+    """List the issued certificates that the declaration may draw, in their latest version, by the id of the first.
+
+    A merchant's own statements are left out, since no issuer stands behind their quantity.
+    """
     lines = dict.fromkeys(drawdown.certificate_id for drawdown in consignment.planned_drawdowns)
     newest = {line: work.records.latest_of(work.records.get(line)) for line in lines}
     return {
@@ -95,7 +99,7 @@ def _count(
 
 
 def request_drawdowns(ctx: AppContext, work: UnitOfWork, consignment: Consignment, given: Shares) -> None:
-    """Keep the drawdowns of a release, and the activations that they need."""
+    """Store the drawdowns of a release and the activations that they need. The anchoring worker sends them."""
     now = ctx.now()
     standing = {
         drawdown.certificate_id for drawdown in work.drawdowns.of_declaration(consignment.id) if drawdown.is_standing
@@ -114,11 +118,12 @@ def _request_activation(work: UnitOfWork, certificate_id: str, ctx: AppContext) 
     if activation is None:
         work.add(Activation(certificate_id, ctx.now()))
     elif activation.refusal is not None:
+        # The reason of an earlier refusal may have passed, for example a suspension, so the activation is tried again.
         activation.refusal, activation.transaction = None, None
 
 
 def refund(ctx: AppContext, work: UnitOfWork, declaration_id: str) -> None:
-    """Refund what a declaration has drawn, since it was rejected, returned or withdrawn."""
+    """Ask for the refund of what a declaration drew, because it was rejected, returned or withdrawn."""
     for drawdown in work.drawdowns.of_declaration(declaration_id):
         if drawdown.is_standing:
             drawdown.refund(ctx.now())

@@ -1,7 +1,7 @@
-"""A holder erases a record: what it said, its salts and its files go for good; its place on the ledger stays empty.
+"""Erasure of a record by its holder: its text, salts and files are deleted, its place on the ledger stays.
 
-What is left is the digest of a text that nobody has any more, the kind and, of a certificate, the quantity: they hold
-the batch together, so that everybody else's proofs go on. The salts made of it a digest that cannot be guessed.
+The digest of the signed text, the kind and the quantity remain, since every other record's proof in the batch needs
+them. The deleted text held 256-bit salts, so its content cannot be guessed from the digest (decisions 0008 and 0016).
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,21 @@ from backend.store.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class Erasure:
-    """What went: the record, the earlier versions that said the same, and the files that nothing else binds."""
+    """What was erased: the record with its earlier versions, and the number of files deleted."""
 
     records: tuple[RecordOnFile, ...]
     files: int
 
 
 def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
-    """Erase a record that the actor's organisation holds, with the versions that it replaced. It cannot be undone."""
+    """Erase a record that the actor's organisation holds, with the versions that it replaced. It cannot be undone.
+
+    Raises:
+        NotFound: There is no such record, or the actor's organisation does not hold it.
+        NotAllowed: The record is a declaration.
+        Conflict: It was erased already, is on its way to the ledger, or an undecided declaration or a waiting request
+            relies on it.
+    """
     with ctx.work() as work:
         held = _held(work, actor, record_id)
         line = _with_what_it_replaced(work, held)
@@ -39,13 +46,16 @@ def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
         for digest in unbound:
             work.files.delete(digest, {held.holder.id, held.issuer.id})
         work.commit()
+    # Files go after the commit: a crash in between leaves files that nothing names, which ``finish`` deletes. The other
+    # order could delete a file of a record that stays.
     gone = sum(_delete(ctx, digest) for digest in sorted(unbound))
+    # Deleted rows stay in SQLite's write-ahead log until it is emptied.
     ctx.work.scrub()
     return Erasure(tuple(line), gone)
 
 
 def finish(ctx: AppContext) -> int:
-    """What a crash in the middle of an erasure left: files that nothing on file names any more go. How many."""
+    """Complete erasures that a crash interrupted, and return how many files were deleted. Runs at the start."""
     with ctx.work(reading=True) as work:
         named = {stored.sha256 for stored in work.files.all()}
     gone = sum(_delete(ctx, digest) for digest in ctx.files.unnamed(named))
@@ -54,7 +64,7 @@ def finish(ctx: AppContext) -> int:
 
 
 def why_not(work: UnitOfWork, actor: Person, on_file: RecordOnFile) -> Exception | None:
-    """What keeps the actor from erasing a record, or None."""
+    """Return the error that keeps the actor from erasing a record, or None."""
     try:
         for one in _with_what_it_replaced(work, _held(work, actor, on_file.id)):
             _check_erasable(work, one)
@@ -64,7 +74,10 @@ def why_not(work: UnitOfWork, actor: Person, on_file: RecordOnFile) -> Exception
 
 
 def _delete(ctx: AppContext, digest: str) -> bool:
-    """Delete a file, unless somebody else has uploaded the same; nobody can begin to while this looks."""
+    """Delete a file unless another upload of the same bytes is on file.
+
+    The unit of work keeps others from uploading the same bytes between the look and the deletion.
+    """
     with ctx.work() as work:
         return not work.files.is_named(digest) and ctx.files.delete(digest)
 
@@ -103,7 +116,7 @@ def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
 
 
 def _is_being_drawn(work: UnitOfWork, certificate_id: str) -> bool:
-    """Whether the ledger has not taken yet what a release draws from it: its activation needs what it says."""
+    """Tell whether a drawdown from this certificate is still to be made: its activation needs the text."""
     return any(
         drawdown.is_standing and drawdown.made_at is None for drawdown in work.drawdowns.of_certificate(certificate_id)
     )
@@ -117,7 +130,7 @@ def _files_of(on_file: RecordOnFile) -> list[str]:
 
 
 def _forget(work: UnitOfWork, on_file: RecordOnFile) -> None:
-    """What stands elsewhere about what the record said."""
+    """Delete what other rows repeat of the record's content: reasons, requests and idempotent results."""
     for change in work.status_changes.of_record(on_file.id):
         change.reason, change.reason_salt = "", bytes(32)
     request = work.requests.find_about(on_file.id)
@@ -129,7 +142,7 @@ def _forget(work: UnitOfWork, on_file: RecordOnFile) -> None:
 
 
 def _no_longer_bound(work: UnitOfWork, held: RecordOnFile, bound: set[str]) -> set[str]:
-    """Of these files, those that no record of holder or issuer binds any more."""
+    """Return those of the files that no record of the holder or the issuer refers to any more."""
     if not bound:
         return set()
     still = set()

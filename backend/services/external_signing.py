@@ -1,7 +1,8 @@
-"""Two steps for organisations that keep their key themselves: we draft a record, they sign it, we put it on file.
+"""Signing by organisations that keep their key themselves: we draft a record, they sign it, we put it on file.
 
-The draft itself is not kept, only what it was made from: drawn up again when the signature comes, it is the same to the
-byte, unless things have moved on in between. Then the signature is over something else, and is refused.
+The draft is not stored, only its inputs. When the signature comes, the draft is built again from the same moment and
+the same random bytes, and must be the same to the byte. If something it depends on has changed, for example the key,
+the signature is refused.
 """
 
 import secrets
@@ -27,7 +28,7 @@ from backend.services.statements import draft_own, draft_statement
 from backend.store.unit_of_work import UnitOfWork
 
 PATIENCE = timedelta(hours=1)
-"""How long a draft may be signed."""
+"""How long a prepared draft may be submitted with its signature."""
 
 _Draft = Callable[[AppContext, UnitOfWork, DraftInputs, Person, Mapping[str, Any]], UnsignedRecord]
 
@@ -76,7 +77,7 @@ ACTS: dict[str, _Draft] = {"issue": _issue, "state": _state, "confirm": _confirm
 
 @dataclass(frozen=True)
 class TextToSign:
-    """What to sign with which key, until when."""
+    """The bytes to sign, the thumbprint of the key to sign with, and the end of the time allowed."""
 
     id: str
     thumbprint: str
@@ -85,10 +86,21 @@ class TextToSign:
 
 
 def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any]) -> TextToSign:
-    """The text that the organisation signs with its own key (ES256, over exactly these bytes)."""
+    """Draft a record and return the exact bytes that the organisation signs with its own key (ES256).
+
+    ``act`` is a key of ``ACTS``. The request can be submitted within ``PATIENCE``.
+
+    Raises:
+        Invalid: There is no such act, or a field of the document is wrong.
+        Conflict: The organisation's key is kept here, or the record cannot be made now.
+        NotAllowed: The actor's role does not sign such records.
+        OutsideAccreditation: The ledger does not accredit the organisation for it.
+        TooMuchWaiting: No more records are taken in at the moment.
+    """
     if act not in ACTS:
         raise Invalid("no such act", [("act", Message("must be one of {known}", known=", ".join(ACTS)))])
     now = ctx.now()
+    # The 32 bytes are the seed of the draft's salts, stored so that the same draft can be built again.
     request = SigningRequest(str(uuid4()), actor.id, "", act, arguments, now, secrets.token_bytes(32), "")
     terms = signer_terms(ctx, actor.organisation)
     with ctx.work() as work:
@@ -97,6 +109,7 @@ def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any])
             raise Conflict("the key of this organisation is kept here: there is nothing to sign outside")
         request.thumbprint = draft.key.thumbprint
         request.text_digest = sha256(draft.signing_input).hexdigest()
+        # Drafts that nobody signs would otherwise pile up.
         work.signing_requests.delete_before(now - PATIENCE)
         work.add(request)
         work.commit()
@@ -104,14 +117,17 @@ def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any])
 
 
 def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> RecordOnFile:
-    """Put on file what was prepared, with its signature (base64url of r and s, 64 bytes).
+    """Put a prepared record on file with its signature (base64url of r and s, 64 bytes together).
 
-    Raises NotFound where nothing of this person's waits under this id, Conflict where things have moved on since it
-    was prepared, Invalid where the signature is not the key's over the text.
+    Raises:
+        NotFound: No request of this person waits under this id, or its time has run out.
+        Conflict: Something that the draft depends on has changed since it was prepared.
+        Invalid: The signature is malformed, or is not the key's signature over the text.
     """
     terms = signer_terms(ctx, actor.organisation)
     with ctx.work() as work:
         request = work.signing_requests.find(request_id)
+        # The same answer for an unknown id and for another person's request, so that ids cannot be probed.
         if request is None or request.person_id != actor.id or request.moment + PATIENCE < ctx.now():
             raise NotFound("nothing waits for a signature under this id", id=request_id)
         try:

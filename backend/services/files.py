@@ -1,4 +1,4 @@
-"""Attachments come in: only real PDF files, kept under their digest."""
+"""Upload of attachments: PDF files only, stored under their digest."""
 
 import io
 
@@ -15,7 +15,11 @@ LARGEST = 20 * 1024 * 1024
 
 
 def store_pdf(ctx: AppContext, actor: Person, content: bytes) -> StoredFile:
-    """Keep a PDF file; the same bytes twice are one file. Raises Invalid for anything that is not a PDF."""
+    """Store a PDF file under its SHA-256 digest. The same bytes uploaded twice are one file.
+
+    Raises:
+        Invalid: The file is larger than ``LARGEST``, or is not a readable PDF document.
+    """
     if len(content) > LARGEST:
         raise Invalid(
             "the file is too large", [("file", Message("is larger than {size} MB", size=LARGEST // 1024 // 1024))]
@@ -35,7 +39,7 @@ def store_pdf(ctx: AppContext, actor: Person, content: bytes) -> StoredFile:
 
 
 def is_pdf(content: bytes) -> bool:
-    """Whether the bytes are a PDF document with at least one page that can be read, not locked by a password."""
+    """Tell whether the bytes are a PDF document with at least one readable page, not locked by a password."""
     if not content.startswith(b"%PDF-"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""What only the store and the merchant's own name can tell of a document or a table that is to be imported."""
+"""Checks of a document or table to be imported that need the database, the ledger or the merchant's own name."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -20,7 +20,11 @@ from backend.store.unit_of_work import UnitOfWork
 
 
 def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
-    """A statement may speak of somebody else, which customs will see; an invoice of somebody else's is not ours."""
+    """Compare the merchant named in a document with the merchant who imports it.
+
+    In a statement another name gives a warning, which customs will see too. In the merchant's own papers, such as an
+    invoice, it is an error.
+    """
     stated = KINDS[reading.kind]
     field = f"{stated.merchant_field}.name"
     named = field_at(reading.fields, field)
@@ -62,7 +66,7 @@ def _day(value: object) -> date | None:
 def accreditation_notes(
     ctx: AppContext, merchant: Organisation, issuer: Organisation | None, kind: Kind, fields: Mapping[str, object]
 ) -> list[Note]:
-    """What the merchant could not sign is kept out; of an issuer who could not confirm it now, the merchant is told."""
+    """Report where the merchant could not sign the document, and warn where its issuer could not confirm it now."""
     if KINDS[kind].signing is not Signing.CERTIFIED:
         fault = why_not_covered(ctx, merchant, kind, fields)
         return [Note(Severity.WRONG, "fault", field=fault[0], values={"what": fault[1]})] if fault else []
@@ -71,7 +75,7 @@ def accreditation_notes(
 
 
 def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:
-    """Whose the keys are that signed a credential, as far as they are registered here."""
+    """Name the owners of the keys that signed a credential, as far as the keys are registered here."""
     told = []
     for note in reading.notes:
         key = work.keys.find(sd_jwt.unb64(str(note.values["key"])).hex()) if note.code == "sd-signed" else None
@@ -84,7 +88,7 @@ def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:
 
 
 def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading: Reading) -> list[Note]:
-    """What already on file, or the clock, keeps a whole document out."""
+    """List what keeps a complete document out because of records on file or because of dates in the future."""
     if reading.kind is Kind.DECLARATION:
         return [
             Note(Severity.WRONG, code, field=where, values=values)
@@ -118,7 +122,7 @@ def _already_there(
 
 
 def table_notes(ctx: AppContext, work: UnitOfWork, merchant: Organisation, table: Table) -> list[Note]:
-    """What only the store knows of a table's declarations; of those with broken cells enough is told already."""
+    """List what keeps a table's declarations out. Declarations with cells that could not be read are not checked."""
     broken = {note.row for note in table.notes if note.severity.blocks}
     notes = []
     for declared in table.declarations if None not in broken else ():
@@ -132,7 +136,7 @@ def table_notes(ctx: AppContext, work: UnitOfWork, merchant: Organisation, table
 def _declaration_faults(
     ctx: AppContext, work: UnitOfWork, merchant: Organisation, fields: dict[str, object]
 ) -> list[tuple[str, str, dict[str, object]]]:
-    """(field, code of the sentence, its values) for what keeps a declaration from being lodged."""
+    """List what keeps a declaration from being lodged, as (field, code of the sentence, its values)."""
     try:
         declarations.check(ctx.now(), work, merchant, fields)
     except Conflict:

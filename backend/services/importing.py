@@ -1,7 +1,7 @@
-"""A merchant brings in documents and tables that others made: read, checked as a whole, and stored all or nothing.
+"""Import of documents and tables made elsewhere: all files are read and checked first, then stored all or none.
 
-Documents become the merchant's own statement, submitted to the issuer who can confirm it; an invoice is issued by the
-merchant; a table's consignments are lodged. Whatever is not complete keeps everything out.
+A document that an issuer certifies becomes the merchant's own statement, submitted to that issuer. The merchant's own
+papers, such as invoices, are signed by the merchant, and a table's consignments are lodged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,20 +37,20 @@ from backend.store.unit_of_work import UnitOfWork
 
 
 class TooMuch(TraceabilityError):
-    """More declarations at once than one unit of work should hold."""
+    """The tables hold more rows than one unit of work should store."""
 
     code = "too-much"
 
 
 class UnknownIssuer(TraceabilityError):
-    """No chamber or laboratory of this name is registered."""
+    """No issuer of this name or id is registered, or several are."""
 
     code = "unknown-issuer"
 
 
 @dataclass(frozen=True)
 class Given:
-    """A file: what it is called, only to speak of it, and its bytes."""
+    """A file to import: its name, used only in reports, and its bytes."""
 
     name: str
     content: bytes
@@ -58,7 +58,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Stored:
-    """Something that was put on file: a declaration under its reference, or a record, with its id."""
+    """A record that was put on file, with its reference or number and its id."""
 
     kind: Kind
     reference: str
@@ -67,7 +67,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class FilePlan:
-    """What is to become of one file, with the report on it."""
+    """What is to be stored from one file, with the notes of the report on it."""
 
     name: str
     format: str
@@ -85,7 +85,7 @@ class FilePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to become of all files: they go in together or not at all."""
+    """What is to be stored from all files together."""
 
     actor: Person
     files: tuple[FilePlan, ...]
@@ -97,7 +97,12 @@ class Plan:
 
 
 def importer(ctx: AppContext, email: str) -> Person:
-    """The merchant's person with this address; raises NotFound, NotAllowed."""
+    """Return the merchant's person with this e-mail address.
+
+    Raises:
+        NotFound: No active person is registered under this address.
+        NotAllowed: The person does not belong to a merchant.
+    """
     with ctx.work(reading=True) as work:
         person = work.persons.find_by_email(email)
     if person is None or not person.is_active:
@@ -115,7 +120,14 @@ def plan(
     given: Mapping[str, str],
     style: TableStyle = AS_IT_SEEMS,
 ) -> Plan:
-    """Read and check every file; stores nothing. Raises UnknownIssuer, TooMuch."""
+    """Read and check every file, and store nothing.
+
+    ``issuers`` are names or ids of the issuers to submit documents to, ``given`` values for fields that the files lack.
+
+    Raises:
+        UnknownIssuer: One of ``issuers`` is not registered.
+        TooMuch: The tables hold more than ``MOST_ROWS`` rows together.
+    """
     read = [_read(file, given, style) for file in files]
     if sum(file.table.row_count for file in read if file.table is not None) > MOST_ROWS:
         raise TooMuch("more than {most} rows at once: import the tables one after the other", most=MOST_ROWS)
@@ -127,7 +139,11 @@ def plan(
 
 
 def store(ctx: AppContext, plan: Plan) -> Plan:
-    """Store everything that was planned, in one unit of work; raises Conflict where somebody was quicker."""
+    """Store everything that was planned, in one unit of work.
+
+    Raises:
+        Conflict: The plan is not ready, or a number or reference was taken since it was made.
+    """
     if not plan.is_ready:
         raise Conflict("the plan is not complete")
     with joined(ctx) as inside:
@@ -185,7 +201,7 @@ def _check(
 
 
 def _told_twice(files: Sequence[FilePlan]) -> list[FilePlan]:
-    """The files, each with a note where an earlier one declares the same reference or gives the same invoice number."""
+    """Add a note to each file that repeats the reference or invoice number of an earlier one."""
     first: dict[tuple[Kind, str], int] = {}
     told = []
     for place, file in enumerate(files):

@@ -1,4 +1,4 @@
-"""Issuers sign records: their own, or what a merchant submitted to them; and take them back."""
+"""Issuers sign records, their own or what a merchant submitted to them, and revoke them."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,10 +19,18 @@ from backend.store.unit_of_work import UnitOfWork
 
 
 def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None) -> RecordOnFile:
-    """An issuer signs a document of its own kind for a merchant.
+    """Sign a document of a kind that the actor's organisation issues, for a merchant.
 
-    The record is held by the merchant whom the document names (exporter or customer), where that merchant is
-    registered here under the same company number or name; otherwise by the issuer itself.
+    The holder is the merchant whom the document names, if one is registered under the same company number or name, and
+    otherwise the issuer itself. The same ``key`` returns the record issued before.
+
+    Raises:
+        NotAllowed: The actor's role does not issue this kind.
+        Invalid: A field of the document is wrong.
+        Conflict: The number is taken, or the issuer's key cannot sign now.
+        OutsideAccreditation: The ledger does not accredit the issuer for it.
+        TooMuchWaiting: No more records are taken in at the moment.
+        IdempotencyKeyReused: The key came with another request before.
     """
     return sign_once(
         ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), key, signer=actor.organisation
@@ -32,7 +40,7 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: Idempote
 def draft_issue(
     ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, kind: Kind, fields: Any
 ) -> UnsignedRecord:
-    """What ``issue`` signs."""
+    """Build the record that ``issue`` signs. Raises what ``issue`` raises, except for a reused key."""
     _only_its_issuer(actor, kind)
     document = document_of(kind, fields)
     issuer = work.organisations.get(actor.organisation.id)
@@ -54,9 +62,15 @@ def _holder(work: UnitOfWork, kind: Kind, document: Document) -> Organisation | 
 def confirm(
     ctx: AppContext, actor: Person, request_id: str, number: str, changes: dict[str, Any] | None = None
 ) -> RecordOnFile:
-    """Sign what the merchant stated, under the issuer's own number; the issuer's record replaces the statement.
+    """Sign what a merchant stated, under the issuer's own number. The issuer's record supersedes the statement.
 
     ``changes`` are fields that the issuer sets itself, such as who authorised the report.
+
+    Raises:
+        NotFound: There is no such request to this issuer.
+        Conflict: The request was answered already, the number is taken, or the issuer's key cannot sign now.
+        Invalid: A field is wrong after the changes.
+        OutsideAccreditation: The ledger does not accredit the issuer for it.
     """
     return sign_once(
         ctx,
@@ -74,9 +88,10 @@ def draft_confirmation(
     number: str,
     changes: dict[str, Any] | None = None,
 ) -> UnsignedRecord:
-    """What ``confirm`` signs."""
+    """Build the record that ``confirm`` signs. Raises what ``confirm`` raises."""
     request = _waiting(work, actor, request_id)
     statement = request.statement
+    # The issuer's number comes last, so that a number which the merchant stated cannot take its place.
     fields = {**statement.fields, **(changes or {}), KINDS[statement.kind].number_field: number}
     document = document_of(statement.kind, fields)
     drafted = draft(
@@ -99,7 +114,13 @@ def draft_confirmation(
 
 
 def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> ConfirmationRequest:
-    """Return a request to the merchant, who reads the reason and may correct."""
+    """Return a request to the merchant with a reason, so that the merchant can correct the statement.
+
+    Raises:
+        NotFound: There is no such request to this issuer.
+        Conflict: The request was answered already.
+        Invalid: The reason is empty.
+    """
     if not reason.strip():
         raise Invalid("a reason is needed", [("reason", "is missing: say what the merchant should correct")])
     with ctx.work() as work:
@@ -113,6 +134,7 @@ def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> C
 def _waiting(work: UnitOfWork, actor: Person, request_id: str) -> ConfirmationRequest:
     request = work.requests.get(request_id)
     if request.issuer.id != actor.organisation.id:
+        # The same answer as for an unknown id, so that issuers cannot find out about each other's requests.
         raise NotFound("no such request", id=request_id)
     if request.state is not RequestState.WAITING:
         raise Conflict("this request was answered already", state=request.state.value)
@@ -120,9 +142,13 @@ def _waiting(work: UnitOfWork, actor: Person, request_id: str) -> ConfirmationRe
 
 
 def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str, read: int | None = None) -> RecordOnFile:
-    """The issuer takes a record back for good; the ledger refuses it from then on.
+    """Revoke a record for good, by its issuer. The ledger shows it as revoked from the next block on.
 
-    Raises StaleVersion where it was changed after the issuer read this version of it.
+    Raises:
+        NotFound: There is no such record, or the actor's organisation did not issue it.
+        StaleVersion: It was changed since the version that the issuer read.
+        Conflict: The record is neither active nor suspended.
+        Invalid: The reason is empty.
     """
     if not reason.strip():
         raise Invalid("a reason is needed", [("reason", "is missing")])

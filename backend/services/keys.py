@@ -1,4 +1,4 @@
-"""Signing keys give way to new ones, are kept outside, or turn out to be in wrong hands."""
+"""Signing keys: replacement by new ones, keys kept outside of this server, and compromised keys."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,22 +19,33 @@ from backend.store.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class OutsideKey:
-    """A public key whose private part stays with its organisation, and the proof that it has it."""
+    """A public key whose private part stays with its organisation, with the proof that the organisation has it."""
 
     jwk: Mapping[str, Any]
     proof: str
 
 
 def possession_text(organisation_id: str, thumbprint: str) -> bytes:
-    """What an organisation signs to show that it has a key which it keeps itself; no record begins like this."""
+    """Return the bytes that an organisation signs to prove possession of a key that it keeps itself.
+
+    No record's signing input begins like this, so the proof cannot be used as a record's signature or the other way
+    round.
+    """
     return f"provenport key possession\n{organisation_id}\n{thumbprint}\n".encode()
 
 
 def rotate(ctx: AppContext, actor: Person, organisation_id: str, external: OutsideKey | None = None) -> SigningKey:
-    """Let a new key take the place of an organisation's present one; with ``outside``, one that it keeps itself.
+    """Let a new key replace an organisation's present one.
 
-    Where the ledger holds an accreditation, the new key signs from the moment on that the ledger says so, and nothing
-    is signed in between. What the old key signed stays as good as it was.
+    ``external`` is a new key that the organisation keeps itself. If the ledger holds an accreditation, the new key
+    signs from the block in which the ledger accepts it, and nothing is signed until then (decision 0009). Records
+    signed with the old key stay valid.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        NotFound: There is no such organisation.
+        Conflict: A replacement is under way, or the key was used before.
+        Invalid: The external key or its proof is wrong, or a private key was sent.
     """
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority replaces keys")
@@ -69,6 +80,7 @@ def _new_key(ctx: AppContext, work: UnitOfWork, organisation: Organisation, exte
         proven = sd_jwt.verify(public, possession_text(organisation.id, thumbprint), signature)
     except (ValueError, sd_jwt.MalformedRecord) as error:
         raise Invalid("not a P-256 key and its signature", [("jwk", "is no P-256 public key")]) from error
+    # Sending the private part has exposed it, so this key must not be used at all.
     if "d" in external.jwk:
         raise Invalid("a private key was sent", [("jwk.d", "is the private part: never send it, and use another key")])
     if not proven:
@@ -79,7 +91,7 @@ def _new_key(ctx: AppContext, work: UnitOfWork, organisation: Organisation, exte
 
 
 def _is_accredited(work: UnitOfWork, key: SigningKey, now: datetime) -> bool:
-    """Whether the ledger holds a current accreditation, as far as we have asked it to."""
+    """Tell from the queued changes whether the ledger holds a current accreditation of this key."""
     changes = work.accreditation_changes.of_key(key.thumbprint)
     granted = [change.terms for change in changes if change.operation == "accredit"]
     if granted:
@@ -88,7 +100,7 @@ def _is_accredited(work: UnitOfWork, key: SigningKey, now: datetime) -> bool:
 
 
 def _was_handed_on(work: UnitOfWork, key: SigningKey) -> bool:
-    """Whether the ledger was asked to let this key take an earlier one's place."""
+    """Tell whether the ledger was asked to let this key replace an earlier one."""
     earlier = [
         change for k in work.keys.all(key.organisation) for change in work.accreditation_changes.of_key(k.thumbprint)
     ]
@@ -102,7 +114,7 @@ def _take_over(old: SigningKey, new: SigningKey, moment: datetime) -> None:
 
 
 def settle_rotations(work: UnitOfWork, transaction: OutboundTransaction, block_time: datetime, succeeded: bool) -> None:
-    """The ledger has spoken: the new key signs from now on, or, where it was refused, the old one goes on."""
+    """Note the result of a key rotation: the new key signs from now on, or, if the ledger refused, the old one does."""
     for change in work.accreditation_changes.sent_by(transaction):
         old = work.keys.find(change.thumbprint)
         new = work.keys.find(change.terms["successor"]) if change.operation == "rotate" else None
@@ -119,7 +131,7 @@ def settle_rotations(work: UnitOfWork, transaction: OutboundTransaction, block_t
 
 @dataclass(frozen=True)
 class Compromise:
-    """A key that others may have used, since when, and everything that was signed with it from then on."""
+    """A key that others may have used, since when, and the records that were taken in under it from then on."""
 
     key: SigningKey
     since: datetime
@@ -127,7 +139,13 @@ class Compromise:
 
 
 def compromised(ctx: AppContext, actor: Person, thumbprint: str, since: datetime) -> Compromise:
-    """Stop a key at once, tell the ledger since when it is not trusted, and list what it signed since."""
+    """Stop a key at once, queue its suspension on the ledger, and list what it signed since ``since``.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        NotFound: There is no such key.
+        Invalid: ``since`` lies in the future or out of range.
+    """
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority stops keys")
     with ctx.work() as work:
@@ -138,6 +156,7 @@ def compromised(ctx: AppContext, actor: Person, thumbprint: str, since: datetime
             note_standing(ctx, work, actor, key, "suspend")
         elif since > ctx.now():
             raise Invalid("since lies in the future", [("since", "must not lie in the future")])
+        # A second report may move the start back only: the earlier suspicion is not taken back by it.
         key.compromised_since = min(since, key.compromised_since or since)
         if key.is_active:
             key.retire(ctx.now())
@@ -152,7 +171,12 @@ def _is_known_to_ledger(work: UnitOfWork, key: SigningKey) -> bool:
 
 
 def signed_since(ctx: AppContext, actor: Person, thumbprint: str, since: datetime) -> Compromise:
-    """What a key signed from a moment on; changes nothing."""
+    """List what a key signed from a moment on, and change nothing.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        NotFound: There is no such key.
+    """
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority lists what a key signed")
     with ctx.work(reading=True) as work:
@@ -168,14 +192,15 @@ def _known(work: UnitOfWork, thumbprint: str) -> SigningKey:
 
 
 def _signed_since(work: UnitOfWork, key: SigningKey, since: datetime) -> tuple[RecordOnFile, ...]:
-    """By the time at which we took each record in: what the record says of its own time, a thief wrote."""
+    """List the records by the time at which we took them in. A thief chooses the time that a record itself states."""
     named = sd_jwt.b64(bytes.fromhex(key.thumbprint))
     taken_in = work.records.signed_by(key.organisation, since.astimezone(UTC))
+    # A record whose header cannot be read may have been signed with the key, so it is listed too.
     return tuple(record for record in taken_in if record.key_named in (named, None))
 
 
 def reencrypt_all(ctx: AppContext) -> int:
-    """Seal every key that lies here anew, all or none; how many."""
+    """Encrypt every private key kept here under the newest master key, all or none. Returns how many."""
     count = 0
     with ctx.work() as work:
         for key in work.keys.all():

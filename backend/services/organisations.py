@@ -1,4 +1,4 @@
-"""Organisations join, people sign in."""
+"""Registration of organisations, and sign-in of their people."""
 
 import secrets
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from backend.store.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class Joined:
-    """A new organisation, its first person, and the secrets that are shown once and never again."""
+    """A new organisation, its first person, and the secrets, which are shown once and stored only as hashes."""
 
     organisation: Organisation
     person: Person
@@ -35,7 +35,7 @@ class OrganisationProfile:
     country_code: str = "CN"
     identifier: str | None = None
     offices: tuple[str, ...] = ()
-    """The codes that a customs office serves; of others none."""
+    """The codes that a customs office serves. Empty for other roles."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,17 @@ class Credentials:
 
     @classmethod
     def fresh(cls) -> "Credentials":
-        """New ones: 96 and 256 random bits."""
+        """Make new credentials: 96 random bits for the password, 256 for the token."""
         return cls(secrets.token_urlsafe(12), f"pp_{secrets.token_urlsafe(32)}")
 
 
 def register(ctx: AppContext, profile: OrganisationProfile, given: Credentials | None = None) -> Joined:
-    """Register an organisation with a signing key, one person, a password and a token. It is accredited for nothing."""
+    """Register an organisation with a signing key, one person, a password and a token. It has no accreditation yet.
+
+    Raises:
+        Invalid: The e-mail address is malformed.
+        Conflict: The e-mail address is taken.
+    """
     with ctx.work() as work:
         joined = _join(ctx, work, profile, given or Credentials.fresh())
         work.commit()
@@ -60,7 +65,11 @@ def register(ctx: AppContext, profile: OrganisationProfile, given: Credentials |
 
 
 def register_by_authority(ctx: AppContext, actor: Person, profile: OrganisationProfile) -> Joined:
-    """The authority lets an organisation join."""
+    """Register an organisation on behalf of the authority. Raises what ``register`` raises.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+    """
     if actor.role is not Role.AUTHORITY:
         raise NotAllowed("only the authority registers organisations")
     return register(ctx, profile)
@@ -92,12 +101,17 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
     work.add(SigningKey(thumbprint, organisation, dict(jwk), sealed, now))
     person = Person(str(uuid4()), organisation, email, ctx.keys.passwords.hashed(given.password))
     work.add(person)
+    # Only the digest is stored, so that a copy of the database gives no tokens away.
     work.add(ApiToken(token_digest(given.token), person, now))
     return Joined(organisation, person, given.password, given.token, thumbprint)
 
 
 def _office_codes(profile: OrganisationProfile) -> list[str]:
-    """A customs office needs one code or more, since its officers read and decide what is declared to these."""
+    """Return the codes of a customs office, which needs at least one: its officers decide what is declared to them.
+
+    Raises:
+        Invalid: A customs office has no code, another role has one, or a code is malformed.
+    """
     codes = [office_code(typed) for typed in profile.offices if typed.strip()]
     if profile.role is Role.OFFICER and not codes:
         raise Invalid("a customs office needs its code", [("offices", "is missing")])
@@ -107,8 +121,13 @@ def _office_codes(profile: OrganisationProfile) -> list[str]:
 
 
 def sign_in(ctx: AppContext, email: str, password: str) -> Person | None:
-    """The person with this address and password, or None; a wrong address takes as long as a wrong password."""
+    """Return the active person with this address and password, or None.
+
+    An unknown address takes as long as a wrong password, so that the time of the answer does not tell which addresses
+    exist.
+    """
     with ctx.work(reading=True) as work:
         person = work.persons.find_by_email(email)
+    # Checked against an empty hash if there is no such person, so that both cases take as long.
     fits = ctx.keys.passwords.matches(person.password_hash if person else "", password)
     return person if fits and person is not None and person.is_active else None

@@ -1,4 +1,4 @@
-"""What the services need from outside, owned here: adapters obey these protocols."""
+"""What the services need from outside: the protocols that adapters implement, and the context that services receive."""
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -31,88 +31,96 @@ from backend.store.unit_of_work import Headroom, JoinedWork, Work
 class Ledger(Protocol):
     """An EVM chain that carries our contracts.
 
-    Every method may raise ``LedgerUnavailable`` (nothing is known); reads never answer a guess. Accounts are called
-    by name: ``authority``, ``anchorer``, ``office``. Safe to call from several threads.
+    Accounts are called by name: ``authority``, ``anchorer``, ``office``, ``guardian``. Implementations are safe to call
+    from several threads. A read never returns a guess.
+
+    Raises:
+        LedgerUnavailable: From every method, where the chain cannot be asked.
     """
 
     def head(self) -> Head:
-        """The newest block; raises ``ForeignLedger`` where the contracts are not those of our deployment."""
+        """Return the newest block.
+
+        Raises:
+            ForeignLedger: The contracts are not those of our deployment.
+        """
 
     def batch(self, root: bytes) -> AnchoredBatch | None:
-        """The batch anchored under this root, or None where there is none."""
+        """Return the batch anchored under this 32-byte root, or None."""
 
     def status(self, root: bytes, leaf_index: int) -> int:
-        """The 4-bit status of a place; 0 where nothing was ever changed."""
+        """Return the 4-bit status of a leaf. It is 0 if it was never changed."""
 
     def accreditation(self, key: bytes) -> Accreditation | None:
-        """The accreditation of a key (32-byte JWK thumbprint), or None where there never was one."""
+        """Return the accreditation of a key (32-byte JWK thumbprint, RFC 7638), or None if it never had one."""
 
     @property
     def confirmations(self) -> int:
-        """Blocks that must follow another one before nothing in it is expected to change any more."""
+        """The number of blocks that must follow a block before it counts as final."""
 
     @property
     def counts_quantities(self) -> bool:
-        """Whether certificates can be drawn here; not so where the contracts are older than that."""
+        """Whether certificates can be drawn down here. Contracts older than drawdowns cannot."""
 
     def delay(self, call: LedgerCall) -> timedelta:
-        """How long a change of the authority's is announced before it is done; zero where it may be done at once."""
+        """Return how long before a change it must be announced. Zero means that it may be made at once."""
 
     def announced(self, call: LedgerCall) -> datetime | None:
-        """From when on an announced call may be done; None where it was never announced, was done, or was cancelled."""
+        """Return from when on an announced call may be made. None if it is not announced, was made or was cancelled."""
 
     def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
-        """A certificate's quantity and what is left of it, or None where it was not opened."""
+        """Return a certificate's quantity and what remains of it, or None if it was not activated."""
 
     def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
-        """Whether a drawdown was refunded; None where there is no such drawdown set."""
+        """Tell whether a drawdown was refunded. None if there is no such set of drawdowns."""
 
     def drawdown_sets(self) -> Iterator[DrawdownSet]:
-        """Every drawdown set that the ledger's events tell of, in order."""
+        """Iterate over the sets of drawdowns in the ledger's events, oldest first."""
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
-        """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
+        """Return the accreditation of a key as the ledger held it at a time, or None if it had none yet."""
 
     def next_nonce(self, signer: str) -> int:
-        """The number of transactions mined from this account."""
+        """Return the number of transactions mined from this account, which is its next nonce."""
 
     def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
-        """Make and sign the transaction for a call. Sends nothing, keeps nothing."""
+        """Build and sign the transaction for a call. Nothing is sent or stored."""
 
     def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
-        """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
+        """Sign a transaction of ours again for a higher fee. None if the highest fee that we may pay is reached."""
 
     def simulate(self, call: LedgerCall) -> None:
-        """Ask by eth_call whether the contract would take a call now.
+        """Ask by ``eth_call`` whether the contract would accept a call now.
 
         Raises:
-            LedgerRefused: It would not, for these reasons.
+            LedgerRefused: The contract would revert. The error names the reason.
         """
 
     def send(self, raw: bytes) -> None:
-        """Hand a signed transaction to the chain. Sending what is already known or mined is no error.
+        """Send a signed transaction. Sending one that is known or mined already is no error.
 
-        Raises ``LedgerRefused`` where the chain does not take it: its number is used up, nobody can pay.
+        Raises:
+            LedgerRefused: The node does not accept it, for example because its nonce is used or its account is empty.
         """
 
     def transactions_left(self) -> dict[str, int]:
-        """How many more transactions each account can pay for, at most a million."""
+        """Return how many more transactions each account can pay for, at most a million."""
 
     def statuses(self, root: bytes, size: int) -> list[int]:
-        """The statuses of all places of a batch."""
+        """Return the statuses of all leaves of a batch, by leaf index."""
 
     def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
-        """Every anchoring that the ledger's events tell of, in order, or that of one root."""
+        """Iterate over the anchorings in the ledger's events, oldest first, or over that of one root."""
 
     def anchoring_of(self, root: bytes, batch: AnchoredBatch) -> Anchoring | None:
-        """The transaction that anchored a batch."""
+        """Return the transaction that anchored a batch."""
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
-        """The receipt, or None while the transaction is not in a block."""
+        """Return the receipt, or None while the transaction is in no block."""
 
 
 class NodeRefused(Exception):
-    """A node's error, as JSON-RPC tells it."""
+    """A node's JSON-RPC error, with its code and data."""
 
     def __init__(self, code: int, message: str, data: str | None = None) -> None:
         self.code, self.data = code, data
@@ -120,102 +128,122 @@ class NodeRefused(Exception):
 
 
 class Node(Protocol):
-    """A chain that others may read, in the words of Ethereum's JSON-RPC."""
+    """A chain that others may read over Ethereum's JSON-RPC."""
 
     def answer(self, method: str, params: Sequence[Any]) -> Any:
-        """The result; raises NodeRefused, or LedgerUnavailable where nothing is known."""
+        """Return the result of a JSON-RPC method.
+
+        Raises:
+            NodeRefused: The node answered with an error.
+            LedgerUnavailable: The node cannot be asked.
+        """
 
 
 class Vault(Protocol):
-    """Makes and keeps the organisations' signing keys."""
+    """Creates, stores and uses the organisations' signing keys."""
 
     def new_key(self) -> tuple[Jwk, bytes]:
-        """A fresh P-256 key: the public JWK, and the private key sealed for storage."""
+        """Create a P-256 key. Returns the public JWK, and the private key encrypted for storage."""
 
     def sign(self, encrypted_private: bytes, signing_input: bytes) -> bytes:
-        """The 64-byte ES256 signature."""
+        """Return the 64-byte ES256 signature (RFC 7518, section 3.4) over the signing input."""
 
     def reencrypt(self, sealed: bytes) -> bytes:
-        """The same secret, sealed under the newest master key."""
+        """Encrypt the same private key under the newest master key."""
 
 
 class Operator(Protocol):
-    """Signs what the ledger held, for readers who trust whoever runs this installation."""
+    """Signs statements of what the ledger held, for readers who trust the operator of this installation."""
 
     def thumbprints(self) -> tuple[str, ...]:
-        """The keys that sign or have signed here, the newest first."""
+        """Return the thumbprints of the keys that sign or have signed here, newest first."""
 
     def sign(self, stated: Snapshot) -> str:
-        """The signed text."""
+        """Return the snapshot as a signed text."""
 
     def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
-        """The ledgers that were used here before, each with the address of its accreditation."""
+        """Return the ledgers that were used here before, each with the address of its accreditation contract."""
 
 
 class Files(Protocol):
-    """Keeps attachments under their digest; what ``put`` has returned for is on disk."""
+    """Stores attachments under their digest. When ``put`` returns, the bytes are on disk."""
 
     def put(self, content: bytes) -> str:
-        """Store the bytes; returns their SHA-256 in hex. Storing the same bytes twice is no error."""
+        """Store the bytes and return their SHA-256 in hex. Storing the same bytes twice is no error."""
 
     def get(self, sha256: str) -> bytes | None:
-        """The bytes, or None where they are not here."""
+        """Return the bytes, or None if they are not here."""
 
     def is_intact(self, sha256: str) -> bool | None:
-        """Whether what lies there has this digest; None where nothing does."""
+        """Tell whether the stored bytes have this digest. None if nothing is stored."""
 
     def delete(self, sha256: str) -> bool:
-        """Keep them no longer; whether they were here."""
+        """Delete a file and tell whether it was there."""
 
     def unnamed(self, named: Collection[str]) -> Sequence[str]:
-        """The digests of files that are not among these, and that nobody has put here in the last hour."""
+        """List stored digests that are not in ``named``, without files uploaded in the last hour."""
 
 
 class Passwords(Protocol):
     """Hashes and checks passwords."""
 
     def hashed(self, password: str) -> str:
-        """The text to keep."""
+        """Return the hash to store."""
 
     def matches(self, password_hash: str, password: str) -> bool:
-        """Whether the password is right; takes as long for a wrong one."""
+        """Tell whether the password is right. An empty or wrong hash takes as long as a right one."""
 
 
 class Stopped(Exception):
-    """A simulation was ended before its time, because somebody wanted it so."""
+    """A simulation was stopped before its end, on request."""
 
 
 class Simulator(Protocol):
-    """The simulator of the clearance procedure, a program of its own with bounded time and memory."""
+    """The simulator of the clearance procedure, run as a separate program with bounded time and memory."""
 
     def scenarios(self) -> Sequence[Scenario]:
-        """The scenarios that come with it; raises SimulatorMissing where it cannot be started."""
+        """List the scenarios that come with the simulator.
+
+        Raises:
+            SimulatorMissing: It cannot be started.
+        """
 
     def read(self, text: str, language: str) -> Scenario:
-        """Look through a scenario file; raises WrongScenario with every fault."""
+        """Check a scenario file. Faults are reported in ``language``.
+
+        Raises:
+            WrongScenario: The file has faults. All are listed.
+        """
 
     def run(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> Mapping[str, Any]:
-        """Run it to its end and give its result.
+        """Run a simulation to its end and return its result.
 
-        ``go_on`` is told how much is done, at least once a second; where it answers no, the program is ended and
-        ``Stopped`` raised. Raises WrongScenario where the program refuses, runs too long or takes too much.
+        ``go_on`` is called with (done, total) at least once a second. If it returns false, the program is stopped.
+
+        Raises:
+            Stopped: ``go_on`` returned false.
+            WrongScenario: The program refused the scenario, ran too long or used too much memory.
         """
 
     def add_files(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> None:
-        """Make the files that go with a result; what cannot be made is left out. Raises Stopped."""
+        """Make the files that accompany a result. A file that cannot be made is left out.
+
+        Raises:
+            Stopped: ``go_on`` returned false.
+        """
 
     def file(self, simulation_id: str, name: str) -> Path | None:
-        """A file that a simulation left, or None."""
+        """Return the path of a file that a simulation left, or None."""
 
     def forget(self, simulation_id: str) -> None:
-        """Delete what a simulation left."""
+        """Delete the files that a simulation left."""
 
 
 _ROOT_USAGE = partial(shutil.disk_usage, "/")
 
 
 class HasFree(Protocol):
-    """How full a disk is, as ``shutil.disk_usage`` tells it."""
+    """How full a disk is, as ``shutil.disk_usage`` reports it."""
 
     @property
     def free(self) -> int:
@@ -224,7 +252,7 @@ class HasFree(Protocol):
 
 @dataclass(frozen=True)
 class AdmissionLimits:
-    """When to take no more in: so many records wait for the ledger, or so few bytes are left on the disk."""
+    """When no more records are taken in: too many wait for the ledger, or too few bytes are free on the disk."""
 
     most_waiting: int = 100_000
     least_free_bytes: int = 0
@@ -234,7 +262,7 @@ class AdmissionLimits:
 
 @dataclass(frozen=True)
 class Keys:
-    """What the installation keeps secret: organisations' signing keys, the operator's, and how passwords are kept."""
+    """The secrets of an installation: organisations' signing keys, the operator's key, and password hashing."""
 
     vault: Vault
     operator: Operator
@@ -243,17 +271,17 @@ class Keys:
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """What the operator has set that the services go by."""
+    """The operator's settings that services use."""
 
     public_url: str | None = None
-    """Under which address everybody reaches this server: schemas are named by it."""
+    """The public address of this server, which is part of the schemas' names."""
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
-    """How much may wait for the ledger before no more is taken in."""
+    """When no more records are taken in."""
 
 
 @dataclass(frozen=True)
 class AppContext:
-    """What a service works with: the database, the ledger, the keys, the attachments and the time."""
+    """What services work with: database, ledger, keys, attachments and clock."""
 
     work: Work
     ledger: Ledger
@@ -262,24 +290,24 @@ class AppContext:
     now: Callable[[], datetime]
     settings: ServiceSettings = field(default_factory=ServiceSettings)
     wake_anchoring: Callable[[], None] = lambda: None
-    """Tells the anchoring worker that the outbox has something new."""
+    """Wakes the anchoring worker, because there is something to send."""
     signer_terms: dict[bytes, tuple[datetime, Accreditation, Accreditation]] = field(default_factory=dict)
-    """By key: when the ledger was asked, what it held, and what it held by that second."""
+    """By key: when the ledger was asked, the newest terms, and the terms at that second."""
 
 
 @dataclass(frozen=True)
 class AnchoringContext(AppContext):
-    """What the anchoring pipeline needs besides."""
+    """What the anchoring pipeline needs in addition."""
 
     holder: str = field(default_factory=lambda: str(uuid4()))
-    """Who we are to other processes on the same database."""
+    """The name under which this process holds the lease."""
     reached: Callable[[str], None] = lambda point: None
-    """Told at every point where a crash would leave something half done; does nothing but in tests that crash there."""
+    """Called at every point where a crash would leave a step half done, so that tests can crash there."""
 
 
 @dataclass(frozen=True)
 class SimulationContext(AppContext):
-    """What simulations need besides."""
+    """What simulations need in addition."""
 
     simulator: Simulator | None = None
     wake_simulating: Callable[[], None] = lambda: None
@@ -287,14 +315,15 @@ class SimulationContext(AppContext):
 
 @dataclass(frozen=True)
 class InstallationContext(AnchoringContext, SimulationContext):
-    """Everything that one installation was put together with; each service is typed to the part that it uses."""
+    """Everything that one installation consists of. Each service is typed to the part that it uses."""
 
 
 @contextmanager
 def joined(ctx: AppContext) -> Iterator[AppContext]:
-    """A context in which every use case joins one unit of work, committed at the end of the block.
+    """Yield a context in which every use case joins one unit of work, committed at the end of the block.
 
-    Nothing stands unless the block ends well. Anchoring is woken once, after the commit.
+    An error in the block rolls everything back. Anchoring is woken once, after the commit, since before it there is
+    nothing to see.
     """
     with ctx.work() as outer:
         yield replace(ctx, work=JoinedWork(outer), wake_anchoring=lambda: None)

@@ -1,7 +1,7 @@
-"""Making a signed record: the one way in which a document comes onto file, whoever issues it.
+"""Signing and filing records: every record, of any kind and issuer, comes onto file through this module.
 
-It takes two steps, since an organisation may keep its key itself: ``draft`` builds what is to be signed, ``file`` puts
-it on file with the signature. Where the key is kept here, ``sign_and_file`` does the second at once.
+It takes two steps, since an organisation may keep its key itself. ``draft`` builds what is to be signed, ``file``
+stores it with the signature. Where the key is kept here, ``sign_and_file`` does the second step at once.
 """
 
 import base64
@@ -37,7 +37,7 @@ from backend.services.ports import AdmissionLimits, AppContext
 from backend.store.unit_of_work import UnitOfWork
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
-"""The second one gives every term of ours a meaning of its own (VC Data Model 2.0, B.2.3)."""
+"""The second context covers terms that the first does not define (VC Data Model 2.0, B.2.3)."""
 
 
 DATED_AHEAD = Message("lies in the future: state the day on which it happened")
@@ -45,24 +45,24 @@ DATED_AHEAD = Message("lies in the future: state the day on which it happened")
 
 @dataclass(frozen=True)
 class DraftInputs:
-    """What goes into a draft besides its arguments: the same inputs give the same draft, byte for byte."""
+    """What goes into a draft besides its arguments. The same inputs give the same draft, byte for byte."""
 
     moment: datetime
     random_bytes: Callable[[int], bytes]
     terms: SignerTerms | None = None
-    """What the ledger accredits the signer for, where that was asked already: best before a unit of work writes."""
+    """The signer's terms, read before the writing unit of work if possible, as the ledger may be slow."""
     schema_version: int | None = None
     """The version of the kind's schema, where a text was drawn up under an earlier one: it names that one still."""
 
     @classmethod
     def fresh(cls, ctx: AppContext, signer: Organisation | None = None) -> "DraftInputs":
-        """The present moment, random bytes that nobody can make again, and what the ledger says of the signer."""
+        """Return the present moment, fresh random bytes, and the terms of the signer if one is given."""
         return cls(ctx.now(), secrets.token_bytes, signer_terms(ctx, signer) if signer is not None else None)
 
 
 @dataclass(frozen=True)
 class UnsignedRecord:
-    """A record that only lacks its signature. Nothing of it is on file yet.
+    """A record that lacks only its signature. Nothing of it is stored yet.
 
     ``on_filed`` is what the use case does once the record is on file, in the same unit of work.
     """
@@ -84,7 +84,7 @@ class UnsignedRecord:
 
     @property
     def signing_input(self) -> bytes:
-        """What the key signs."""
+        """The bytes that the key signs."""
         return self.unsigned.signing_input
 
 
@@ -100,14 +100,14 @@ def draft(
     product: Product | None = None,
     supersedes: RecordOnFile | None = None,
 ) -> UnsignedRecord:
-    """Build a record up to its signature; reads only.
+    """Build a record up to its signature. Reads from the unit of work and stores nothing.
 
     Raises:
         NotAllowed: The issuer's role does not sign records of this kind, or makes no statements of it.
-        Conflict: The number is taken, or the key gives way to another one.
-        Invalid: An attachment is not here, or a date tells of what has not come yet.
+        Conflict: The number is taken, the record was replaced already, or the key is being replaced or was withdrawn.
+        Invalid: The number is missing, an attachment was not uploaded, or a date of the past lies in the future.
         OutsideAccreditation: The ledger does not accredit the issuer for it.
-        TooMuchWaiting: No more is taken in at the moment.
+        TooMuchWaiting: No more records are taken in at the moment.
     """
     _check_signer(kind, issuer, assurance)
     check_capacity(ctx, work, issuer)
@@ -119,8 +119,11 @@ def draft(
     number = _free_number(work, kind, fields, issuer, assurance)
     if supersedes is not None and supersedes.superseded_by_id is not None:
         raise Conflict("this record was replaced already", by=supersedes.superseded_by_id)
+    # Made from the inputs' random bytes, since a draft for signing outside must come out the same a second time.
     record_id = str(UUID(bytes=inputs.random_bytes(16), version=4))
     key = usable_key(work, issuer)
+    # A new key counts from the time of its block, which may lie a moment ahead of our clock: an earlier date would be
+    # INVALID.
     starts = max(inputs.moment, key.usable_from or inputs.moment)
     if assurance is Assurance.ISSUED:
         asked = inputs.terms
@@ -181,14 +184,22 @@ def _claims(
 
 
 def sign_and_file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord) -> RecordOnFile:
-    """Sign a draft with the issuer's key and put it on file; raises Conflict where the issuer keeps its key itself."""
+    """Sign a draft with the issuer's key and put it on file.
+
+    Raises:
+        Conflict: The issuer keeps its key itself.
+    """
     if draft.key.encrypted_private is None:
         raise Conflict("this organisation keeps its key itself: prepare the act, sign it, hand the signature in")
     return file(ctx, work, draft, ctx.keys.vault.sign(draft.key.encrypted_private, draft.signing_input))
 
 
 def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: bytes) -> RecordOnFile:
-    """Put a draft on file under its signature, inside the caller's unit of work, with all that follows from it."""
+    """Store a draft with its signature, in the caller's unit of work, and mark the record that it supersedes.
+
+    Raises:
+        Conflict: The superseded record's status does not allow it.
+    """
     signed = draft.unsigned.signed(signature)
     quantity = quantity_of(draft.document)
     on_file = RecordOnFile(
@@ -219,7 +230,7 @@ def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: by
 
 
 def _check_signer(kind: Kind, signer: Organisation, assurance: Assurance) -> None:
-    """The one place that every record passes: who may sign a kind is stated with the kind, and nowhere inferred."""
+    """Refuse a signer whom the kind does not name. Every record passes here, and nothing else decides who may sign."""
     stated = KINDS[kind]
     if assurance is Assurance.STATED:
         allowed = signer.role is Role.MERCHANT and stated.signing is Signing.CERTIFIED
@@ -236,12 +247,13 @@ def sign_once(
     *,
     signer: Organisation | None = None,
 ) -> RecordOnFile:
-    """Draft a record, sign it with the key kept here and put it on file; the same ``key`` gives the same record.
+    """Draft a record, sign it with the key kept here and put it on file. The same ``key`` returns the same record.
 
-    ``signer`` is whose accreditation is asked for first; None for statements, which need none.
+    ``signer`` is the organisation whose accreditation is read first. Statements need none, so it is None for them.
 
     Raises:
         IdempotencyKeyReused: The key came with another request before.
+        Conflict: The issuer keeps its key itself. ``drafted`` may raise more, see ``draft``.
     """
     inputs = DraftInputs.fresh(ctx, signer)  # nobody waits for the ledger while the database is locked for writing
     with ctx.work() as work:
@@ -255,7 +267,11 @@ def sign_once(
 
 
 def usable_key(work: UnitOfWork, issuer: Organisation) -> SigningKey:
-    """The key that an organisation signs with now; raises Conflict while there is none to sign with."""
+    """Return the key that an organisation signs with now.
+
+    Raises:
+        Conflict: The key was withdrawn, or is being replaced (decision 0009).
+    """
     key = work.keys.active(issuer)
     if not key.is_active:
         raise Conflict("the signing key was withdrawn: the authority gives this organisation a new one")
@@ -272,13 +288,17 @@ def change_status(
     reason: str,
     signer: str = "anchorer",
 ) -> StatusChange:
-    """Give a record a new status here, and queue it for the ledger, where only a salted digest of the reason goes.
+    """Set a record's status here and queue the change for the ledger, with a salted digest of the reason only.
 
-    Whoever calls has moved the version on, of the record or of the consignment under it, so that no two units of work
-    change the same status. Raises Conflict where the ledger would refuse the edge.
+    The caller must have advanced the version of the record, or of its consignment, so that no two units of work change
+    the same status.
+
+    Raises:
+        Conflict: The ledger would refuse this change.
     """
     _check_edge(on_file, int(status))
     on_file.status, on_file.status_reason = int(status), reason
+    # The salt keeps short reasons from being guessed from their digest on the public ledger.
     change = StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now())
     work.add(change)
     return change
@@ -318,7 +338,10 @@ def _check_dates(kind: Kind, fields: dict[str, Any], moment: datetime) -> None:
 def _check_attachments(
     work: UnitOfWork, fields: dict[str, Any], signer: Organisation, supersedes: RecordOnFile | None
 ) -> None:
-    """A signer binds files that it uploaded itself, or that the record before bound: a digest alone gives no right."""
+    """Refuse attachments that the signer did not upload and the superseded record did not bind.
+
+    Knowing a file's digest alone must not give access to somebody else's file.
+    """
     handed_on = {a["sha256"]: a["size"] for a in supersedes.fields.get("attachments", [])} if supersedes else {}
     for place, attachment in enumerate(fields.get("attachments", [])):
         own = work.files.find(attachment["sha256"], signer)
@@ -334,12 +357,13 @@ def _valid_until(document: Document) -> datetime | None:
     if isinstance(document, CertificateOfOrigin) and document.valid_until is not None:
         if document.valid_until == date.max:  # "for ever": there is no next day
             return datetime.max.replace(microsecond=0, tzinfo=UTC)
+        # The last day of validity counts in full, so the record ends with the start of the next one.
         return datetime.combine(document.valid_until + timedelta(days=1), time.min, UTC)
     return None
 
 
 def _label_code(drawn: bytes) -> str:
-    """128 random bits in letters that survive a printer and a telephone (RFC 4648 base32)."""
+    """Encode 128 random bits in letters that can be printed and read out (RFC 4648 base32)."""
     return base64.b32encode(drawn).decode().rstrip("=").lower()
 
 
@@ -347,7 +371,11 @@ RETRY_SECONDS = 60
 
 
 def check_intake(ctx: AppContext, work: UnitOfWork) -> int:
-    """Raise TooMuchWaiting where nothing more is taken in from anybody; how many records wait otherwise."""
+    """Return how many records wait for the ledger.
+
+    Raises:
+        TooMuchWaiting: So many wait, or so little disk is free, that nobody's records are taken in.
+    """
     limits = ctx.settings.admission
     _check_disk(limits)
     waiting = work.batches.count_waiting()
@@ -362,9 +390,16 @@ def _check_disk(limits: AdmissionLimits) -> None:
 
 
 def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
-    """Raise TooMuchWaiting where no more is to be taken in. One issuer alone may fill half of the queue, not all."""
+    """Refuse a new record of this issuer where no more is to be taken in.
+
+    One issuer alone may fill half of the queue only, so that it cannot keep the others out.
+
+    Raises:
+        TooMuchWaiting: The queue or the disk is full, or the issuer has filled its half.
+    """
     limits = ctx.settings.admission
     _check_disk(limits)
+    # Counting the waiting records at every submission is slow: a count lets as many pass as were free when it was made.
     if limits.headroom.take():
         return
     waiting = check_intake(ctx, work)

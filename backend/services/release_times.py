@@ -1,6 +1,7 @@
-"""The time release study: both clocks, from the events that the system's own steps left, and those events for others.
+"""The time release study: both clocks, computed from recorded events, and the export of these events.
 
-``clearance-sim trs`` computes the whole study, by channel and stage and with intervals, from the exported events.
+``clearance-sim trs`` computes the whole study, by channel and stage and with intervals, from the exported events. The
+two clocks are those of decision 0004.
 """
 
 import csv
@@ -14,19 +15,19 @@ from backend.domain.parties import Organisation
 from backend.services.ports import AppContext
 
 LATEST = 1_000
-"""Releases that a study on a page looks back on: how long it takes now, at a cost that does not grow with the years."""
+"""The number of releases in a study on a page, so that its cost does not grow with the years."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """Both clocks over the latest releases; the arrival clock counts those whose arrival is known."""
+    """Both clocks over the latest releases. The arrival clock counts only those whose arrival is known."""
 
     arrival_to_release: ReleaseTimes
     lodgement_to_release: ReleaseTimes
 
 
 def study(ctx: AppContext, merchant: Organisation | None = None, offices: Collection[str] | None = None) -> Study:
-    """Measure the consignments released last, at most ``LATEST`` of them: all, a merchant's, or some offices'."""
+    """Measure the latest releases, at most ``LATEST``: all, those of one merchant, or those of some offices."""
     with ctx.work(reading=True) as work:
         known = work.consignments.clearances(LATEST, merchant, offices)
     arrivals = [clearance.from_arrival for clearance in known]
@@ -42,16 +43,16 @@ EVENT_COLUMNS = ("declaration", "step", "occurred_at", "recorded_at", "customs_o
 def events(
     ctx: AppContext, since: datetime | None = None, offices: Collection[str] | None = None
 ) -> Iterator[ClearanceEvent]:
-    """Every step that declarations took, in the order of recording, or those recorded since then.
+    """Iterate over every step of declarations, in the order of recording, or over those recorded since then.
 
-    ``offices`` are the codes whose declarations are asked for; None for all of them.
+    ``offices`` are the codes of the offices whose declarations are included. None includes all.
     """
     with ctx.work(reading=True) as work:
         yield from work.consignments.events(since, offices)
 
 
 def as_csv(found: Iterable[ClearanceEvent], rows_a_piece: int = 500) -> Iterator[str]:
-    """The events as CSV (RFC 4180) with a heading, in pieces; times are UTC with their zone written out."""
+    """Write the events as CSV (RFC 4180) with a heading, in pieces of ``rows_a_piece`` rows. Times are in UTC."""
     text = StringIO()
     writer = csv.writer(text)
     writer.writerow(EVENT_COLUMNS)
@@ -63,13 +64,13 @@ def as_csv(found: Iterable[ClearanceEvent], rows_a_piece: int = 500) -> Iterator
 
 
 def event_row(event: ClearanceEvent) -> tuple[str, ...]:
-    """An event's columns as text."""
+    """Return an event's columns as text, in the order of ``EVENT_COLUMNS``."""
     times = (event.occurred_at.isoformat(), event.recorded_at.isoformat())
     return (event.declaration, event.step.value, *times, _no_formula(event.customs_office), event.party or "")
 
 
 def _no_formula(text: str) -> str:
-    """Merchants type this, officers open it in a spreadsheet: it must not begin like a formula."""
+    """Quote text that a spreadsheet would run as a formula (CSV injection): merchants type it, officers open it."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 

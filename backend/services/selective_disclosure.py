@@ -1,4 +1,4 @@
-"""A holder shows a record in part: the bundle proves as much as the whole one, and tells less."""
+"""Selective disclosure: a holder shows chosen fields of a record, and the bundle still proves them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from backend.services.ports import AppContext
 
 @dataclass(frozen=True)
 class Choice:
-    """A record, and of each of its fields whether it is shown."""
+    """A record, and for each of its fields whether it is shown."""
 
     record: RecordOnFile
     shown: dict[str, bool]
@@ -26,7 +26,13 @@ class Choice:
 def choose(
     ctx: AppContext, actor: Person, record_id: str, audience: Audience | None, names: Sequence[str] = ()
 ) -> Choice:
-    """The fields that the record has, those shown that an audience needs or that were named."""
+    """Choose the fields to show: those that ``audience`` needs, or those in ``names``, with those always shown.
+
+    Raises:
+        NotFound: There is no such record, or the actor may not read it.
+        Conflict: The record was erased, or what is stored of it was altered.
+        Invalid: A name is no field of the record's kind.
+    """
     with ctx.work(reading=True) as work:
         on_file = visible_record(ctx, work, actor, record_id)
     wanted = fields_for(audience, on_file.kind) if audience is not None else chosen(on_file.kind, names)
@@ -44,5 +50,5 @@ def _readable(on_file: RecordOnFile) -> dict[str, Any]:
 
 
 def present(ctx: AppContext, choice: Choice) -> Bundle:
-    """The bundle with the chosen fields, and no more, in the open."""
+    """Make the bundle that discloses the chosen fields only."""
     return bundle_of(ctx, choice.record, sorted(name for name, is_shown in choice.shown.items() if is_shown))

@@ -1,4 +1,4 @@
-"""Analysts order simulations of the clearance procedure; they run one after another beside the server."""
+"""Simulations of the clearance procedure: ordered by analysts, run one after another by a worker (decision 0015)."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,17 +26,17 @@ from backend.services.ports import SimulationContext, Simulator, Stopped
 from backend.store.unit_of_work import UnitOfWork
 
 REPORTS = {"en": "report.en.html", "zh": "report.zh.html"}
-"""By the languages that the simulator writes its report in."""
+"""The report's file name for each language of the simulator."""
 FILES = ("result.json", "trace.parquet", *REPORTS.values())
-"""What a simulation leaves behind, as far as it has it."""
+"""The names of the files that a simulation can leave."""
 COMPLETE = "complete"
-"""A mark beside them: no further file will come."""
+"""The name of the empty file which marks that no further file will come."""
 MOST_FOR_FILES = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody wants simulated: a packaged scenario by name, or the text of a file."""
+    """What is to be simulated: a packaged scenario by name, or the text of a scenario file."""
 
     scenario: str | None = None
     text: str | None = None
@@ -44,17 +44,29 @@ class Order:
     replications: int = 20
     seed: int = 1
     language: str = "en"
-    """In which the faults of a file are told."""
+    """The language in which faults of a scenario file are reported."""
 
 
 def scenarios(ctx: SimulationContext, actor: Person) -> tuple[Scenario, ...]:
-    """The packaged scenarios."""
+    """List the packaged scenarios.
+
+    Raises:
+        NotAllowed: The actor is not an analyst.
+        SimulatorMissing: The simulator is not installed or cannot be started.
+    """
     _only_analysts(actor)
     return tuple(_simulator(ctx).scenarios())
 
 
 def read_scenario(ctx: SimulationContext, actor: Person, text: str, language: str = "en") -> Scenario:
-    """Somebody's own scenario file, looked through; raises WrongScenario with every fault and its line."""
+    """Check the text of a scenario file and return its scenario.
+
+    Raises:
+        NotAllowed: The actor is not an analyst.
+        Invalid: The text is empty or too large.
+        WrongScenario: The scenario has faults. All are listed with their lines.
+        SimulatorMissing: The simulator is not installed or cannot be started.
+    """
     _only_analysts(actor)
     if len(text.encode()) > LARGEST_SCENARIO:
         raise Invalid(
@@ -72,7 +84,11 @@ def read_scenario(ctx: SimulationContext, actor: Person, text: str, language: st
 
 
 def find_scenario(ctx: SimulationContext, actor: Person, order: Order) -> Scenario:
-    """The scenario that an order is about."""
+    """Return the scenario of an order. Raises what ``read_scenario`` raises.
+
+    Raises:
+        Invalid: There is no packaged scenario of this name.
+    """
     if order.text is not None:
         return read_scenario(ctx, actor, order.text, order.language)
     found = next((s for s in scenarios(ctx, actor) if s.name == order.scenario), None)
@@ -82,7 +98,15 @@ def find_scenario(ctx: SimulationContext, actor: Person, order: Order) -> Scenar
 
 
 def order(ctx: SimulationContext, actor: Person, wanted: Order) -> Simulation:
-    """Take in an order; it runs when its turn comes. Raises Invalid, WrongScenario, Conflict."""
+    """Store an order. The worker runs it in its turn.
+
+    Raises:
+        NotAllowed: The actor is not an analyst.
+        Invalid: A number is out of range, or there is no such scenario.
+        WrongScenario: The scenario file has faults.
+        Conflict: Too many simulations of this organisation wait or are kept.
+        SimulatorMissing: The simulator is not installed or cannot be started.
+    """
     scenario = find_scenario(ctx, actor, wanted)
     _check_size(wanted)
     settings = scenario.settings(wanted.parameters)
@@ -126,7 +150,11 @@ def _check_room(work: UnitOfWork, actor: Person) -> None:
 
 
 def visible(work: UnitOfWork, actor: Person, simulation_id: str) -> Simulation:
-    """The simulation, where this person may see it; otherwise it does not exist for them."""
+    """Return the simulation if this person may see it.
+
+    Raises:
+        NotFound: There is no such simulation, or this person may not see it.
+    """
     found = work.simulations.get(simulation_id)
     if actor.role is not Role.ANALYST or found.organisation.id != actor.organisation.id:
         raise NotFound("no such simulation", id=simulation_id)
@@ -134,14 +162,23 @@ def visible(work: UnitOfWork, actor: Person, simulation_id: str) -> Simulation:
 
 
 def listed(ctx: SimulationContext, actor: Person) -> list[Simulation]:
-    """The analyst's simulations, newest first."""
+    """List the simulations of the analyst's organisation, newest first.
+
+    Raises:
+        NotAllowed: The actor is not an analyst.
+    """
     _only_analysts(actor)
     with ctx.work(reading=True) as work:
         return list(work.simulations.of(actor.organisation))
 
 
 def cancel(ctx: SimulationContext, actor: Person, simulation_id: str) -> Simulation:
-    """End it; whoever runs it notices within a second."""
+    """Cancel a simulation. The worker notices within a second.
+
+    Raises:
+        NotFound: There is no such simulation, or the actor may not see it.
+        Conflict: It has ended already.
+    """
     with ctx.work() as work:
         simulation = visible(work, actor, simulation_id)
         simulation.cancel(ctx.now())
@@ -150,7 +187,12 @@ def cancel(ctx: SimulationContext, actor: Person, simulation_id: str) -> Simulat
 
 
 def remove(ctx: SimulationContext, actor: Person, simulation_id: str) -> None:
-    """Forget an ended simulation with its files."""
+    """Delete an ended simulation with its files.
+
+    Raises:
+        NotFound: There is no such simulation, or the actor may not see it.
+        Conflict: It is waiting or running.
+    """
     with ctx.work() as work:
         simulation = visible(work, actor, simulation_id)
         if simulation.state.is_pending:
@@ -162,7 +204,13 @@ def remove(ctx: SimulationContext, actor: Person, simulation_id: str) -> None:
 
 
 def file_of(ctx: SimulationContext, simulation: Simulation, name: str) -> Path:
-    """One of the files that it left; raises NotFound."""
+    """Return the path of one of a simulation's files.
+
+    Raises:
+        NotFound: There is no such file.
+        SimulatorMissing: The simulator is not installed.
+    """
+    # The name comes from the request: only known names reach the file system.
     found = _simulator(ctx).file(simulation.id, name) if name in FILES else None
     if found is None:
         raise NotFound("no such file", name=name)
@@ -170,14 +218,14 @@ def file_of(ctx: SimulationContext, simulation: Simulation, name: str) -> Path:
 
 
 def files_of(ctx: SimulationContext, simulation: Simulation) -> list[str]:
-    """The names of the files that it left."""
+    """List the names of the files that a simulation left."""
     if ctx.simulator is None or simulation.state is not SimulationState.DONE:
         return []
     return [name for name in FILES if ctx.simulator.file(simulation.id, name) is not None]
 
 
 def files_are_coming(ctx: SimulationContext, simulation: Simulation) -> bool:
-    """Whether files that go with the result are still being made."""
+    """Tell whether files of a finished simulation are still being made."""
     if ctx.simulator is None or simulation.state is not SimulationState.DONE or simulation.ended_at is None:
         return False
     is_complete = ctx.simulator.file(simulation.id, COMPLETE) is not None
@@ -199,7 +247,10 @@ def _only_analysts(actor: Person) -> None:
 
 
 def give_up_lost(ctx: SimulationContext, everything: bool = False) -> int:
-    """Say of simulations whose process is gone that they are lost; ``everything`` where nobody else can be running."""
+    """Mark running simulations whose process is gone as lost, and return how many.
+
+    ``everything`` marks all that run, where no other process can be running any, as at the start.
+    """
     with ctx.work() as work:
         now = ctx.now()
         running = work.simulations.in_state(SimulationState.RUNNING)
@@ -211,7 +262,7 @@ def give_up_lost(ctx: SimulationContext, everything: bool = False) -> int:
 
 
 def run_next(ctx: SimulationContext, stopping: Callable[[], bool]) -> bool:
-    """Run the simulation that has waited longest, to its end; tells whether there was one."""
+    """Run the simulation that has waited longest to its end. Tells whether there was one."""
     simulation = _take_next(ctx)
     if simulation is None:
         return False
@@ -222,6 +273,7 @@ def run_next(ctx: SimulationContext, stopping: Callable[[], bool]) -> bool:
     try:
         result = _simulator(ctx).run(simulation, go_on)
     except Stopped:
+        # Stopped with the server, the order is told as interrupted. One that was cancelled has its state already.
         if stopping():
             _end(ctx, simulation.id, lambda s: s.lose(ctx.now()))
     except (WrongScenario, SimulatorMissing) as error:
@@ -246,7 +298,7 @@ def _take_next(ctx: SimulationContext) -> Simulation | None:
 
 
 def _note_progress(ctx: SimulationContext, simulation_id: str, done: int, total: int) -> bool:
-    """Write down how far it has come; tells whether it is still wanted."""
+    """Store the progress of a simulation. Tells whether it is still to go on."""
     with ctx.work() as work:
         simulation = work.simulations.find(simulation_id)
         if simulation is None or simulation.state is not SimulationState.RUNNING:
@@ -259,6 +311,7 @@ def _note_progress(ctx: SimulationContext, simulation_id: str, done: int, total:
 def _end(ctx: SimulationContext, simulation_id: str, how: Callable[[Simulation], None]) -> None:
     with ctx.work() as work:
         simulation = work.simulations.find(simulation_id)
+        # It may have been cancelled or deleted while it ran.
         if simulation is not None and simulation.state is SimulationState.RUNNING:
             how(simulation)
             work.commit()

@@ -1,4 +1,4 @@
-"""Merchants issue statements, self-attested, and submit them to the issuer who can confirm them."""
+"""Merchants' own records: self-attested statements that an issuer can confirm, and the papers of their trade."""
 
 from dataclasses import replace
 from typing import Annotated, Any
@@ -37,7 +37,14 @@ def issue_statement(
 ) -> RecordOnFile:
     """Sign a statement with the merchant's own key and submit it to the issuer named.
 
-    ``instead_of`` is the id of a request that was sent back: the new statement replaces the one in it.
+    ``instead_of`` is the id of a request that was sent back. The new statement replaces the one in it.
+
+    Raises:
+        NotAllowed: The actor is not a merchant.
+        Invalid: A field is wrong, or the issuer is not registered or does not issue this kind.
+        NotFound: There is no such product or request of this merchant.
+        Conflict: The request in ``instead_of`` was not sent back, or the merchant's key cannot sign now.
+        TooMuchWaiting: No more records are taken in at the moment.
     """
     return sign_once(
         ctx,
@@ -56,7 +63,7 @@ def draft_statement(
     product_id: str | None = None,
     instead_of: str | None = None,
 ) -> UnsignedRecord:
-    """What ``issue_statement`` signs."""
+    """Build the record that ``issue_statement`` signs. Raises what ``issue_statement`` raises."""
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants make statements")
     document = document_of(kind, fields)
@@ -78,6 +85,7 @@ def draft_statement(
     )
 
     def submit(statement: RecordOnFile) -> None:
+        # Kept with the request, so that an import can tell that the same content waits already.
         content = content_of(kind, fields_of(document))
         work.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, inputs.moment, content=content))
         if instead_of:
@@ -112,7 +120,18 @@ def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> Rec
 def sign_own(
     ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None
 ) -> RecordOnFile:
-    """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
+    """Sign a paper of the merchant's own trade (decision 0007): invoice, order, payment receipt, waybill or movement.
+
+    The same ``key`` returns the record signed before.
+
+    Raises:
+        NotAllowed: The actor is not a merchant.
+        Invalid: A field is wrong, or the kind is not a merchant's to sign.
+        Conflict: The number is taken, or the merchant's key cannot sign now.
+        OutsideAccreditation: The ledger does not accredit the merchant for it.
+        TooMuchWaiting: No more records are taken in at the moment.
+        IdempotencyKeyReused: The key came with another request before.
+    """
     return sign_once(
         ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), key, signer=actor.organisation
     )
@@ -121,7 +140,7 @@ def sign_own(
 def draft_own(
     ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, kind: Kind, fields: Any
 ) -> UnsignedRecord:
-    """What ``sign_own`` signs."""
+    """Build the record that ``sign_own`` signs. Raises what ``sign_own`` raises, except for a reused key."""
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants sign {kind}s here", kind=kind.slug)
     if KINDS[kind].signing is not Signing.OWN:
@@ -143,7 +162,12 @@ class ProductFields(Document):
 
 
 def add_product(ctx: AppContext, actor: Person, fields: object) -> Product:
-    """Keep a new product of the actor's; raises Invalid with every fault."""
+    """Store a new product of the actor's organisation.
+
+    Raises:
+        NotAllowed: The actor is not a merchant.
+        Invalid: Fields are wrong. All faults are listed.
+    """
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants keep products")
     try:

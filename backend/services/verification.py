@@ -1,4 +1,4 @@
-"""The verdict on what is on file, on a consignment's papers together, and on a bundle that somebody brings."""
+"""Verdicts on records on file, on a consignment's papers together, and on bundles that are uploaded."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -27,12 +27,12 @@ from backend.store.unit_of_work import UnitOfWork
 Fact = TypeVar("Fact")
 _WAITING = Unknown("not sealed yet")
 MOST_RECORDS = 64
-"""Records of a bundle that are verified for whoever brings it: a declaration names at most 50."""
+"""The largest number of records in a bundle that is verified here. A declaration names at most 50."""
 MOST_SUPERSEDED = 200
 
 
 class TooMuchWork(Invalid):
-    """A bundle that is none too large for a file, but for a server that anybody may ask."""
+    """The bundle holds more records than the server verifies for a request that anybody may send."""
 
     code = "too-much-work"
 
@@ -46,12 +46,16 @@ class RecordVerdict:
 
 
 def evaluated(ctx: AppContext, records: Iterable[RecordOnFile]) -> list[RecordVerdict]:
-    """The records of a list, each with its verdict: what a line says of a record is what the record's page says."""
+    """Return the records of a list, each with the same verdict that the record's own page shows."""
     return [RecordVerdict(on_file, verdict_on(ctx, on_file)) for on_file in records]
 
 
 def evidence_of(on_file: RecordOnFile) -> Evidence:
-    """The evidence kept of a record, as far as it has come; raises MalformedRecord where it was tampered with."""
+    """Return the evidence stored for a record, with proof and anchor as far as they exist.
+
+    Raises:
+        MalformedRecord: What is stored was altered.
+    """
     batch = on_file.batch
     anchored = None
     if batch is not None and batch.state in (ProofState.ANCHORED, ProofState.FINAL):
@@ -70,9 +74,12 @@ def evidence_of(on_file: RecordOnFile) -> Evidence:
 def verdict_on(
     ctx: AppContext, on_file: RecordOnFile, then: datetime | None = None, *, for_everybody: bool = False
 ) -> Verdict:
-    """The verdict on one record on file, now or at a past moment (``then``).
+    """Return the verdict on one record on file, now or at a past moment (``then``).
 
-    The reason of a revocation is told, unless the verdict is ``for_everybody``: it is free text and may name people.
+    The stated reason of a revocation is left out if ``for_everybody``, since it is free text and may name people.
+
+    Raises:
+        Invalid: ``then`` lies in the future.
     """
     _check_past(ctx, then)
     if on_file.erased_at is not None:
@@ -89,13 +96,13 @@ def verdict_on(
 
 
 def _as_far_as_sent(check: Check, on_file: RecordOnFile) -> Check:
-    """Evidence without an anchor is sealed to whoever holds it; we know whether its batch was sent already."""
+    """Replace the state "sealed" by the state on file: the evidence alone cannot tell that the batch was sent."""
     is_waiting = check.code == "ANCHOR" and check.values.get("state") is ProofState.SEALED
     return replace(check, values={**check.values, "state": on_file.proof_state}) if is_waiting else check
 
 
 def _explained(check: Check, on_file: RecordOnFile) -> Check:
-    """The same check with what only we know: why it was revoked, and what replaced it."""
+    """Add to the status check what only this server knows: why it was revoked, and what replaced it."""
     if check.code != "STATUS" or check.outcome is not Outcome.FAIL:
         return check
     if check.reason in ("revoked", "suspended") and on_file.status_reason:
@@ -116,9 +123,15 @@ def _erased(ctx: AppContext, on_file: RecordOnFile) -> Verdict:
 
 
 def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None) -> Verdict:
-    """The verdict on a bundle, now or at a past moment; raises MalformedBundle where it is none at all.
+    """Return the verdict on an uploaded bundle, now or at a past moment (``then``).
 
-    The ledger is asked anew, so the snapshot in the bundle needs nobody's trust here: it only must not be altered.
+    The ledger is asked directly, so the snapshot in the bundle need not be trusted here. It must not be altered,
+    though.
+
+    Raises:
+        MalformedBundle: It is not a bundle at all.
+        TooMuchWork: It holds more records than are verified here.
+        Invalid: ``then`` lies in the future.
     """
     _check_past(ctx, then)
     _check_work(bundle)
@@ -134,7 +147,7 @@ def verdict_on_bundle(ctx: AppContext, bundle: Any, then: datetime | None = None
 
 
 def _check_work(bundle: Any) -> None:
-    """Refuse, before anything is read, what would keep the server busy: anybody may ask, and offline nobody waits."""
+    """Refuse large bundles before they are read: each record costs signature checks and questions to the ledger."""
     for name, most in (("records", MOST_RECORDS), ("superseded", MOST_SUPERSEDED)):
         listed = bundle.get(name) if isinstance(bundle, Mapping) else None
         if isinstance(listed, list) and len(listed) > most:
@@ -149,7 +162,7 @@ def _check_work(bundle: Any) -> None:
 
 
 def _brought(ctx: AppContext, found: Evidence, then: datetime | None) -> Verdict:
-    """The verdict on one record that somebody brings."""
+    """Return the verdict on one record of an uploaded bundle."""
     if then is None:
         verdict = _evaluate(ctx, found, _Kept())
     else:
@@ -163,17 +176,18 @@ def _brought(ctx: AppContext, found: Evidence, then: datetime | None) -> Verdict
 
 @dataclass(frozen=True)
 class _Kept:
-    """What we know of a record that is on file here and that the ledger may show only a block later."""
+    """What we know of a record on file that the ledger may show only a block later."""
 
     status: int = 0
     batch: SealedBatch | None = None
 
 
 def _attachments(ctx: AppContext, record: sd_jwt.Record, *, are_needed: bool) -> list[Check]:
-    """Whether the files that the record binds are here as they were signed."""
+    """Check whether the files that the record binds are stored here with the bytes that were signed."""
     bound = record.subject.get("attachments")
     if not isinstance(bound, list) or not bound:
         return []
+    # Anybody may upload a bundle, so the list can hold anything.
     files = [one if isinstance(one, dict) else {} for one in bound]
     named = tuple((str(one.get("fileName", "")), str(one.get("sha256", ""))) for one in files)
     return attachments(BoundFiles(named, ctx.files.is_intact, are_needed))
@@ -186,12 +200,14 @@ def _altered(why: str, now: datetime) -> Verdict:
 def _evaluate(ctx: AppContext, found: Evidence, kept: _Kept) -> Verdict:
     now = ctx.now()
     head = _ask(ctx.ledger.head)
+    # A record anchored on another ledger: what ours holds says nothing about it.
     if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
         elsewhere = anchor.answer("ledger-mismatch")
         facts = LedgerFacts(now, _WAITING, _WAITING, _WAITING)
         checks = [c for c in evaluate(found, facts, now).checks if c.reason != "ledger-unavailable"]
         return Verdict.of([*checks, elsewhere], now)
     facts = _facts(ctx, found, head, now)
+    # A status that was decided here counts at once, so that a revoked record is not VALID until the next block.
     if facts.status == 0 and kept.status:
         facts = replace(facts, status=kept.status)
     is_on_its_way = kept.batch is not None and _may_be_reorganised(ctx, kept.batch, head)
@@ -199,7 +215,7 @@ def _evaluate(ctx: AppContext, found: Evidence, kept: _Kept) -> Verdict:
 
 
 def _evaluate_at(ctx: AppContext, found: Evidence, on_file: RecordOnFile | None, then: datetime) -> Verdict:
-    """The verdict at a past moment, from what the ledger holds now and held then."""
+    """Return the verdict at a past moment, from what the ledger holds now and held then."""
     now = ctx.now()
     head = _ask(ctx.ledger.head)
     if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
@@ -216,9 +232,10 @@ def _evaluate_at(ctx: AppContext, found: Evidence, on_file: RecordOnFile | None,
 
 
 def _status_then(ctx: AppContext, on_ledger: int, on_file: RecordOnFile | None, then: datetime) -> int | Unknown:
-    """The status at a past moment. The ledger keeps the present one; when it changed, the blocks of our changes tell.
+    """Return the status at a past moment.
 
-    They count only where they lead to what the ledger shows.
+    The ledger keeps the present status only. When it changed is taken from the blocks of our own transactions, and only
+    if these lead to the status that the ledger shows now. Otherwise it is unknown.
     """
     if on_file is None:
         return Unknown("when its status changed is known to its issuer's server only")
@@ -237,7 +254,7 @@ def _status_then(ctx: AppContext, on_ledger: int, on_file: RecordOnFile | None, 
 
 
 def _may_be_reorganised(ctx: AppContext, batch: SealedBatch, head: Head | Unknown) -> bool:
-    """Whether the root may be missing for a while: its block can still leave the chain, and come back."""
+    """Tell whether the root may be missing for a while, since its block can still leave the chain and come back."""
     if batch.state is not ProofState.FINAL or isinstance(head, Unknown):
         return True
     return head.number < (batch.block or 0) + ctx.ledger.confirmations
@@ -280,7 +297,7 @@ _Held = Accreditation | Unknown | None
 def _terms_then(
     ctx: AppContext, key: bytes, record: sd_jwt.Record, batch: AnchoredBatch | Unknown | None
 ) -> tuple[_Held, _Held]:
-    """What the ledger held of a key when a record was signed and when it was anchored; nothing of one without date."""
+    """Return what the ledger held of a key when a record was signed and when it was anchored (decision 0019)."""
     issued = issued_at(record)
     if issued is None:
         return None, None
@@ -297,7 +314,7 @@ def _key_named(record: sd_jwt.Record) -> bytes | None:
 
 
 def _finality(ctx: AppContext, anchor: Anchor, head: Head) -> tuple[ProofState, int | None]:
-    """How settled the anchoring is, and in which block it stands: by the ledger's receipt, not the bundle's word."""
+    """Return how final the anchoring is, and its block: from the ledger's receipt, not from what the bundle states."""
     receipt = _ask(lambda: ctx.ledger.receipt(anchor.transaction))
     if receipt is None or isinstance(receipt, Unknown) or not receipt.succeeded:
         return ProofState.ANCHORED, None
@@ -317,7 +334,7 @@ def _ask(question: Callable[[], Fact]) -> Fact | Unknown:
 
 @dataclass(frozen=True)
 class DossierVerdict:
-    """The verdict on a declaration and everything it relies on, paper by paper and together."""
+    """The verdict on a declaration and everything it relies on, together and for each paper."""
 
     verdict: Verdict
     declaration: RecordVerdict
@@ -325,7 +342,7 @@ class DossierVerdict:
 
 
 def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> DossierVerdict:
-    """The verdict on a declaration with its papers, each followed to the record that replaced it."""
+    """Return the verdict on a declaration with its papers, each in its latest version."""
     declaration = RecordVerdict(consignment.record, verdict_on(ctx, consignment.record))
     named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
     checks = about(consignment.record.id, declaration.verdict.checks)
@@ -339,6 +356,7 @@ def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consi
             papers.append(Paper(on_file.id, document))
     if (declared := _document(consignment.record)) is not None:
         assert isinstance(declared, Declaration)
+        # Drawdowns are counted by the first version, or a reissued certificate could be used up twice.
         firsts = [work.records.original_of(p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
         drawn = work.consignments.drawn_before(consignment, firsts)
         checks += match(declared, papers, drawn, consignment.record.id)
@@ -354,7 +372,7 @@ def _fields(on_file: RecordOnFile) -> dict[str, Any]:
 
 
 def _document(on_file: RecordOnFile) -> Any:
-    """What the record says, or None where it was tampered with: its own verdict tells so then."""
+    """Return the record's document, or None if it was altered, which the record's own verdict reports."""
     try:
         return on_file.document
     except Invalid:
@@ -362,8 +380,9 @@ def _document(on_file: RecordOnFile) -> Any:
 
 
 def _is_the_named(work: UnitOfWork, named_id: str, named_digest: str, on_file: RecordOnFile) -> Check:
-    """Whether the record is the one that the declaration's signature binds, or replaces it by a signed link."""
+    """Check that a record is the one whose digest the declaration signs, or supersedes it by signed digests."""
     values = {"issuer": on_file.issuer.name}
+    # The ids in the database are not signed, so only digests count.
     link, current = on_file.digest, on_file
     while link != named_digest and current.supersedes_id is not None:
         if current.erased_at is not None:
@@ -384,7 +403,7 @@ def _is_the_named(work: UnitOfWork, named_id: str, named_digest: str, on_file: R
 
 
 def snapshot(verdict: Verdict) -> dict[str, Any]:
-    """The verdict as plain values, kept with a decision."""
+    """Return the verdict as plain JSON values, to be kept with a decision."""
     return {
         "verdict": verdict.conclusion.value,
         "asOf": verdict.as_of.isoformat(),
@@ -402,7 +421,7 @@ def snapshot(verdict: Verdict) -> dict[str, Any]:
 
 
 def _quantity_checks(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> list[Check]:
-    """Whether enough is left for an open declaration; what a decided one has drawn."""
+    """Check whether enough is left for an open declaration, and report what a decided one has drawn."""
     if consignment.status.is_open:
         return list(shares(ctx, work, consignment, drawn_elsewhere(ctx, work, consignment)).checks)
     standing = [drawdown for drawdown in work.drawdowns.of_declaration(consignment.id) if drawdown.is_standing]

@@ -1,1 +1,1 @@
-"""Pages, programming interface and public pages, over Flask."""
+"""The web application over Flask: pages, programming interface and public pages."""

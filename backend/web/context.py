@@ -1,4 +1,4 @@
-"""The request at hand: its number, the running system, who asks, in which language, and how its JSON is read."""
+"""The context of a request: its number, the running system, the person who asks, the language, and strict JSON."""
 
 import logging
 import re
@@ -35,11 +35,11 @@ COOKIE = "language"
 """The cookie that keeps a reader's choice."""
 
 UNREAD_BODY = "provenport.unread_body"
-"""In the WSGI environment, where the server left a body unread: the ``BodyLimit`` that forbade it."""
+"""WSGI environment key: the ``BodyLimit`` by which the server left a body unread."""
 MISDIRECTED = "provenport.misdirected"
-"""In the WSGI environment, where a request was made for another host than ours: that host."""
+"""WSGI environment key: the host of a request that was made for another host than ours."""
 FORWARDED = "provenport.forwarded"
-"""In the WSGI environment, where headers of a proxy stood that nobody trusts: the client may be anywhere."""
+"""WSGI environment key: set if an untrusted proxy sent forwarding headers, so that the client may be anywhere."""
 _REQUEST_ID = re.compile("[A-Za-z0-9._:-]{1,128}")
 _BUSY_SECONDS = 10
 
@@ -55,33 +55,35 @@ class BodyLimit(NamedTuple):
 
 @dataclass(frozen=True)
 class Instance:
-    """What the pages need to know of the running system besides its ports."""
+    """What pages need to know of the running system besides its services."""
 
     version: str
     is_demo: bool = False
     secure_cookies: bool = False
     address: str = "http://127.0.0.1:8080"
-    """How others reach this server; its path, where it has one, stands before every path of ours."""
+    """The public address of this server. Its path, if any, is the prefix of all paths."""
     metrics_token: str | None = None
-    """What /metrics is given for; without one it is given to the machine itself."""
+    """The token for /metrics. Without one only this machine may read them."""
     node: Node | None = None
-    """The embedded chain as others may read it; none where the ledger is on a node of the operator's."""
+    """The embedded chain for read-only access. None if the ledger is on an external node."""
 
 
 def install(app: Flask, ctx: AppContext, instance: Instance) -> None:
-    """Hand the ports to an application, and let every request begin and end as all do."""
+    """Give the application its context, and number, check and log every request."""
     app.extensions[_NAME] = (ctx, instance)
     app.before_request(_begin)
     app.after_request(_end)
 
 
 def _begin() -> ResponseReturnValue | None:
-    """Number the request, and refuse what the server and the proxy in front of it have marked."""
+    """Number the request, and refuse what the server or the layer for proxies has marked."""
+    # A client's number is taken over only in this form: it is written into the log, which it could forge otherwise.
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
     g.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    # A foreign Host could lead links and cookies elsewhere (host header injection), so such requests are refused.
     if (host := request.environ.get(MISDIRECTED)) is not None:
         raise MisdirectedRequest(
             _("This server is %(ours)s, not %(host)s. A proxy must hand on the Host that the user asked for.")
@@ -106,12 +108,12 @@ def _refuse_unread(most: int, reason: str) -> ResponseReturnValue:
 
 
 def in_kib(count: int) -> str:
-    """A number of bytes as people say it."""
+    """Write a number of bytes in KiB or MiB."""
     return f"{count // 1024**2} MiB" if count % 1024**2 == 0 else f"{count // 1024} KiB"
 
 
 def _end(response: Response) -> Response:
-    """Say which request this answers, and let nobody keep what its view has not released."""
+    """Number the answer, log it, and forbid caches to store it unless its view allows that."""
     response.headers["X-Request-Id"] = g.request_id
     response.headers.setdefault("Cache-Control", "no-store")
     log.info(
@@ -127,13 +129,16 @@ def _end(response: Response) -> Response:
 
 
 def external_url(endpoint: str, **values: Any) -> str:
-    """The address of a page of ours for somebody outside, whatever the client says this server is called."""
+    """Return the full address of a page of ours, for use outside of this site.
+
+    It starts with the configured public address. The request's Host header could be forged.
+    """
     ours = urlsplit(instance().address)
     return f"{ours.scheme}://{ours.netloc}{url_for(endpoint, **values)}"
 
 
 def bearer(token: str) -> Person | None:
-    """The person whose token this is; looked up once in a request."""
+    """Return the person who owns a token, or None. Looked up once in a request."""
     if "tokens" not in g:
         g.tokens = {}
     if token not in g.tokens:
@@ -143,17 +148,17 @@ def bearer(token: str) -> Person | None:
 
 
 def current_context() -> AppContext:
-    """The ports."""
+    """Return the services' context of this application."""
     return cast(AppContext, current_app.extensions[_NAME][0])
 
 
 def simulation_context() -> SimulationContext:
-    """The ports, with those that simulations need besides."""
+    """Return the services' context with what simulations need."""
     return cast(SimulationContext, current_context())
 
 
 def instance() -> Instance:
-    """Facts about the running system."""
+    """Return the facts about the running system."""
     return cast(Instance, current_app.extensions[_NAME][1])
 
 
@@ -162,18 +167,18 @@ Result = TypeVar("Result")
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]
-    """A person as Flask-Login keeps them."""
+    """A signed-in person, in the form that Flask-Login needs."""
 
     def __init__(self, person: Person) -> None:
         self.person = person
 
     def get_id(self) -> str:
-        """What the session remembers."""
+        """Return what the session stores."""
         return self.person.id
 
 
 def install_sign_in(app: Flask) -> None:
-    """Let people sign in on the pages."""
+    """Set up sign-in by session for the pages."""
     manager = LoginManager(app)
     manager.login_view = "pages.sign_in"
     manager.session_protection = "basic"
@@ -186,14 +191,14 @@ def install_sign_in(app: Flask) -> None:
 
 
 def person() -> Person:
-    """Whoever asks: by token where there is one, else by session. Only behind a check that there is somebody."""
+    """Return the person who asks, by token or else by session. Call it only where somebody is signed in."""
     if "bearer" in g:
         return cast(Person, g.bearer)
     return cast(Person, current_user.person)
 
 
 def only(*roles: Role) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
-    """A page for signed-in people of these roles; for others it does not exist."""
+    """Restrict a page to signed-in people of these roles. Others get 404, so that they cannot tell that it exists."""
 
     def guard(view: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         @wraps(view)
@@ -208,18 +213,22 @@ def only(*roles: Role) -> Callable[[Callable[Arguments, Result]], Callable[Argum
 
 
 class StrictJson(DefaultJSONProvider):
-    """Flask's JSON, reading with ``strict_json`` and writing text as it is."""
+    """Flask's JSON provider, reading with ``strict_json`` and writing text unescaped and fields in order."""
 
     ensure_ascii = False
     sort_keys = False
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Read; raises HostileJson."""
+        """Parse a JSON text.
+
+        Raises:
+            HostileJson: The text is malformed, or repeats a name.
+        """
         return strict_json.loads(s)
 
 
 def language() -> Language:
-    """The reader's choice (``?lang=``, then a cookie), else what the browser asks for, else English."""
+    """Return the reader's language: ``?lang=``, else the cookie, else what the browser asks for, else English."""
     if not has_request_context():
         return SOURCE
     chosen = (request.args.get("lang"), request.cookies.get(COOKIE))

@@ -1,4 +1,7 @@
-"""The one place where an error becomes an answer: problem+json (RFC 9457) for programs, a page for people."""
+"""Errors as HTTP answers: problem+json (RFC 9457) for programs, a page for people.
+
+This is the only place where an error gets its HTTP status.
+"""
 
 from http import HTTPStatus
 from typing import Any
@@ -42,7 +45,7 @@ _STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
 
 
 def titles() -> dict[str, str]:
-    """A sentence for each code, in the reader's language."""
+    """Return the title of each problem code, in the reader's language."""
     return {
         "not-found": _("There is no such thing, or you may not see it."),
         "not-allowed": _("Your organisation has no right to do this."),
@@ -81,7 +84,7 @@ def titles() -> dict[str, str]:
 
 
 def install_problems(app: Flask) -> None:
-    """Answer every error in one form."""
+    """Register the handlers that answer every error in one form."""
     app.register_error_handler(errors.TraceabilityError, refused)
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _http)
@@ -89,12 +92,12 @@ def install_problems(app: Flask) -> None:
 
 
 def answers_programs() -> bool:
-    """Whether a program is asking."""
+    """Tell whether the path is one that programs ask, which get problem+json instead of a page."""
     return request.path.startswith(("/api/", "/rpc", "/healthz", "/metrics", "/trust.json", "/schemas"))
 
 
 def problem(status: int, code: str, detail: str = "", **members: Any) -> Response:
-    """A problem+json answer, or the page that says the same."""
+    """Answer with a problem+json document, or with the page that says the same. ``members`` are extension members."""
     title = titles().get(code, HTTPStatus(status).phrase)
     if not answers_programs():
         told = {"status": status, "code": code, "title": title, "detail": detail}
@@ -104,13 +107,14 @@ def problem(status: int, code: str, detail: str = "", **members: Any) -> Respons
     body = {"type": kind, "title": title, "status": status, "code": code, "detail": detail, **known}
     response = jsonify({name: value for name, value in body.items() if value not in ("", None)})
     response.status_code, response.mimetype = status, MEDIA_TYPE
+    # RFC 9110, section 11.6.1: an answer with 401 names the scheme.
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
 def refused(error: errors.TraceabilityError) -> Response:
-    """A refusal of ours as an answer."""
+    """Answer with the problem that belongs to one of our own errors."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
     if error.code == "malformed-json":
         status = HTTPStatus.BAD_REQUEST
@@ -132,7 +136,7 @@ def refused(error: errors.TraceabilityError) -> Response:
 
 
 def _sentence_of(error: errors.TraceabilityError) -> str:
-    """The sentence about an error; of a change that came too late, with what the others did."""
+    """Return the sentence about an error. For a change that came too late it tells what others changed."""
     if isinstance(error, errors.StaleVersion) and error.changes:
         return " ".join(labels.later_changes(error.changes))
     return say(error, language())
@@ -151,7 +155,7 @@ def _change(change: errors.LaterChange) -> dict[str, Any]:
 
 
 def _told(fault: str) -> str:
-    """A field's fault: precise English for programs, or what people read on the forms in their language."""
+    """Return a field's fault: precise English for programs, or the words of the forms in the reader's language."""
     return fault if language() == SOURCE else in_words(fault)
 
 
@@ -176,7 +180,7 @@ CODES = {
 
 
 def code_of(status: int) -> str:
-    """The problem that an HTTP status stands for where nothing more is known."""
+    """Return the problem code of an HTTP status about which nothing more is known."""
     if status == HTTPStatus.BAD_REQUEST and request.is_json:
         return "malformed-json"
     return CODES.get(status, "internal")
@@ -188,6 +192,7 @@ def _http(error: HTTPException) -> Response:
     status = error.code or 500
     response = problem(status, code_of(status), _detail(error))
     for name, value in error.get_headers():
+        # RFC 9110, section 15.5.6, demands Allow with 405.
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
     return response
@@ -203,6 +208,7 @@ def _detail(error: HTTPException) -> str:
 
 
 def _unforeseen(error: Exception) -> Response:
+    """Answer to an unexpected error. Its text goes to the log only, since it may reveal data."""
     current_app.logger.exception(
         "unforeseen error on %s %s, request %s", request.method, request.path, g.get("request_id")
     )
@@ -214,5 +220,5 @@ reference = Blueprint("problems", __name__)
 
 @reference.get("/api/problems")
 def problem_reference() -> str:
-    """What each problem's ``type`` means."""
+    """Show what the ``type`` of each problem means."""
     return render_template("problems.html", titles=titles())

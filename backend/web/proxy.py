@@ -1,4 +1,4 @@
-"""Who asks, and under which address: what proxies say counts only where the operator trusts them."""
+"""The client's address and the public address of this server, behind proxies that the operator trusts or not."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -22,15 +22,15 @@ _SAID_BY_PROXIES = (
     "HTTP_X_REAL_IP",
 )
 ANY_HOST = ("/healthz", "/metrics")
-"""Asked by whoever watches over the machine, often by its bare address; no links lead from there."""
+"""Paths that monitoring asks by the machine's bare address. Their answers hold no links, so the host does no harm."""
 
 
 class PublicAddress:
-    """Lets the application see requests as they were made to the public address, whatever lies in between.
+    """WSGI middleware that lets the application see requests as they were made to the public address.
 
-    Scheme, host and the path before ours are those of ``public_url``; a request for another host is marked, and
-    refused by the application. The client's address is what trusted proxies say, read from the nearest to the
-    farthest: behind the first that is not trusted, anybody may have written anything.
+    Scheme, host and path prefix are those of ``public_url``. A request for another host is marked, and the application
+    refuses it. The client's address is read from ``X-Forwarded-For``, from the nearest proxy to the farthest. What
+    stands behind the first proxy that is not trusted may be forged and is ignored.
     """
 
     def __init__(self, application: "WSGIApplication", public_url: str, trusted: Networks) -> None:
@@ -40,11 +40,13 @@ class PublicAddress:
         self._prefix = self._public.path
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer one request."""
+        """Handle one request."""
+        # Removed before the application can read them: from an untrusted peer these headers may say anything.
         said = {name: environ.pop(name) for name in _SAID_BY_PROXIES if name in environ}
         remote, host = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_HOST", "")
         if is_within(remote, self._trusted):
             environ["REMOTE_ADDR"] = client_of(said.get("HTTP_X_FORWARDED_FOR", ""), remote, self._trusted)
+            # Each proxy appends to the list. The last entry is the nearest proxy's, which is trusted.
             host = str(said.get("HTTP_X_FORWARDED_HOST", host)).rpartition(",")[2].strip()
         elif said:
             environ[FORWARDED] = True
@@ -63,7 +65,7 @@ class PublicAddress:
 
 
 def client_of(forwarded_for: str, remote: str, trusted: Networks) -> str:
-    """The client's address by ``X-Forwarded-For``: the nearest that is no trusted proxy, else the farthest."""
+    """Return the client's address by ``X-Forwarded-For``: the nearest that is no trusted proxy, else the farthest."""
     client = remote
     for text in reversed(forwarded_for.split(",")):
         if not is_within(client, trusted) or (found := _address(text)) is None:
@@ -73,13 +75,13 @@ def client_of(forwarded_for: str, remote: str, trusted: Networks) -> str:
 
 
 def is_within(address: str, networks: Networks) -> bool:
-    """Whether a text is an address in one of the networks."""
+    """Tell whether a text is an IP address in one of the networks."""
     found = _address(address)
     return found is not None and any(found in network for network in networks)
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """An address as proxies write it: perhaps in brackets, perhaps with a port, perhaps IPv4 inside IPv6."""
+    """Parse an address as proxies write it: in brackets, with a port, or as IPv4 mapped into IPv6."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,4 +1,4 @@
-"""Headers, tokens against forged forms, and limits: on guessing, on what strangers ask for, on what they send."""
+"""Security of the web application: headers, protection against forged forms, rate limits and limits of bodies."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ from backend.web.api.views import LARGEST_BODY as LARGEST_JSON
 from backend.web.context import BodyLimit, bearer, in_kib
 from backend.web.public import rpc
 
+# Scripts and styles come from this server alone, so that injected markup cannot run any (cross-site scripting).
 CONTENT_POLICY = {
     "default-src": "'self'",
     "img-src": "'self' data:",
@@ -29,24 +30,27 @@ CONTENT_POLICY = {
     "frame-ancestors": "'none'",
 }
 LARGEST_BODY = LARGEST + 512 * 1024
-"""A form with its file, in bytes."""
+"""The largest body in bytes: a form with one file."""
 LARGEST_FORM_PART = 1024 * 1024
 LARGEST_OF_STRANGERS = 64 * 1024
-"""Of whoever has not signed in, in bytes: enough for every form that is shown to them."""
+"""The largest body, in bytes, of clients that are not signed in. It suffices for every form shown to them."""
 
 
 def install_security(app: Flask, *, secure_cookies: bool, address: str = "") -> None:
-    """Protect every page and answer; ``address`` is the public one, whose path the cookies are bound to."""
+    """Set cookies, headers, CSRF protection and limits. The path of ``address``, the public one, bounds the cookies."""
     app.extensions["address"] = address
     app.config.update(
         MAX_CONTENT_LENGTH=LARGEST_BODY,
         MAX_FORM_MEMORY_SIZE=LARGEST_FORM_PART,
+        # Every part costs memory when the form is parsed, so their number is limited.
         MAX_FORM_PARTS=2000,
+        # The session is not sent with forms on other sites, and scripts cannot read it.
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SECURE=secure_cookies,
         WTF_CSRF_TIME_LIMIT=12 * 3600,
         WTF_CSRF_SSL_STRICT=False,  # the token is the session's own; some strip the Referer that this would ask for
+        # In memory, since the server is one process (decision 0019). The limits start afresh with it.
         RATELIMIT_STORAGE_URI="memory://",
         SESSION_COOKIE_PATH=urlsplit(address).path or "/",
     )
@@ -68,12 +72,14 @@ def install_security(app: Flask, *, secure_cookies: bool, address: str = "") -> 
 
 
 def _limit_rates(app: Flask) -> None:
-    """What strangers may ask for in a minute; nobody's limit depends on what others do.
+    """Limit how often public views are asked, for each client by itself.
 
-    Ten tries at one account from one address: a stranger elsewhere cannot lock its owner out.
+    Sign-in is limited to ten attempts a minute for each pair of account and address. A limit for the account alone
+    would let a stranger lock its owner out.
     """
     limiter = Limiter(_client, app=app)
     by_account = limiter.limit("10 per minute", key_func=_client_and_account, methods=["POST"])
+    # A second limit for each address, against guessing one password for many accounts.
     by_address = limiter.limit("60 per minute", methods=["POST"])
     limits = {
         "pages.sign_in": [by_account, by_address],
@@ -98,7 +104,7 @@ def _limit_rates(app: Flask) -> None:
 
 
 def _client() -> str:
-    """The address, of IPv6 the network: a household has 2^64 of its own."""
+    """Return the client's address, for IPv6 its /64 network, since one household has 2^64 addresses."""
     if "tells_rates" not in g:
         g.tells_rates = True
         after_this_request(_tell_rates)
@@ -123,12 +129,12 @@ def _verified_kib() -> str:
 
 
 def _share(count: int) -> int:
-    """Whoever is known may ask for ten times as much."""
+    """Return a limit, ten times as high for those who send a valid token."""
     return count if _asker() is None else 10 * count
 
 
 def _kib() -> int:
-    """What a bundle costs: a large one is the work of many small ones."""
+    """Return what a bundle counts for: a large one is as much work as many small ones."""
     return 1 + (request.content_length or 0) // 1024
 
 
@@ -153,7 +159,7 @@ def _known_by(authorization: str) -> Person | None:
 
 
 def _tell_rates(response: Response) -> Response:
-    """Every limit that the request counted for, as the IETF's httpapi group writes it, and when to come again."""
+    """Add the headers RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers), and Retry-After."""
     limits = current_app.extensions["rates"].current_limits
     policies, states = [], []
     for number, one in enumerate(limits, 1):
@@ -168,9 +174,11 @@ def _tell_rates(response: Response) -> Response:
 
 
 def body_limits(app: Flask) -> Callable[[str, str, Mapping[str, str]], BodyLimit]:
-    """What the server asks before it reads a body: method, path and headers in (as WSGI names them, without HTTP_).
+    """Return the function by which the server decides how much of a body it reads.
 
-    Who is not known may send a form's worth. Whether somebody is known is looked up only where they want to send more.
+    It takes method, path and headers, named as in WSGI without ``HTTP_``, and is asked before any byte of the body is
+    kept. Clients that are not signed in may send as much as a form for strangers needs. Who asks is looked up only if
+    more is to be sent, since the lookup reads the database.
     """
 
     def limit(method: str, path: str, headers: Mapping[str, str]) -> BodyLimit:
@@ -190,9 +198,9 @@ def body_limits(app: Flask) -> Callable[[str, str, Mapping[str, str]], BodyLimit
 
 
 def _is_known(app: Flask, is_api: bool, headers: Mapping[str, str]) -> bool:
-    """Whether a token is somebody's, or a cookie of ours says that somebody has signed in.
+    """Tell whether the token is valid, or the session cookie belongs to somebody who has signed in.
 
-    Where that cannot be looked up it counts as so: the request itself will be told what is wrong.
+    If the lookup fails, the answer is yes, so that the request itself can report the fault.
     """
     environ = {f"HTTP_{name}": value for name, value in headers.items()} | {"REQUEST_METHOD": "POST"}
     with app.app_context():

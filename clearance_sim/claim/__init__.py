@@ -1,1 +1,1 @@
-"""The study of one claim: does clearance fall from 72 hours to 8, under which conditions, and through which lever?"""
+"""The study of one claim: whether clearance falls from 72 hours to 8, under which conditions, and by which lever."""

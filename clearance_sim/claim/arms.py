@@ -1,4 +1,4 @@
-"""One arm in full: both clocks with their distribution, channels, stages, officers' week, fraud."""
+"""One arm in full: both clocks with their distributions, channels, stages, the officers' week, and fraud."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ECDF_SHARES = (*(n / 100 for n in range(1, 100)), 0.995, 0.999)
 
 
 def arm_json(context: Context, arm: Arm, laboratory: Laboratory) -> dict[str, Any]:
-    """Return one arm as it stands in claim.json."""
+    """Run one arm and return its part of claim.json."""
     runs = laboratory.runs(context, arm.levers, stages=True)
     return {
         "name": arm.name,
@@ -60,7 +60,7 @@ def _within(values: Array, hours: float) -> float:
 
 
 def _ecdf(values: Array) -> list[list[float | None]]:
-    """Return pairs of hours and the share within them, at every hundredth and at the two hours the claim names."""
+    """Return pairs of hours and the share within them, at every hundredth and at 8 and 72 hours."""
     points = {share: float(hours) for share, hours in zip(ECDF_SHARES, np.quantile(values, ECDF_SHARES), strict=True)}
     points |= {_within(values, hours): hours for hours in (8.0, 72.0)}
     return [[number(hours), number(share)] for share, hours in sorted(points.items())]
@@ -76,7 +76,7 @@ def _channel(runs: Runs, channel: str) -> dict[str, Any]:
 def _stages(runs: Runs) -> list[dict[str, Any]]:
     """Return the mean hours at each station over all consignments.
 
-    They overlap, so they sum to more than the clock shows.
+    Stays overlap, so they add up to more than the clock.
     """
     whom = np.isfinite(runs.clock_values(ARRIVAL)) & counted(runs)
     means = {}
@@ -103,6 +103,6 @@ def _staffed(runs: Runs, name: str) -> dict[str, Any]:
 
 
 def _week(runs: Runs, name: str) -> dict[str, Any]:
-    """Return the numbers waiting and on duty at every hour of the week, Monday first."""
+    """Return the numbers waiting and on duty at every hour of the week, starting with Monday."""
     queue, servers = runs.week(name)
     return {"station": name, "queue": list(map(number, queue)), "servers": list(map(number, servers))}

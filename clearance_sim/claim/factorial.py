@@ -1,4 +1,4 @@
-"""Every set of levers, with the same consignments: who earned the hours saved (Shapley), and which sets suffice."""
+"""All sets of levers on the same consignments: which lever saves the hours (Shapley value), and which sets suffice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Shares:
-    """Each lever's part of the saving, one row per lever, one column per replication."""
+    """Each lever's part of the saving in hours, one row for each lever and one column for each replication."""
 
     levers: Sequence[str]
     shapley: Values
@@ -35,14 +35,17 @@ class Shares:
 
 
 def shares(levers: Sequence[str], values: Values) -> Shares:
-    """Split the value of all levers among them: Shapley value (1953), first-in and last-in share.
+    """Divide the saving of all levers among them: Shapley value (Shapley 1953), first-in and last-in share.
 
-    The value of a set is the hours it saves against no lever at all, measured once per replication, so that each share
-    comes with an interval: the arithmetic is linear and done replication by replication.
+    The value of a set is the hours that it saves against no lever at all. It is measured in each replication and the
+    arithmetic is linear, so each share gets a confidence interval.
 
     Args:
-        levers: names; lever i is bit i of a set's number.
-        values: one row per set of levers (2^n rows, row 0 the empty set), one column per replication.
+        levers: Names. Lever i is bit i of a set's number.
+        values: One row for each set of levers (2^n rows, row 0 is the empty set), one column for each replication.
+
+    Raises:
+        ValueError: The number of rows does not fit the number of levers.
     """
     count = len(levers)
     if values.shape[0] != 1 << count:
@@ -56,7 +59,7 @@ def shares(levers: Sequence[str], values: Values) -> Shares:
 
 
 def _shapley(values: Values, player: int, count: int) -> Values:
-    """Weigh what the player adds to every set without it."""
+    """Return the weighted mean of what the lever adds to every set without it."""
     bit = 1 << player
     total = np.zeros(values.shape[1])
     for others in range(1 << count):
@@ -69,7 +72,7 @@ def _shapley(values: Values, player: int, count: int) -> Values:
 
 
 def with_credit(split: Values, levers: Sequence[str], credited: dict[str, float], to: str) -> tuple[Values, Values]:
-    """Return what a lever earns directly, and with given fractions of others credited to it."""
+    """Return what a lever saves directly, and with given fractions of other levers' savings credited to it."""
     names = list(levers)
     direct = split[names.index(to)]
     enabled = direct + sum(fraction * split[names.index(lever)] for lever, fraction in credited.items())
@@ -82,16 +85,16 @@ CREDITED = {"early_documents": 1.0, "fewer_interventions": 0.5}
 
 @dataclass(frozen=True)
 class Factorial:
-    """One summary for each of the sets of levers; set number m holds lever i of the order when bit i of m is set."""
+    """Summaries of all sets of levers. Set number m contains lever i if bit i of m is set."""
 
     cells: Sequence[Summary]
 
     def of(self, *names: str) -> Summary:
-        """Return the cell with exactly these levers."""
+        """Return the summary of exactly these levers."""
         return self.cells[sum(1 << LEVERS.index(name) for name in names)]
 
     def values(self, clock: str, statistic: str) -> Values:
-        """Return the figures, one row a set, one column a replication."""
+        """Return the figures, one row for each set and one column for each replication."""
         return np.stack([cell(clock, statistic) for cell in self.cells])
 
 
@@ -104,7 +107,7 @@ def factorial(
 
 
 def cells_json(study: Factorial) -> dict[str, object]:
-    """Return the cells as they stand in claim.json."""
+    """Return the sets' part of claim.json."""
     return {
         "levers": list(LEVERS),
         "cells": [
@@ -115,13 +118,13 @@ def cells_json(study: Factorial) -> dict[str, object]:
 
 
 def figures(cell: Summary, clock: str) -> dict[str, object]:
-    """Return mean, median and ninth decile with their intervals."""
+    """Return mean, median and 90th percentile with their intervals."""
     return {name: Interval.over(cell(clock, name)).to_json() for name in STATISTICS}
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """Who earned the hours saved on one clock, in one statistic."""
+    """How the hours saved on one clock, in one statistic, are divided among the levers."""
 
     clock: str
     statistic: str
@@ -131,20 +134,21 @@ class Attribution:
 
     @property
     def saving(self) -> Values:
+        """The hours that all levers save together, by replication."""
         return self.baseline - self.all_levers
 
     def percent(self, hours: Values) -> Interval:
-        """Return hours as a percentage of the saving: a ratio of means, with its interval by the delta method."""
+        """Return hours as a percentage of the saving, a ratio of means with its interval by the delta method."""
         return ratio_percent(hours, self.saving)
 
     def ledger(self) -> tuple[Interval, Interval]:
-        """Return the ledger's part of the saving: by itself, and with what is credited to it."""
+        """Return the ledger's percentage of the saving: by itself, and with what is credited to it."""
         direct, enabled = with_credit(self.split.shapley, LEVERS, CREDITED, to="ledger")
         return self.percent(direct), self.percent(enabled)
 
 
 def ratio_percent(part: Values, whole: Values) -> Interval:
-    """Return 100 · mean(part) / mean(whole), with a 95 % interval from the paired residuals."""
+    """Return 100 · mean(part) / mean(whole), with a 95 % interval from the paired residuals (delta method)."""
     if abs(whole.mean()) < 1e-9:
         return Interval(float("nan"), float("nan"), float("nan"))
     share = float(part.mean() / whole.mean())
@@ -153,13 +157,13 @@ def ratio_percent(part: Values, whole: Values) -> Interval:
 
 
 def attribution(study: Factorial, clock: str, statistic: str) -> Attribution:
-    """Split the hours saved among the levers."""
+    """Divide the hours saved among the levers."""
     hours = study.values(clock, statistic)
     return Attribution(clock, statistic, hours[0], hours[-1], shares(LEVERS, hours[0] - hours))
 
 
 def attribution_json(study: Factorial, clock: str, statistic: str) -> dict[str, object]:
-    """Return one attribution as it stands in claim.json."""
+    """Return one attribution's part of claim.json."""
     found = attribution(study, clock, statistic)
     direct, enabled = found.ledger()
     return {
@@ -179,7 +183,7 @@ def attribution_json(study: Factorial, clock: str, statistic: str) -> dict[str, 
 
 
 def credit_in_words() -> Message:
-    """Return what is credited to the ledger beyond itself."""
+    """Tell what is credited to the ledger beyond its own effect."""
     parts = [
         _("{share:g} % of lever {letter}", share=100 * share, letter=LETTERS[lever])
         for lever, share in CREDITED.items()
@@ -200,7 +204,7 @@ def _lever_json(found: Attribution, lever: str) -> dict[str, object]:
 
 
 def smallest_sets(study: Factorial, clock: str, statistic: str, hours: float) -> list[tuple[str, ...]]:
-    """Return the sets that reach a target with their whole interval and none of whose subsets does, smallest first."""
+    """Return the minimal sets that reach a target with their whole interval, smallest first."""
     reaching = [
         mask for mask, cell in enumerate(study.cells) if Interval.over(cell(clock, statistic)).lies_below(hours)
     ]

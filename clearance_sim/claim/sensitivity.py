@@ -1,4 +1,4 @@
-"""Which assumption carries the answer: Sobol indices over the ranges, and a tornado of one at a time."""
+"""Sensitivity to assumptions: Sobol indices over the parameters' ranges, and a tornado of one parameter at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARES = ("share", "factor")
 
 @dataclass(frozen=True)
 class Range:
-    """A parameter and how far it may be off in a context."""
+    """A parameter with its bounds in a context."""
 
     parameter: Parameter
     value: float
@@ -29,6 +29,7 @@ class Range:
 
     @property
     def name(self) -> str:
+        """The parameter's name."""
         return self.parameter.name
 
     def to_json(self) -> dict[str, object]:
@@ -41,7 +42,7 @@ class Range:
 
 
 def ranges(context: Context) -> list[Range]:
-    """Return the parameters that vary here: where a context's value differs from the general one, so do its bounds."""
+    """Return the parameters that vary in a context. Bounds are scaled as the context's value is to the general one."""
     found = []
     for parameter in parameters().values():
         value = context[parameter.name]
@@ -57,13 +58,14 @@ def ranges(context: Context) -> list[Range]:
 
 
 def moved(context: Context, values: Mapping[str, float]) -> Context:
-    """Return the context with some parameters moved; a duration's ninth decile moves with its median."""
+    """Return the context with some parameters changed. A duration's 90th percentile moves with its median."""
     changed = dict(values)
     for name, value in values.items():
         if "_median_" in name:
             partner = name.replace("_median_", "_p90_")
             changed[partner] = context[partner] * value / context[name]
     red, yellow = changed.get("red_share", context["red_share"]), changed.get("yellow_share", context["yellow_share"])
+    # Shares that move independently could add up to more than one.
     if red + yellow > 0.95:
         changed["yellow_share"] = 0.95 - red
     return context.having(changed, "sensitivity")
@@ -78,7 +80,10 @@ def sobol(
     statistic: str = "mean",
     progress: Progress = None,
 ) -> dict[str, object]:
-    """Return first-order and total Sobol indices of one arm's statistic (Saltelli's scheme, one seed throughout)."""
+    """Return first-order and total Sobol indices of one arm's statistic (Saltelli's sampling scheme).
+
+    `base` is the number of base samples. All cells use one seed, so that differences come from parameters only.
+    """
     moving = ranges(context)
     names = [each.name for each in moving]
     problem = {
@@ -125,7 +130,7 @@ def _value(figure: object) -> float:
 def tornado(
     context: Context, arm: Arm, laboratory: Laboratory, clock: str, statistic: str = "mean"
 ) -> list[dict[str, object]]:
-    """Move each parameter to its bounds, the others where they are; return the results, widest first."""
+    """Move each parameter to its bounds while the others stay, and return the results, widest first."""
     moving = ranges(context)
     cells: list[Cell] = [(context, arm.levers)]
     for each in moving:

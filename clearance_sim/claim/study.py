@@ -1,4 +1,4 @@
-"""The whole study of the claim, as one document: claim.json."""
+"""The whole study of the claim as one document, claim.json."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from clearance_sim.procedure.studies import packaged_studies, try_studies
 
 @dataclass(frozen=True)
 class Effort:
-    """Replications and sizes of every part of the study."""
+    """The size of every part of the study: replications, weeks, points."""
 
     factorial: Laboratory
     small: Laboratory
@@ -52,7 +52,7 @@ class Effort:
 
 
 def effort(quick: bool, seed: int, workers: int, laboratory: Laboratory) -> Effort:
-    """Return the full study, or one that shows everything within seconds and with wide intervals."""
+    """Return the size of the full study, or of a quick one that takes seconds and has wide intervals."""
     base = replace(laboratory, seed=seed, workers=workers)
     if quick:
         return Effort(
@@ -79,7 +79,7 @@ def effort(quick: bool, seed: int, workers: int, laboratory: Laboratory) -> Effo
 
 @dataclass
 class Stopwatch:
-    """Wall seconds by part."""
+    """Wall-clock seconds spent on each part."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
@@ -87,7 +87,7 @@ class Stopwatch:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Time one part of the study. Parts of the same name add up."""
+        """Time one part of the study. Parts of the same name are added up."""
         start = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
@@ -113,14 +113,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Question:
-    """What the claim says."""
+    """The hours that the claim names, before and after."""
 
     from_h: float = 72.0
     to_h: float = 8.0
 
 
 def study(effort: Effort, question: Question = Question(), progress: Progress = lambda *_: None) -> dict[str, Any]:
-    """Run everything, and say what it shows."""
+    """Run all parts of the study and return the document. `progress` is called with (part, done, total)."""
     watch = Stopwatch()
     found = [_context(context(name), effort, question, watch, progress) for name in contexts()]
     with watch.part("validation"):
@@ -201,7 +201,7 @@ def _context(here: Context, effort: Effort, question: Question, watch: Stopwatch
 
 
 def verdict_of(here: Context, cells: Factorial, clock: str, question: Question) -> Verdict:
-    """Judge one clock of one context."""
+    """Return the verdict on one clock of one context."""
     direct, enabled = attribution(cells, clock, "mean").ledger()
     sets = smallest_sets(cells, clock, "mean", question.to_h)
     return judge(
@@ -225,7 +225,7 @@ def verdict_of(here: Context, cells: Factorial, clock: str, question: Question) 
 
 
 def reading(cell: Summary, clock: str) -> Reading:
-    """Return a cell's clock as intervals."""
+    """Return mean, median and 90th percentile of a cell's clock as intervals."""
     mean, median, p90 = (Interval.over(np.asarray(cell(clock, name))) for name in STATISTICS)
     return Reading(mean, median, p90)
 
@@ -244,7 +244,7 @@ def _parameter_json(name: str, here: Context) -> dict[str, Any]:
 
 
 def _command(effort: Effort) -> str:
-    """How to repeat the study."""
+    """Return the command that repeats the study."""
     measured = (
         "" if effort.factorial.machine.source == "assumption" else f" --measured {effort.factorial.machine.source}"
     )

@@ -1,4 +1,4 @@
-"""One thing moved at a time or two on a grid: adoption, congestion, and the frontier of conditions for the target."""
+"""Sweeps over one or two parameters: adoption, congestion, and the frontier of conditions for the target."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ PORT_SHARE = (0.12, 0.20)
 
 
 def adoption(context: Context, laboratory: Laboratory, points: int = 11) -> list[dict[str, object]]:
-    """Return the paperless arm with a rising share of consignments on the ledger.
+    """Return results of the paperless arm with a rising share of consignments on the ledger.
 
-    All parties of a flow must take part: the share of parties is the share of flows to the power one over their number.
+    All parties of a flow must take part, so if each takes part independently, a share p of parties gives p^n of the
+    flows of n parties.
     """
     full = context.but(verified_share_full=1.0)
     steps = [float(share) for share in np.linspace(0, 1, points)]
@@ -45,7 +46,10 @@ CONGESTED_ARMS = ("paper", "edi", "ledger", "ledger-reformed")
 
 
 def congestion(context: Context, laboratory: Laboratory) -> list[dict[str, object]]:
-    """Simulate traffic from light to beyond capacity, over a finite horizon from the same empty start."""
+    """Simulate traffic from light to beyond capacity, over a finite horizon from an empty start.
+
+    Beyond capacity there is no steady state, so the arms are compared over the same horizon.
+    """
     arms = [arm for arm in ARMS if arm.name in CONGESTED_ARMS]
     rows = []
     for load in LOADS:
@@ -69,17 +73,19 @@ def _busy(context: Context, levers: Levers, laboratory: Laboratory) -> dict[str,
 
 @dataclass(frozen=True)
 class Slice:
-    """One page of the frontier: what else is in place."""
+    """One page of the frontier: the levers that are on besides the two that vary."""
 
     title: Message
     names: tuple[str, ...]
 
     @property
     def name(self) -> str:
+        """The names of its levers, joined by plus signs."""
         return "+".join(self.names)
 
     @property
     def levers(self) -> Levers:
+        """Return its levers at full strength."""
         return Levers.on(*self.names)
 
 
@@ -99,7 +105,7 @@ SLICES = (
 
 
 def frontier(context: Context, laboratory: Laboratory, points: int, progress: Progress = None) -> dict[str, object]:
-    """Return mean, median and ninth decile over the share lodged before arrival and the share with duty deferred."""
+    """Return mean, median and 90th percentile over the share lodged before arrival and the share with deferred duty."""
     whole = context.but(prelodged_share=0.0, prelodged_share_full=1.0, deferred_share=0.0, deferred_share_full=1.0)
     shares = [round(float(share), 4) for share in np.linspace(0, 1, points)]
     cells: list[Cell] = [
@@ -130,7 +136,7 @@ def frontier(context: Context, laboratory: Laboratory, points: int, progress: Pr
 
 
 def bound(baseline_h: float, target_h: float, unloading_mean_h: float) -> dict[str, object]:
-    """Say what no handling of documents can go below, as long as goods must be unloaded within the clock."""
+    """Tell the bound below which no handling of documents can bring the mean, while unloading is part of the clock."""
     low, high = (share * baseline_h for share in PORT_SHARE)
     least, most = (100 * share for share in PORT_SHARE)
     handling: dict[str, Any] = {"least": least, "most": most, "baseline": baseline_h, "low": low, "high": high}

@@ -1,8 +1,8 @@
-"""The verdict on a claim as sentences that are built from results, and whether a claim agrees with itself.
+"""The verdict on a claim in sentences built from results, and checks of the claim's own figures.
 
-Three readings of "shared verified records bring 72 hours to 8" are judged apart: the ledger alone, the ledger with the
-paperless processing it comes with, and the whole programme of reforms. The headline is the second; it never speaks of
-a mean where only a median reaches the target, and says that it cannot tell where an interval straddles the target.
+Three readings of "shared verified records bring 72 hours to 8" are judged separately: the ledger alone, the ledger with
+the paperless processing that it comes with, and the whole programme of reforms. The headline is the second. It never
+speaks of a mean where only a median reaches the target, and is indeterminate where an interval contains the target.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from clearance_sim.messages import Message, _, sentences
 
 
 class Outcome(StrEnum):
-    """What may be said of a target."""
+    """What can be said about a target."""
 
     HOLDS = "holds"
     AS_MEDIAN = "holds as median"
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Reading:
-    """One arm's clock: mean, median and ninth decile."""
+    """Mean, median and 90th percentile of one arm's clock."""
 
     mean: Interval
     median: Interval
@@ -37,7 +37,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a verdict is built from."""
+    """The results from which a verdict is built."""
 
     context: Mapping[str, str]
     """Its title by language."""
@@ -52,14 +52,14 @@ class Evidence:
     ledger_enabled_percent: Interval
     credited: Message
     smallest_set: str | None
-    """The smallest set whose mean reaches the target; empty when none is needed, None when none does."""
+    """The smallest set of levers whose mean reaches the target. Empty if none is needed, None if none reaches it."""
     from_hours: float = 72.0
     to_hours: float = 8.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome for each reading of the claim, and the sentences that say it."""
+    """The outcome of each reading of the claim, and the sentences that state it."""
 
     outcome: Outcome
     alone: Outcome
@@ -68,6 +68,7 @@ class Verdict:
 
     @property
     def sentence(self) -> Message:
+        """All sentences as one text."""
         return sentences(self.parts)
 
     def to_json(self) -> dict[str, object]:
@@ -81,7 +82,7 @@ class Verdict:
 
 
 def outcome_of(reading: Reading, hours: float) -> Outcome:
-    """Return whether a target is reached as a mean, only as a median, not at all, or cannot be told."""
+    """Tell whether a target (hours) is reached as a mean, only as a median, not at all, or cannot be told."""
     if reading.mean.lies_below(hours):
         return Outcome.HOLDS
     if not reading.mean.lies_above(hours):
@@ -92,7 +93,7 @@ def outcome_of(reading: Reading, hours: float) -> Outcome:
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Say what the results allow to be said."""
+    """Build the verdict that the results support."""
     target = evidence.to_hours
     technology = outcome_of(evidence.paperless_with_ledger, target)
     alone = outcome_of(evidence.ledger_alone, target)
@@ -195,7 +196,7 @@ Remark = dict[str, object]
 
 
 def remarks(from_h: float, to_h: float, saved_by_ledger_arm_h: float) -> list[Remark]:
-    """Weigh a door-to-door time of 5.7 days against the clearance times claimed inside it, and what is saved here."""
+    """Compare a door-to-door time of 5.7 days with the clearance times claimed within it, and with the hours saved."""
     return [_room(from_h, to_h), _saving(from_h - to_h, saved_by_ledger_arm_h), _fulfilment()]
 
 

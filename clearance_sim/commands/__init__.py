@@ -1,1 +1,1 @@
-"""The commands of `clearance-sim`: each module holds one or several as `NAME_command`."""
+"""The commands of `clearance-sim`. Each module defines one or several as `NAME_command`."""

@@ -1,4 +1,4 @@
-"""`clearance-sim claim`: does clearance fall from 72 hours to 8, and through what?"""
+"""`clearance-sim claim`: the study whether clearance falls from 72 hours to 8, and by which lever."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ _OUTCOMES = {
 
 
 def summary_lines(document: dict[str, Any], language: str) -> list[str]:
-    """Return the study's headline as lines."""
+    """Return the headline of the study as lines."""
     lines = []
     for context in document["contexts"]:
         lines += [f"== {text_in(context['title'], language)}", text_in(context["remark"], language), ""]

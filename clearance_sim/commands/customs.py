@@ -1,4 +1,4 @@
-"""`clearance-sim customs`, `parameters`, `calibrate`, `validate-studies`: the customs model and its fit."""
+"""`clearance-sim customs`, `parameters`, `calibrate` and `validate-studies`: the customs model and its fit."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def parameters_command(name: str | None, markdown: bool) -> None:
 
 
 def markdown_parameters(here: Context | None = None) -> str:
-    """Return the parameters as a Markdown table."""
+    """Return the parameters as a Markdown table, with a context's values if one is given."""
     heads = (_("parameter"), _("value"), _("range"), _("unit"), _("known"), _("source"))
     lines = [f"| {' | '.join(map(str, heads))} |", "|---|---|---|---|---|---|"]
     for row in parameters().values():
@@ -234,7 +234,7 @@ def validate_studies_command(
 
 
 def plain_studies(trials: Sequence[Trial]) -> str:
-    """Return the table as text: failures stand among the others, marked."""
+    """Return the trials as a text table. Those outside their tolerance are marked."""
     head = f"{_('predicted (95 %)'):>26} {_('published'):>10}  {_('within'):<9}{'':<4}{_('study')}"
     lines = [head]
     for trial in trials:
@@ -250,7 +250,7 @@ def plain_studies(trials: Sequence[Trial]) -> str:
 
 
 def markdown_studies(trials: Sequence[Trial]) -> str:
-    """Return the table for documents."""
+    """Return the trials as a Markdown table."""
     heads = (_("study"), _("figure"), _("published"), _("predicted (95 %)"), _("tolerance"), _("inside"))
     lines = [f"| {' | '.join(map(str, heads))} |", "|---|---|---|---|---|---|"]
     for trial in trials:

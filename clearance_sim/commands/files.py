@@ -1,4 +1,4 @@
-"""Scenario files that commands are given: a path, or the name of a packaged scenario."""
+"""Scenario files for commands, given by a path or by the name of a packaged scenario."""
 
 import json
 import tomllib
@@ -18,14 +18,18 @@ from clearance_sim.scenario.model import Scenario
 
 
 def packaged() -> dict[str, str]:
-    """Return the packaged scenarios: name and TOML text."""
+    """Return the TOML texts of the packaged scenarios by name."""
     folder = files("clearance_sim") / "scenarios"
     texts = {item.name.removesuffix(".toml"): item for item in folder.iterdir() if item.name.endswith(".toml")}
     return {name: texts[name].read_text(encoding="utf-8") for name in sorted(texts)}
 
 
 def opened(name: str, changes: tuple[str, ...] = ()) -> Scenario:
-    """Return the scenario of a path or a packaged name, with `KEY=VALUE` changes."""
+    """Read the scenario of a path or a packaged name, with `KEY=VALUE` changes.
+
+    Raises:
+        ScenarioError: There is no such scenario, a change is malformed, or the scenario has faults.
+    """
     item = files("clearance_sim") / "scenarios" / f"{name}.toml"
     if not Path(name).exists() and item.is_file():
         with as_file(item) as path:
@@ -49,7 +53,7 @@ def _change(text: str) -> tuple[str, Any]:
 
 
 def parameters(scenario: Scenario) -> list[dict[str, Any]]:
-    """Return the numbers of a scenario that carry a range: what one may turn."""
+    """Return the numbers of a scenario that have a range, which are those that users may vary."""
     return list(_ranged(to_values(scenario), ""))
 
 

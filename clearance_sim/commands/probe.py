@@ -1,4 +1,4 @@
-"""`clearance-sim probe`: measure a running Provenport, try to deceive it, and print what was found."""
+"""`clearance-sim probe`: measure a running Provenport, try forgeries on it, and print the findings."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from clearance_sim.probe.findings import MEASURES, QUANTILES, Estimate, Fates, F
 
 
 def show(campaign: Campaign, on: Console) -> None:
-    """Print what was found."""
+    """Print the findings of a campaign."""
     found = campaign.found
     on.print(
         str(
@@ -118,7 +118,7 @@ def _faults(faults: list[str]) -> list[str]:
 
 
 def sentence(found: Findings) -> str:
-    """Return what it comes to, in a few sentences."""
+    """Return the findings in a few sentences."""
     forged, wrong, good = found.of("forged"), found.of("wrong"), found.of("good")
     parts = []
     if forged.passed:
@@ -148,7 +148,7 @@ PASSED, NOT_MADE, INCOMPLETE = 1, 2, 3
 
 
 def _own_url() -> str:
-    """The address of a server that was started here with the same environment."""
+    """Return the address of a server that was started on this machine with the same environment."""
     return f"http://127.0.0.1:{os.environ.get('PORT') or '8080'}"
 
 

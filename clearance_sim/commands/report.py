@@ -1,4 +1,4 @@
-"""The command ``clearance-sim report``: results as a page and as PDF, in any language of the catalogue."""
+"""The command ``clearance-sim report``: results as an HTML page and as PDF, in any language of the catalogue."""
 
 import json
 import shlex
@@ -75,7 +75,7 @@ def _read(file: Path) -> Any:
 def _commands(
     documents: Any, claim: Path, probe: Path | None, trs: Path | None, language: str, output: Path
 ) -> list[str]:
-    """Return the command lines that give the very same report."""
+    """Return the command lines that produce this report again."""
     extras = [part for name, file in (("--probe", probe), ("--trs", trs)) if file for part in (name, file.name)]
     report = ["clearance-sim", "report", claim.name, *extras, "--language", language, "-o", output.name]
     asked = _run_asked(documents, claim) if "scenario" in documents else _claim_asked(documents, claim)

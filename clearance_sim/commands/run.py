@@ -37,7 +37,7 @@ MOST_WORKERS = 256
 
 
 def cluster_options(command: Command) -> Command:
-    """Add the options; the command takes them as ``scheduler`` and ``dask_workers``."""
+    """Add the options for Dask. The command receives them as ``scheduler`` and ``dask_workers``."""
     scheduler = click.option(
         "--scheduler", metavar="tcp://HOST:PORT", help="Run on the Dask cluster of this scheduler."
     )
@@ -49,7 +49,12 @@ def cluster_options(command: Command) -> Command:
 
 @contextmanager
 def executor_for(scheduler: str | None, dask_workers: int | None) -> Iterator[Executor | None]:
-    """Return the executor that was asked for, closed at the end; None where none was, so that threads are used."""
+    """Yield the executor that was asked for and close it at the end. None if none was, so that threads are used.
+
+    Raises:
+        UsageError: Both options were given.
+        ClickException: The cluster cannot be reached or started.
+    """
     if scheduler is None and dask_workers is None:
         yield None
         return
@@ -67,7 +72,7 @@ def executor_for(scheduler: str | None, dask_workers: int | None) -> Iterator[Ex
 
 
 def print_result(result: Result, on: Console, seconds: float) -> None:
-    """Print the figures of a run, each with its interval."""
+    """Print the figures of a run with their intervals."""
     total = int(sum(s.run[0] for s in result.summaries))
     on.print(
         str(
@@ -97,7 +102,7 @@ _QUANTILES = (_("mean"), _("P50"), _("P90"), _("P95"))
 
 
 def shown(e: Estimate) -> str:
-    """Return an estimate as text, such as `3.72 ± 0.04`; a dash where nothing is known."""
+    """Return an estimate as text, such as `3.72 ± 0.04`, or a dash if it is unknown."""
     if math.isnan(e.value):
         return "–"
     if math.isnan(e.half_width):

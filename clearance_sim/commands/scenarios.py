@@ -1,4 +1,4 @@
-"""`clearance-sim scenarios`, `check` and `schema`: packaged scenarios, and whether a file is sound."""
+"""`clearance-sim scenarios`, `check` and `schema`: list packaged scenarios, and check a file."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`clearance-sim staffing`: the least-cost roster that reaches a target."""
+"""`clearance-sim staffing`: search for the cheapest roster that reaches a target."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def staffing_command(
 
 
 def document(found: Search) -> dict[str, Any]:
-    """Return the search as JSON."""
+    """Return the result of the search as JSON values."""
     best, choice = found.best, found.choice
     return {
         "format": "clearance-sim staffing 1",

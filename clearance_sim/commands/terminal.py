@@ -1,6 +1,7 @@
-"""What is printed, on whatever there is to print on: narrow, colourless and dumb terminals, pipes, any encoding.
+"""Output to any terminal: narrow, without colour or cursor control, pipes, and any encoding.
 
-No figure is ever cut, and no sign that an encoding lacks ends a command. Documents for machines are UTF-8 everywhere.
+No figure is ever cut, and a character that the encoding lacks does not end a command. Documents for programs are always
+UTF-8.
 """
 
 import codecs
@@ -24,7 +25,7 @@ PROGRESS_COLUMNS = 72
 
 
 def _in_plain_signs(error: UnicodeError) -> tuple[str, int]:
-    """Return what stands for characters that an encoding lacks: the usual spelling of signs, else question marks."""
+    """Return replacements for characters that an encoding lacks: the usual ASCII form, else question marks."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
@@ -45,9 +46,9 @@ codecs.register(_plain_ascii)
 
 
 def prepare_streams() -> None:
-    """Let no sign end a command that standard output or standard error cannot encode.
+    """Make standard output and standard error replace characters that their encoding lacks.
 
-    ASCII gets a name of its own, since click takes it for a mistake and writes UTF-8 all the same.
+    ASCII gets a name of its own, since click takes ASCII for a misconfiguration and writes UTF-8 instead.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -56,7 +57,7 @@ def prepare_streams() -> None:
 
 
 def can_show(text: str) -> bool:
-    """Return whether standard output's encoding has every character of a text."""
+    """Tell whether standard output's encoding has every character of a text."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except UnicodeEncodeError:
@@ -65,12 +66,12 @@ def can_show(text: str) -> bool:
 
 
 def echo_document(text: str, end: str = "\n") -> None:
-    """Print a document for machines (JSON, TOML) as UTF-8, whatever the terminal's encoding."""
+    """Print a document for programs (JSON, TOML) as UTF-8, whatever the terminal's encoding."""
     click.echo((text + end).encode("utf-8"), nl=False)
 
 
 def console(stderr: bool = False) -> Console:
-    """Return a console without any escape sequence where NO_COLOR is set."""
+    """Return a console, without escape sequences for colour where NO_COLOR is set."""
     plain = bool(os.environ.get("NO_COLOR"))
     made = Console(stderr=stderr, highlight=False, color_system=None if plain else "auto")
     if not made.is_terminal:
@@ -79,15 +80,15 @@ def console(stderr: bool = False) -> Console:
 
 
 def is_interactive() -> bool:
-    """Return whether standard error is a terminal on which a line of progress can be written anew."""
+    """Tell whether standard error is a terminal on which a progress line can be rewritten."""
     moves = os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
     return sys.stderr.isatty() and moves and console(stderr=True).width >= PROGRESS_COLUMNS
 
 
 def print_table(table: Table, on: Console) -> None:
-    """Print a table with every figure whole: its columns in turn where they do not fit beside each other.
+    """Print a table without cutting figures. Columns that do not fit side by side are printed in parts.
 
-    Each part repeats the first column. Where not even one more fits, each figure has a line of its own.
+    Each part repeats the first column. If not even one more column fits, each figure gets a line of its own.
     """
     room = on.width - _width(_part(table, []), on)
     parts: list[list[Column]] = []
@@ -111,7 +112,7 @@ def _width(table: Table, on: Console) -> int:
 
 
 def _part(table: Table, columns: list[Column], with_title: bool = False) -> Table:
-    """Return the first column beside some of the others, none of them ever wrapped; brackets in names are no markup."""
+    """Return a table of the first column and some others, without wrapping and without markup in names."""
     part = Table(
         title=table.title if with_title else None, title_justify="left", box=table.box, padding=table.padding,
         pad_edge=table.pad_edge,
@@ -135,16 +136,16 @@ def _print_line_by_line(table: Table, on: Console) -> None:
 
 
 class Unwritable(click.ClickException):
-    """A file that cannot be written: wrong usage, since 1 is an answer of several commands."""
+    """A file cannot be written. This counts as wrong usage, since exit code 1 is a result of several commands."""
 
     exit_code = 2
 
 
 def check_writable(*files: Path | str | None) -> None:
-    """Refuse files that cannot be written, before any work is done for them; what is there stays as it is.
+    """Check that files can be written, before any work is done for them. Existing content is not changed.
 
     Raises:
-        Unwritable: one cannot be opened for writing.
+        Unwritable: One cannot be opened for writing.
     """
     for file in files:
         if file is None or str(file) == "-":
@@ -163,10 +164,10 @@ def check_writable(*files: Path | str | None) -> None:
 
 
 def write_document(file: Path | str, content: str | bytes) -> None:
-    """Write a file, text as UTF-8.
+    """Write a file, and text as UTF-8.
 
     Raises:
-        Unwritable: it cannot be written, or the disk is full.
+        Unwritable: It cannot be written, or the disk is full.
     """
     path = Path(file)
     try:
@@ -176,10 +177,10 @@ def write_document(file: Path | str, content: str | bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder where there is none.
+    """Create a folder if it does not exist.
 
     Raises:
-        Unwritable: it cannot be made.
+        Unwritable: It cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

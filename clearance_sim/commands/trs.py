@@ -1,4 +1,4 @@
-"""The command ``clearance-sim trs``: a time release study from a log of events."""
+"""The command ``clearance-sim trs``: a time release study of an event log."""
 
 from __future__ import annotations
 

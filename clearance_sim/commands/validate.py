@@ -1,4 +1,4 @@
-"""The command ``clearance-sim validate``: the engine held to theory."""
+"""The command ``clearance-sim validate``: compare the engine with exact results of queueing theory."""
 
 import json
 import sys

@@ -1,7 +1,8 @@
-"""The measured link: drives a running Provenport over HTTP and times the machine's part of a clearance.
+"""A probe that drives a running Provenport over HTTP, and times the machine's part of a clearance.
 
-Good, wrong and forged consignments are generated from a seed, sent at a steady pace, and judged by what the running
-system makes of them. Nothing of the backend is imported: what a stranger can ask over the interface is all there is.
+Good, wrong and forged consignments are generated from a seed, sent at a steady pace, and counted by what the running
+system makes of them. Nothing of the backend is imported, so that the probe knows only what any client can find out over
+the interface.
 """
 
 from clearance_sim.probe.campaign import Campaign, Plan, probe

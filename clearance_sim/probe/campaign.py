@@ -1,4 +1,4 @@
-"""A campaign: which consignments are sent, when, by how many at once; bounded in count and in time."""
+"""A campaign: which consignments are sent, when, and how many at once. It is bounded in count and in time."""
 
 import random
 import threading
@@ -23,13 +23,17 @@ STRANGER = "Unaccredited Chamber (probe)"
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is sent, and how fast."""
+    """How much is sent, and how fast.
+
+    Raises:
+        ProbeError: A number is out of range.
+    """
 
     count: int = 40
     seconds: float = 300.0
-    """No consignment is begun after this; those begun are brought to their end."""
+    """After this time no consignment is started. Those started are completed."""
     rate: float = 2.0
-    """Consignments begun in a second."""
+    """Consignments started per second."""
     at_once: int = 4
     seed: int = 1
     wrong_share: float = 0.25
@@ -58,7 +62,7 @@ class Plan:
                 )
 
     def kinds(self, with_stranger: bool) -> list[tuple[str, str]]:
-        """Return the kinds to send, in an order drawn from the seed; kinds of a family are dealt in turn."""
+        """Return the kinds to send, in an order drawn from the seed. Kinds of a family take turns."""
         forged = [kind for kind in FORGED if with_stranger or kind != "unaccredited"]
         counts = {"wrong": round(self.count * self.wrong_share), "forged": round(self.count * self.forged_share)}
         dealt = [("wrong", kind) for kind in _dealt(list(WRONG), counts["wrong"])]
@@ -73,7 +77,7 @@ def _dealt(kinds: list[str], count: int) -> list[str]:
 
 
 class Campaign:
-    """A plan carried out against one running Provenport."""
+    """A plan that is carried out on one running Provenport."""
 
     def __init__(
         self, at: Provenport, plan: Plan, progress: Callable[[int, int], None] = lambda done, wanted: None
@@ -96,7 +100,7 @@ class Campaign:
         return str(self.at.post("/organisations", "authority", body).body["token"])
 
     def run(self) -> Findings:
-        """Send everything; what goes wrong with one consignment is noted and does not end the others."""
+        """Send everything. A fault of one consignment is noted and does not end the others."""
         kinds = self.plan.kinds(with_stranger=bool(self._stranger))
         started = time.monotonic()
         with ThreadPoolExecutor(self.plan.at_once, thread_name_prefix="probe") as pool:
@@ -133,7 +137,7 @@ class Campaign:
         self._take(found)
 
     def _stop_if_gone(self) -> None:
-        """Stop the campaign where the server no longer answers, instead of failing once per consignment."""
+        """Stop the campaign if the server no longer answers, instead of failing with every consignment."""
         try:
             self.at.call("GET", "/me", "officer")
         except ProbeError:
@@ -150,7 +154,7 @@ class Campaign:
             self.progress(self._done, self.plan.count)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the whole of probe.json."""
+        """Return the content of probe.json."""
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -168,7 +172,11 @@ class Campaign:
 
 
 def probe(at: Provenport, plan: Plan, progress: Callable[[int, int], None] = lambda done, wanted: None) -> Campaign:
-    """Carry out a plan; the campaign holds what it found."""
+    """Carry out a plan, and return the campaign with its findings.
+
+    Raises:
+        ProbeError: The campaign cannot be started.
+    """
     campaign = Campaign(at, plan, progress)
     campaign.run()
     return campaign

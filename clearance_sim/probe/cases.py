@@ -1,4 +1,4 @@
-"""How each kind of consignment is played, step by step, and what the running system made of it."""
+"""The steps of each kind of consignment, and the judgement of what the running system made of it."""
 
 import random
 import time
@@ -13,7 +13,7 @@ from clearance_sim.probe.documents import CATALOGUE, DESTINATIONS, Consignment, 
 from clearance_sim.probe.findings import Fate, Findings
 
 PATIENCE_SECONDS = 120.0
-"""For one record to reach the ledger; a node's confirmations take longer than the embedded chain."""
+"""The longest wait for one record to become final. Nodes with confirmations take longer than the embedded chain."""
 INDETERMINATE = "INDETERMINATE"
 ON_CHAIN = ("anchored", "final")
 
@@ -24,7 +24,7 @@ class NotSettled(ProbeError):
 
 @dataclass
 class Case:
-    """One consignment at play: the people, its papers, and the stream its choices come from."""
+    """One consignment under test: its people, its papers, and the random stream of its choices."""
 
     at: Provenport
     found: Findings
@@ -39,7 +39,14 @@ class Case:
     def issue(
         self, certificate: dict[str, Any] | None = None, report: dict[str, Any] | None = None, stranger: bool = False
     ) -> list[str]:
-        """Have both papers signed, and wait until they are final: a trader has them before the goods arrive."""
+        """Have both papers signed, and wait until they are final, as a trader has them before the goods arrive.
+
+        Returns the ids of certificate and report.
+
+        Raises:
+            ProbeError: A call was answered unexpectedly.
+            NotSettled: A record did not become final in time.
+        """
         token, role = (self.stranger, None) if stranger else ("", "chamber")
         fields = self.consignment.certificate() if certificate is None else certificate
         origin = self.at.post("/certificates-of-origin", role, fields, token=token).body["id"]
@@ -66,13 +73,17 @@ class Case:
             )
 
     def lodge(self, records: list[str], suffix: str = "", **changes: Any) -> "Lodged":
-        """Lodge a declaration, and follow it to its settled verdict."""
+        """Lodge a declaration that relies on these records.
+
+        Raises:
+            ProbeError: The call was answered unexpectedly.
+        """
         started = time.perf_counter()
         answer = self.at.post("/declarations", "merchant", self.consignment.declaration(records, suffix, **changes))
         return Lodged(self, answer.body["id"], started, answer.seconds)
 
     def verify(self, bundle: dict[str, Any]) -> Answer:
-        """Have a bundle checked, as anybody may."""
+        """Have a bundle verified, without a token."""
         return self.at.call("POST", "/verify", body=bundle)
 
     def evidence(self, record: str, role: str = "merchant") -> dict[str, Any]:
@@ -82,7 +93,7 @@ class Case:
 
 @dataclass
 class Lodged:
-    """A declaration under way, and the moments of its way."""
+    """A declaration that is being processed, with the times of its steps."""
 
     case: Case
     id: str
@@ -92,7 +103,11 @@ class Lodged:
     """The declaration as it was read last."""
 
     def settled_verdict(self) -> dict[str, Any]:
-        """Follow it until no check waits for the ledger any more; notes the times on ``moments``."""
+        """Ask until no check waits for the ledger, and return the declaration. Times are noted in ``moments``.
+
+        Raises:
+            NotSettled: It did not settle in time.
+        """
         self.moments: dict[str, float] = {}
         at = self.case.at
         last: dict[str, Any] = {}
@@ -123,7 +138,11 @@ class Lodged:
         return verdict
 
     def try_release(self) -> bool:
-        """Order release as an officer, without an override for doubtful documents; return whether it was accepted."""
+        """Order the release as an officer, without accepting an INDETERMINATE verdict. Tells whether it was accepted.
+
+        Raises:
+            ProbeError: The call was answered unexpectedly.
+        """
         body = {"decision": "release", "reason": "Papers in order (probe)"}
         answer = self.case.at.call("POST", f"/declarations/{self.id}/decisions", "officer", body, read=self.seen)
         if answer.status not in (201, 409):
@@ -150,7 +169,7 @@ class Lodged:
 
 
 def good(case: Case) -> Fate:
-    """Play a consignment in order: it must become VALID, be released, and its evidence must verify."""
+    """Run a correct consignment: it must become VALID, be released, and its evidence must verify."""
     records = case.issue()
     lodged = case.lodge(records)
     found = case.found
@@ -243,7 +262,7 @@ def _failed_inspection(case: Case) -> Fate:
 
 
 def _never_issued(case: Case) -> Fate:
-    """Play a certificate that nobody signed, named by a made-up id: lodging itself must refuse it."""
+    """Try a certificate that nobody signed, under an invented id. Lodging itself must refuse it."""
     inspection = case.issue()[1]
     fields = case.consignment.declaration([str(uuid.UUID(int=case.chance.getrandbits(128), version=4)), inspection])
     answer = case.at.call("POST", "/declarations", "merchant", fields)
@@ -266,7 +285,7 @@ def _bundle_fate(answer: Answer) -> Fate:
 
 
 def _genuine_bundle(case: Case) -> dict[str, Any]:
-    """Return a bundle that is VALID as it stands, so that only the forgery can be refused afterwards."""
+    """Return a bundle that is VALID as it is, so that a later refusal can only be due to the forgery."""
     certificate = case.issue()[0]
     bundle = case.evidence(certificate)
     answer = case.verify(bundle)
@@ -282,18 +301,18 @@ def _genuine_bundle(case: Case) -> dict[str, Any]:
 
 
 def _altered_copy(case: Case) -> Fate:
-    """Play a genuine certificate's bundle, altered where it would pay."""
+    """Try a genuine certificate's bundle, altered to the forger's advantage."""
     _, forged = altered(_genuine_bundle(case), case.chance)
     return _bundle_fate(case.verify(forged))
 
 
 def _self_signed(case: Case) -> Fate:
-    """Play a certificate's content signed with a key of the forger's own."""
+    """Try a certificate's content signed with the forger's own key."""
     return _bundle_fate(case.verify(self_signed(_genuine_bundle(case))))
 
 
 def _revoked(case: Case) -> Fate:
-    """Play a certificate that its chamber revoked; neither a declaration nor its old bundle may pass on it."""
+    """Try a certificate that its chamber revoked. Neither a declaration nor its old bundle may pass."""
     records = case.issue()
     bundle = case.evidence(records[0])
     body = {"reason": "Goods were made elsewhere (probe)"}
@@ -309,7 +328,7 @@ def _revoked(case: Case) -> Fate:
 
 
 def _unaccredited(case: Case) -> Fate:
-    """Play a certificate signed by a chamber that nobody accredited; the server may refuse to sign it at all."""
+    """Try a certificate signed by a chamber without accreditation. The server may refuse to sign it at all."""
     fields = case.consignment.certificate()
     answer = case.at.call("POST", "/certificates-of-origin", body=fields, token=case.stranger)
     if answer.status == 422 and answer.body.get("code") == "outside-accreditation":
@@ -318,7 +337,7 @@ def _unaccredited(case: Case) -> Fate:
 
 
 def _used_up(case: Case) -> Fate:
-    """Play a genuine certificate whose quantity went to an earlier consignment."""
+    """Try a genuine certificate whose quantity was used by an earlier consignment."""
     records = case.issue()
     certified = case.consignment.certified
     first = case.lodge(records, "-1", quantity=str(certified))

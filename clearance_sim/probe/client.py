@@ -1,4 +1,4 @@
-"""A running Provenport as a client sees it: calls by role, and plain words where it does not answer as it should."""
+"""A client of a running Provenport: calls by role, with clear messages for unexpected answers."""
 
 import json
 import time
@@ -13,14 +13,14 @@ import requests
 from clearance_sim.messages import _
 
 NEEDED = ("chamber", "laboratory", "merchant", "officer")
-"""Roles that every probe acts in; with the authority's token it tries an issuer without accreditation too."""
+"""Roles whose tokens every probe needs. The authority's also allows to try an issuer without accreditation."""
 ROLES = (*NEEDED, "authority")
 ANSWER_SECONDS = 30.0
 """A call that takes longer counts as unanswered."""
 
 
 class ProbeError(Exception):
-    """The probe cannot be made, or could not go on; the text says what to do."""
+    """The probe cannot start or continue. The text tells what to do."""
 
 
 class Unexpected(ProbeError):
@@ -39,7 +39,7 @@ class Unexpected(ProbeError):
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the interface, and how long it took."""
+    """One answer of the interface, with the time that it took."""
 
     status: int
     body: dict[str, Any]
@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass
 class Provenport:
-    """The interface of one running Provenport, called by the people whose tokens are at hand."""
+    """The interface of a running Provenport, called with the tokens of several people."""
 
     url: str
     tokens: Mapping[str, str]
@@ -64,9 +64,12 @@ class Provenport:
         token: str = "",
         read: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """Return one call; raises ProbeError where there is no answer.
+        """Send one request and return its answer.
 
-        ``read`` is the thing as it was read, where the call changes it and others may do so at the same time.
+        ``read`` is the resource as it was read, for calls that change it while others may do so too.
+
+        Raises:
+            ProbeError: There was no answer.
         """
         token = token or (self.tokens[role] if role else "")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -105,7 +108,12 @@ class Provenport:
         return Answer(got.status_code, content if isinstance(content, dict) else {}, seconds)
 
     def get(self, path: str, role: str) -> dict[str, Any]:
-        """Return what a GET answers; raises Unexpected where it is not 200."""
+        """Return the body that a GET answers.
+
+        Raises:
+            ProbeError: There was no answer.
+            Unexpected: The status was not 200.
+        """
         return self._expect("GET", path, 200, self.call("GET", path, role)).body
 
     def post(
@@ -117,7 +125,12 @@ class Provenport:
         token: str = "",
         read: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """Return what a POST answers; raises Unexpected where the status is another."""
+        """Return the answer to a POST.
+
+        Raises:
+            ProbeError: There was no answer.
+            Unexpected: The status was not the expected one.
+        """
         return self._expect("POST", path, expect, self.call("POST", path, role, body, token, read))
 
     @staticmethod
@@ -127,7 +140,7 @@ class Provenport:
         return answer
 
     def until(self, question: Callable[[], Any], patience_seconds: float) -> Any:
-        """Ask until the answer is true, ever less often; None where patience ran out."""
+        """Ask until the answer is true, with growing pauses. None if the time ran out."""
         deadline = time.perf_counter() + patience_seconds
         pause = 0.02
         while not (answer := question()):
@@ -139,7 +152,11 @@ class Provenport:
 
 
 def connect(url: str, tokens: Mapping[str, str]) -> Provenport:
-    """Make sure that a Provenport listens there and knows every token; raises ProbeError in plain words."""
+    """Check that a Provenport answers at this address and knows every token.
+
+    Raises:
+        ProbeError: It does not, or a token is missing, unknown or of another role.
+    """
     missing = [role for role in NEEDED if not tokens.get(role)]
     if missing:
         raise ProbeError(
@@ -165,7 +182,7 @@ def _address(url: str) -> str:
 
 
 def _version(found: Provenport) -> str:
-    """Return the version in the interface's own description, which another program on that port would not have."""
+    """Return the version from the interface's own description, which another program on that port would not have."""
     about = found.call("GET", "/openapi.json").body.get("info", {})
     if about.get("title") != "Provenport":
         raise ProbeError(
@@ -201,7 +218,11 @@ def _who(found: Provenport, role: str) -> str:
 
 
 def tokens_from(file: Path) -> dict[str, str]:
-    """Return the tokens in a credentials file: a list of entries with role and token, or an object of role to token."""
+    """Read the tokens of a credentials file: a list of entries with role and token, or an object of role to token.
+
+    Raises:
+        ProbeError: The file cannot be read or holds no credentials.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

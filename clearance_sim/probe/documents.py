@@ -1,4 +1,4 @@
-"""Documents of generated consignments, in order unless changed; and what a forger makes of a genuine bundle."""
+"""Documents of generated consignments, and forgeries made from genuine bundles."""
 
 import base64
 import copy
@@ -36,7 +36,7 @@ DESTINATIONS = ("SG", "MY", "TH", "VN", "JP", "KR")
 
 @dataclass(frozen=True)
 class Consignment:
-    """What one generated consignment is about; every paper is drawn up from it."""
+    """The facts of one generated consignment, from which all of its papers are made."""
 
     number: str
     goods: Goods
@@ -48,7 +48,7 @@ class Consignment:
 
     @classmethod
     def drawn(cls, chance: random.Random, number: str, merchant: str) -> "Consignment":
-        """Return a consignment from a seeded stream; it declares at most what is certified."""
+        """Draw a consignment from a seeded stream. It declares at most what is certified."""
         certified = chance.randrange(200, 2000)
         return cls(
             number=number,
@@ -61,7 +61,7 @@ class Consignment:
         )
 
     def certificate(self, **changes: Any) -> dict[str, Any]:
-        """Return its certificate of origin."""
+        """Return its certificate of origin, with changes."""
         today = _today()
         return {
             "certificateNumber": f"PROBE-CO-{self.number}",
@@ -80,7 +80,7 @@ class Consignment:
         }
 
     def report(self, **changes: Any) -> dict[str, Any]:
-        """Return its inspection report: the goods conform."""
+        """Return its inspection report, by which the goods conform, with changes."""
         today = _today()
         return {
             "reportNumber": f"PROBE-IR-{self.number}",
@@ -100,7 +100,7 @@ class Consignment:
         }
 
     def declaration(self, records: list[str], suffix: str = "", **changes: Any) -> dict[str, Any]:
-        """Return its declaration; ``changes`` go to the one line of goods, except those of the declaration itself."""
+        """Return its declaration. ``changes`` apply to its one line of goods, or to the declaration's own fields."""
         item = {
             "hsCode": self.goods.hs_code,
             "description": self.goods.description,
@@ -128,9 +128,9 @@ def _today() -> datetime:
 
 
 def altered(bundle: dict[str, Any], chance: random.Random) -> tuple[str, dict[str, Any]]:
-    """Return the bundle with one thing changed to the forger's advantage, and the name of what was changed.
+    """Return the name of an alteration and a bundle altered so, to the forger's advantage.
 
-    Every other forger leaves the signed snapshot out, since it would betray him.
+    In half of the cases the signed snapshot is left out, since it would reveal the forgery.
     """
     how = chance.choice(sorted(_ALTERATIONS))
     forged = copy.deepcopy(bundle)
@@ -142,7 +142,7 @@ def altered(bundle: dict[str, Any], chance: random.Random) -> tuple[str, dict[st
 
 
 def _another_field(paper: dict[str, Any], chance: random.Random) -> None:
-    """Change a disclosed field, such as the quantity; its digest in the signed part stays."""
+    """Change a disclosed field, such as the quantity. Its digest in the signed part stays."""
     jwt, *disclosures = paper["record"].split("~")
     place = next(p for p, text in enumerate(disclosures) if text and _name(text) == "quantity")
     salt, name, value = json.loads(_unb64(disclosures[place]))
@@ -184,9 +184,9 @@ _ALTERATIONS = {
 
 
 def self_signed(bundle: dict[str, Any]) -> dict[str, Any]:
-    """Return a certificate with the same words that nobody issued.
+    """Return a certificate with the same content that its issuer did not sign.
 
-    The forger's own key signs it, and is named in it.
+    The forger's own key signs it and is named in it.
     """
     forged = copy.deepcopy(bundle)
     (paper,) = forged["records"]

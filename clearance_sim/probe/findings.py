@@ -1,4 +1,4 @@
-"""What a probe found: distributions with intervals, and how many of each kind were caught."""
+"""Findings of a probe: distributions of times with intervals, and how many consignments of each kind were caught."""
 
 import math
 from collections import defaultdict
@@ -31,19 +31,19 @@ Fate = Literal["caught", "undecided", "passed"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval; the ends are None where there are too few observations to bound it."""
+    """A figure with its 95 % interval. A bound is None where there are too few observations for it."""
 
     value: float
     low: float | None = None
     high: float | None = None
 
     def to_json(self) -> dict[str, float | None]:
-        """Return it as it stands in probe.json."""
+        """Return its part of probe.json."""
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """Return the mean, with Student's interval."""
+    """Return the mean with Student's t interval."""
     value = float(np.mean(values))
     if len(values) < 2:
         return Estimate(value)
@@ -52,7 +52,7 @@ def mean(values: Sequence[float]) -> Estimate:
 
 
 def quantile(values: Sequence[float], share: float) -> Estimate:
-    """Return a quantile (type 7), with the distribution-free interval between order statistics (Conover 1999, 3.2)."""
+    """Return a quantile (type 7) with the distribution-free interval between order statistics (Conover 1999, 3.2)."""
     ordered = np.sort(np.asarray(values, dtype=float))
     count = len(ordered)
     low = int(stats.binom.ppf((1 - LEVEL) / 2, count, share)) - 1
@@ -65,7 +65,7 @@ def quantile(values: Sequence[float], share: float) -> Estimate:
 
 
 def proportion(hits: int, tried: int) -> Estimate:
-    """Return a share, with the exact interval of Clopper and Pearson (1934)."""
+    """Return a share with the exact interval of Clopper and Pearson (1934). NaN if nothing was tried."""
     if tried == 0:
         return Estimate(math.nan)
     interval = stats.binomtest(hits, tried).proportion_ci(LEVEL, method="exact")
@@ -76,7 +76,7 @@ def proportion(hits: int, tried: int) -> Estimate:
 class Fates:
     """What became of consignments of one kind.
 
-    ``undecided``: the verdict was INDETERMINATE, so that nothing was released without an officer's express word.
+    ``undecided`` counts INDETERMINATE verdicts: nothing is released on them unless an officer accepts that.
     """
 
     caught: int = 0
@@ -85,18 +85,18 @@ class Fates:
 
     @property
     def tried(self) -> int:
-        """How many there were."""
+        """The number of consignments."""
         return self.caught + self.undecided + self.passed
 
     def note(self, fate: Fate) -> None:
-        """Count one."""
+        """Count one consignment."""
         setattr(self, fate, getattr(self, fate) + 1)
 
     def __add__(self, other: "Fates") -> "Fates":
         return Fates(self.caught + other.caught, self.undecided + other.undecided, self.passed + other.passed)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as it stands in probe.json."""
+        """Return its part of probe.json."""
         share = proportion(self.caught, self.tried).to_json() if self.tried else None
         return {
             "tried": self.tried,
@@ -109,7 +109,7 @@ class Fates:
 
 @dataclass
 class Findings:
-    """Everything that one probe found."""
+    """All findings of one probe."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     fates: dict[tuple[str, str], Fates] = field(default_factory=lambda: defaultdict(Fates))
@@ -118,21 +118,21 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def measured(self, name: str, seconds: float) -> None:
-        """Keep one observation."""
+        """Store one observation in seconds."""
         assert name in MEASURES, name
         self.seconds[name].append(seconds)
 
     def of(self, family: str) -> Fates:
-        """Return all fates of good, wrong or forged consignments."""
+        """Return the fates of all good, wrong or forged consignments together."""
         return sum((fates for (name, _kind), fates in self.fates.items() if name == family), Fates())
 
     @property
     def forgeries_passed(self) -> int:
-        """How many forgeries were taken for genuine."""
+        """The number of forgeries that were taken for genuine."""
         return self.of("forged").passed
 
     def to_json(self) -> dict[str, Any]:
-        """Return measures and detection as they stand in probe.json."""
+        """Return the measures and detection of probe.json."""
         return {
             "measures": {name: _distribution(self.seconds[name]) for name in MEASURES if self.seconds.get(name)},
             "detection": {

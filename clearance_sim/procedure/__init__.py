@@ -1,1 +1,1 @@
-"""Customs clearance as a procedure: stages, arms and levers, calibrated on published time release studies."""
+"""The customs clearance procedure: stages, arms and levers, calibrated on published time release studies."""

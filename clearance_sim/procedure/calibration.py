@@ -1,11 +1,11 @@
-"""From published statistics to the model's parameters, as code that can be run again.
+"""Calibration: fit the model's parameters to published statistics, reproducibly.
 
 1. Nhava Sheva's 2018 study gives a mean, the share below it and the share within 72 h: a shifted log-normal.
-2. That shape, scaled to a mean of 72 h, is what the general import by sea on paper must show: how slow traders
-   are (`trader_scale`), how much they differ (`frailty`) and what none is faster than (`documents_floor_h`).
+2. That shape, scaled to a mean of 72 h, is the target for general imports by sea on paper. It gives how slow traders
+are (`trader_scale`), how much they differ (`frailty`) and the least time they need (`documents_floor_h`).
 3. India's 2023 study gives the ratios of air and land to sea: how slow traders are by mode.
 
-The simulation is run inside the fit; draws are keyed, so the same parameter always gives the same answer.
+The simulation runs inside the fit. Random draws are keyed, so the same parameters always give the same result.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from clearance_sim.procedure.simulation import Array, Laboratory, by_replication
 
 FITTED = "fitted by `clearance-sim calibrate`"
 HALF = 72.0 / 144.18
-"""Nhava Sheva's 72 h as a part of its mean."""
+"""Nhava Sheva's 72 h as a fraction of its mean."""
 
 Log = Callable[[Message], None]
 INDIA_2023 = {
@@ -39,12 +39,12 @@ INDIA_2023 = {
     "yellow_share": 0.13,
     "red_share": 0.05,
 }
-"""India in 2023: 82 % facilitated and 35 % authorised (seen); lodged in advance and examined (assumptions)."""
+"""India in 2023. Shares facilitated (82 %) and authorised (35 %) are published, the others are assumptions."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """One figure that the model is calibrated on."""
+    """A published figure that the model is calibrated on."""
 
     id: str
     study: str
@@ -81,7 +81,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Fitted parameters by layer (`general`, `mode-air`, …), the shape they were fitted to, and how well they fit."""
+    """Fitted parameters by layer (`general`, `mode-air`, …), the target shape, and how well they fit."""
 
     layers: Mapping[str, Mapping[str, float]]
     shape: LogNormal
@@ -90,12 +90,12 @@ class Calibration:
 
 @cache
 def published() -> Mapping[str, Published]:
-    """Return the figures to calibrate on."""
+    """Return the figures to calibrate on, by id."""
     return {row["id"]: Published(**row) for row in read_data("published.toml")["figure"]}
 
 
 def shape() -> LogNormal:
-    """Return the distribution of a total that Nhava Sheva's three figures imply."""
+    """Return the distribution of total times that Nhava Sheva's three figures imply, in hours."""
     given = published()
     return from_mean_and_shares(
         given["jnch-2018-mean"].value,
@@ -106,7 +106,7 @@ def shape() -> LogNormal:
 
 
 def calibrate(laboratory: Laboratory, log: Log = lambda _: None) -> Calibration:
-    """Fit, in the three steps above."""
+    """Fit all parameters in the three steps of this module. `log` receives one message for each step."""
     target = scaled(shape(), published()["ntfap-sea-target"].value / published()["jnch-2018-mean"].value)
     base = _uncalibrated(context("general-import"))
     general = _fit_sea(base, target, laboratory, log)
@@ -128,8 +128,8 @@ def _totals(here: Context, laboratory: Laboratory) -> list[Array]:
 def _fit_sea(base: Context, target: LogNormal, laboratory: Laboratory, log: Log) -> dict[str, float]:
     """Fit scale, frailty and floor of traders' waits to the mean, the share below it and the share below half of it.
 
-    Least squares over smooth functions, so that the nearest is found where no solution exists; the floor is no higher
-    than the shape's own. Then the scale that gives the mean exactly.
+    Least squares over smooth functions finds the nearest point where no solution exists. The floor is no higher than
+    the shape's own. Afterwards the scale alone is adjusted until the mean is exact.
     """
     wanted = np.array([1.0, target.share_below(target.mean), target.share_below(target.mean * HALF)])
 
@@ -168,7 +168,7 @@ def _named(point: Array) -> dict[str, float]:
 
 
 def _root(gap: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a rising function is zero; its nearest end where it is zero nowhere between."""
+    """Return where a rising function is zero, or the nearest end of the interval if it is zero nowhere in it."""
     if gap(low) >= 0:
         return low
     if gap(high) <= 0:
@@ -209,7 +209,7 @@ def _fit_mode(mode: str, india: Context, laboratory: Laboratory, log: Log) -> di
 def _fits(
     base: Context, layers: Mapping[str, Mapping[str, float]], target: LogNormal, laboratory: Laboratory
 ) -> list[Fit]:
-    """Simulate again with the fitted parameters and another seed."""
+    """Simulate again with the fitted parameters and another seed, so that the fit is not judged on its own draws."""
     again = replace(laboratory, seed=laboratory.seed + 1)
     given = published()
     totals = _totals(base.having(layers["general"], FITTED), again)
@@ -243,7 +243,7 @@ def _fits(
 
 
 def write_calibrated(calibration: Calibration, path: Path) -> None:
-    """Keep the fitted parameters where contexts read them, with how well they fit."""
+    """Write the fitted parameters, and how well they fit, to the file that contexts read."""
     lines = ["# Written by `clearance-sim calibrate --write`; see docs/clearance-sim.md.", ""]
     for layer, values in calibration.layers.items():
         lines += [f"[{layer}]", *(f"{name} = {value}" for name, value in values.items()), ""]
@@ -255,6 +255,6 @@ def write_calibrated(calibration: Calibration, path: Path) -> None:
 
 
 def kept_fits() -> list[Fit]:
-    """Return how well the parameters in use fit, as it was found when they were written."""
+    """Return how well the parameters in use fit, as found when they were written."""
     rows = read_data("calibrated.toml").get("fit", [])
     return [Fit(published()[row["id"]], row["fitted"], Interval(*row["simulated"])) for row in rows]

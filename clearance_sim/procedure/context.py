@@ -1,4 +1,4 @@
-"""The model's numbers with their sources, and a context: direction, cargo, mode, hours and what differs there."""
+"""The model's parameters with their sources, and contexts: direction, cargo, mode, hours and what differs there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clearance_sim.procedure.hours import Opening, read_hours
 
 @dataclass(frozen=True)
 class Parameter:
-    """One number: value, range, unit, source and how it is known."""
+    """One number of the model: value, range, unit, source, and how it is known."""
 
     name: str
     value: float
@@ -25,27 +25,27 @@ class Parameter:
     low: float
     high: float
     title: Mapping[str, str] | None
-    """By language; None where no reader is shown it."""
+    """The title by language, or None if it is not shown to readers."""
 
     @property
     def titles(self) -> Mapping[str, str]:
-        """Return its title by language, or its name in words."""
+        """The title by language, or the name in words if there is none."""
         return self.title or dict.fromkeys(LANGUAGES, self.name.replace("_", " "))
 
     @property
     def varies(self) -> bool:
-        """Whether sensitivity analysis moves it."""
+        """Whether sensitivity analysis varies it."""
         return self.low < self.high
 
 
 def read_data(name: str) -> dict[str, Any]:
-    """Return a data file of this package."""
+    """Parse a TOML data file of this package."""
     return tomllib.loads((files("clearance_sim.procedure") / "data" / name).read_text(encoding="utf-8"))
 
 
 @cache
 def parameters() -> Mapping[str, Parameter]:
-    """Return all parameters with their general values."""
+    """Return all parameters with their general values, by name."""
     return {name: _parameter(name, row) for name, row in read_data("parameters.toml").items()}
 
 
@@ -68,12 +68,12 @@ SWITCHES = ("port_in_clock", "release_before_arrival")
 
 
 class ContextError(ValueError):
-    """A context that asks for something the model does not know."""
+    """A context names something that the model does not know."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """Where the procedure runs."""
+    """A setting in which the procedure runs: its parameters, opening hours and switches."""
 
     name: str
     values: Mapping[str, float]
@@ -104,7 +104,10 @@ class Context:
         return self.values[parameter]
 
     def quantity(self, parameter: str, value: float | None = None, varies: bool = True) -> float | dict[str, Any]:
-        """Return a parameter's value, or a number derived from it, as it stands in a scenario."""
+        """Return a parameter's value, or a number derived from it, as a scenario file states it.
+
+        In an annotated context this is a table with the source and, where `varies`, the range.
+        """
         given = self[parameter] if value is None else value
         if not self.annotated:
             return given
@@ -120,20 +123,31 @@ class Context:
         return noted
 
     def desk(self) -> tuple[Opening, ...]:
+        """Return the opening hours of the customs desk."""
         return read_hours(self.desk_hours)
 
     def yard(self) -> tuple[Opening, ...]:
+        """Return the opening hours of the examination yard."""
         return read_hours(self.yard_hours)
 
     def laboratory(self) -> tuple[Opening, ...]:
+        """Return the opening hours of the laboratory."""
         return read_hours(self.laboratory_hours)
 
     def but(self, *, because: str = "assumption", **values: float) -> Context:
-        """Return the same with some parameters changed, and where they come from."""
+        """Return the context with some parameters changed; `because` is noted as their source.
+
+        Raises:
+            ContextError: No parameter has this name.
+        """
         return self.having(values, because)
 
     def having(self, values: Mapping[str, float], source: str) -> Context:
-        """Return the same with these parameters changed."""
+        """Return the context with these parameters changed, and `source` noted for them.
+
+        Raises:
+            ContextError: No parameter has this name.
+        """
         known(values)
         return replace(
             self,
@@ -143,19 +157,27 @@ class Context:
 
 
 def known(values: Mapping[str, Any]) -> None:
-    """Refuse names that no parameter has."""
+    """Check the names of parameters.
+
+    Raises:
+        ContextError: No parameter has this name.
+    """
     for name in values:
         if name not in parameters():
             raise ContextError(_("no parameter is called {name!r}: see `clearance-sim parameters`", name=name))
 
 
 def contexts() -> tuple[str, ...]:
-    """Return the contexts that come with the package."""
+    """List the names of the packaged contexts."""
     return tuple(read_data("contexts.toml")["contexts"])
 
 
 def context(name: str) -> Context:
-    """Return one of the packaged contexts, calibrated."""
+    """Return a packaged context with its calibrated parameters.
+
+    Raises:
+        ContextError: No context has this name.
+    """
     rows = read_data("contexts.toml")["contexts"]
     if name not in rows:
         raise ContextError(_("no context is called {name!r}; there are {rows}", name=name, rows=", ".join(rows)))
@@ -163,7 +185,11 @@ def context(name: str) -> Context:
 
 
 def compose(name: str, row: Mapping[str, Any], fitted: Mapping[str, Mapping[str, float]] | None = None) -> Context:
-    """Lay a context's own values over those of its mode, direction and cargo, and over the fitted ones."""
+    """Build a context: its own values override those of its mode, direction and cargo, which override the fitted ones.
+
+    Raises:
+        ContextError: The row names an unknown mode, direction, cargo or parameter.
+    """
     defaults = read_data("contexts.toml")
     values = {each.name: each.value for each in parameters().values()}
     sources: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Opening hours in words, and how the lever O stretches them towards round the clock."""
+"""Opening hours in words, and how the lever O extends them towards round the clock."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SPAN = re.compile(r"^(?:(\w{3})(?:-(\w{3}))?\s+)?(\d\d):(\d\d)-(\d\d):(\d\d)$")
 
 
 class HoursError(ValueError):
-    """Opening hours that cannot be read."""
+    """Opening hours that cannot be parsed."""
 
 
 @dataclass(frozen=True)
 class Opening:
-    """One opening on one weekday (0 = Monday), in minutes of the day."""
+    """One opening on one weekday (0 is Monday), in minutes of the day."""
 
     day: int
     start: int
@@ -26,7 +26,11 @@ class Opening:
 
 
 def read_hours(words: str) -> tuple[Opening, ...]:
-    """Parse `24x7`, or spans such as `Mon-Fri 09:00-12:00, Mon-Fri 14:30-18:00, Sat 09:00-12:00`."""
+    """Parse `24x7`, or spans such as `Mon-Fri 09:00-12:00, Mon-Fri 14:30-18:00, Sat 09:00-12:00`.
+
+    Raises:
+        HoursError: A span is malformed, or ends before it begins.
+    """
     if words.strip().lower() == ALWAYS:
         return tuple(Opening(day, 0, 1440) for day in range(7))
     return tuple(opening for span in words.split(",") for opening in _span(span.strip()))
@@ -51,9 +55,10 @@ def _day(name: str) -> int:
 
 
 def stretched(openings: tuple[Opening, ...], strength: float) -> tuple[Opening, ...]:
-    """Return the same desk open longer: at 0 as it is, at 1 round the clock on every day.
+    """Return longer openings: unchanged at strength 0, round the clock on every day at 1.
 
-    Each day's last opening grows at its end, then its first at its start; a closed day opens for that share of it.
+    Each day's last opening grows at its end first, then its first at its start. A closed day opens for that share of
+    it.
     """
     if strength <= 0:
         return openings
@@ -74,12 +79,12 @@ def _stretched_day(openings: tuple[Opening, ...], day: int, strength: float) -> 
 
 
 def hours_a_week(openings: tuple[Opening, ...]) -> float:
-    """Return the hours open in a week."""
+    """Return how many hours the desk is open in a week."""
     return sum(o.end - o.start for o in openings) / 60
 
 
 def as_shifts(openings: tuple[Opening, ...], servers: int | None = None) -> list[dict[str, object]]:
-    """Return the openings as shifts of a scenario file, days with equal hours taken together."""
+    """Return the openings as shifts of a scenario file. Days with equal hours share one shift."""
     spans: dict[tuple[int, int], list[str]] = {}
     for opening in openings:
         spans.setdefault((opening.start, opening.end), []).append(DAYS[opening.day])

@@ -1,4 +1,4 @@
-"""What a reform can move, each from 0 (not at all) to 1 (its full reach), and the shares that result."""
+"""The levers of a reform, each from 0 (not at all) to 1 (full reach), and the shares that result from them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TITLES: Mapping[str, Message] = {
 
 @dataclass(frozen=True)
 class Levers:
-    """How far each lever is pulled."""
+    """The strength of each lever, from 0 to 1."""
 
     ledger: float = 0.0
     early_documents: float = 0.0
@@ -43,16 +43,16 @@ class Levers:
 
     @classmethod
     def on(cls, *names: str) -> Levers:
-        """Return these levers pulled fully, the others not at all."""
+        """Return these levers at full strength and the others at none."""
         return cls(**dict.fromkeys(names, 1.0))
 
     @classmethod
     def numbered(cls, mask: int) -> Levers:
-        """Return the set of levers with this number: lever i of the order is bit i."""
+        """Return the set of levers with this number, in which bit i stands for lever i."""
         return cls.on(*names_of(mask))
 
     def but(self, **strengths: float) -> Levers:
-        """Return the same with some strengths changed."""
+        """Return the levers with some strengths changed."""
         return replace(self, **strengths)
 
     def to_json(self) -> dict[str, float]:
@@ -60,18 +60,18 @@ class Levers:
 
 
 def names_of(mask: int) -> tuple[str, ...]:
-    """Return the levers of a numbered set, in order."""
+    """Return the names of the levers in a numbered set, in order."""
     return tuple(name for bit, name in enumerate(LEVERS) if mask >> bit & 1)
 
 
 def letters_of(names: Iterable[str]) -> str:
-    """Return the letters of some levers, for texts and figures; a lever without a letter stands in full."""
+    """Return the letters of levers for texts and figures. A lever without a letter keeps its name."""
     return "".join(LETTERS.get(name, name) for name in names)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to run the procedure, with a name."""
+    """A named way to run the procedure."""
 
     name: str
     title: Message
@@ -103,11 +103,12 @@ class ArmShares:
 
     @property
     def green(self) -> float:
+        """The share that is neither checked nor examined."""
         return 1 - self.yellow - self.red
 
 
 def arm_shares(context: Context, levers: Levers) -> ArmShares:
-    """Move every share towards the full reach of its lever, and make room for authorised traders."""
+    """Work out the shares of an arm: each moves towards the full reach of its lever, after authorised traders."""
     trusted = context["aeo_share"]
     selection = 1 - trusted * (1 - context["aeo_selection_factor"])
     yellow = _towards(context["yellow_share"], _less(context, "yellow_share"), levers.fewer_interventions)
@@ -122,6 +123,7 @@ def arm_shares(context: Context, levers: Levers) -> ArmShares:
         verified=_towards(context["verified_share"], _more(context, "verified_share"), levers.ledger),
         fallback=context["fallback_share"],
         yellow=yellow * selection,
+        # Some consignments are examined at random whatever their record says, so this share never becomes zero.
         red=max(context["random_floor"], red * selection),
         query=query,
         query_verified=query * context["query_verified_factor"],
@@ -133,11 +135,13 @@ def _towards(base: float, full: float, strength: float) -> float:
 
 
 def _more(context: Context, share: str) -> float:
-    """Return the full reach of a lever, never less than what is already there."""
+    """Return the full reach of a lever that raises a share, never less than the present share."""
+    # A context may be further already than the general model's full reform.
     return max(context[share], context[f"{share}_full"])
 
 
 def _less(context: Context, share: str) -> float:
+    """Return the full reach of a lever that lowers a share, never more than the present share."""
     return min(context[share], context[f"{share}_full"])
 
 

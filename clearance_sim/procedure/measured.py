@@ -1,4 +1,4 @@
-"""The machine's part of clearance, measured or assumed: how long it takes, and which forged papers it catches."""
+"""The machine's part of clearance, measured by a probe or assumed: how long it takes, and which forgeries it finds."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from clearance_sim.procedure.levers import Levers, arm_shares
 
 
 class MeasuredError(ValueError):
-    """A probe's file that does not hold what the simulation needs."""
+    """A probe's result file lacks what the simulation needs."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Durations as quantiles in seconds, with how many were measured (0: assumed)."""
+    """Durations as median and 90th percentile in seconds, with the number measured (0 if assumed)."""
 
     median_s: float
     p90_s: float
     count: int = 0
 
     def distribution(self) -> dict[str, Any]:
-        """Return the durations as a distribution of a scenario, in hours."""
+        """Return the durations as a distribution of a scenario file, in hours."""
         if self.p90_s <= self.median_s or self.median_s <= 0:
             return {"distribution": "deterministic", "value_h": max(self.median_s, 0.0) / 3600}
         return {"distribution": "log-normal", "median_h": self.median_s / 3600, "p90_h": self.p90_s / 3600}
@@ -33,7 +33,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class MachinePart:
-    """What the ledger's machine takes and catches."""
+    """How long the ledger's machine takes, and the share of forged records that it finds."""
 
     source: str
     lodge_to_verdict: Spread
@@ -43,14 +43,15 @@ class MachinePart:
 
     @property
     def caught_share(self) -> float:
-        """Share of forged records that the ledger shows to be forged; assumed to be all when nothing was measured."""
+        """The share of forged records that are recognised. All are assumed to be where nothing was measured."""
         return 1.0 if not self.caught or not self.caught[1] else self.caught[0] / self.caught[1]
 
     def verdict_distribution(self) -> dict[str, Any]:
+        """Return the time from lodging to the verdict as a distribution of a scenario, in hours."""
         return self.lodge_to_verdict.distribution()
 
     def release_distribution(self, hours: float) -> dict[str, Any]:
-        """Return the time of automatic release; finality on the ledger follows and delays nobody."""
+        """Return the time of an automatic release. Finality on the ledger comes later and delays nobody."""
         return {"distribution": "deterministic", "value_h": hours}
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +72,7 @@ ASSUMED = MachinePart(
 
 
 def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """Return Wilson's interval for a share."""
+    """Return Wilson's score interval (Wilson 1927) for a share, by default at 95 %."""
     share, square = hits / count, z * z / count
     middle = (share + square / 2) / (1 + square)
     half = z * ((share * (1 - share) + square / 4) / count) ** 0.5 / (1 + square)
@@ -82,7 +83,7 @@ def read_measured(path: Path) -> MachinePart:
     """Read a probe's result file.
 
     Raises:
-        MeasuredError: the file is not JSON, or a figure is missing or not a positive number.
+        MeasuredError: The file is not JSON, or a figure is missing or not a positive number.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -122,7 +123,7 @@ def _spread(measures: Any, path: Path, name: str) -> Spread:
 
 @dataclass(frozen=True)
 class Fraud:
-    """Of ten thousand consignments."""
+    """Forged and false consignments among ten thousand, and how many are found."""
 
     forged_per_10000: float
     caught: float
@@ -134,10 +135,10 @@ class Fraud:
 
 
 def fraud(context: Context, levers: Levers, machine: MachinePart) -> Fraud:
-    """Return the forgeries and false statements among ten thousand consignments, and how many of each are caught.
+    """Return forgeries and false statements among ten thousand consignments, and how many of each are found.
 
-    A ledger shows that a record was altered or never issued; it cannot show that a genuine record tells the truth. Only
-    an examination of the goods finds that, so an arm that examines less catches fewer false statements.
+    A ledger shows that a record was altered or never issued. It cannot show that a genuine record tells the truth. Only
+    an examination of the goods finds that, so an arm with fewer examinations finds fewer false statements.
     """
     now = arm_shares(context, levers)
     by_machine = now.verified * (1 - now.fallback)

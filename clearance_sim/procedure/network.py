@@ -1,9 +1,9 @@
-"""The procedure S0 to S9 as an ordinary scenario: one for each context and set of levers.
+"""The procedure S0 to S9 as a scenario, one for each context and set of levers.
 
-Goods and documents travel at the same time. Each consignment is followed from some days before its goods arrive; a
+Goods and documents travel at the same time. Each consignment is followed from some days before its goods arrive. A
 station that runs `since` a point holds it until the ship is there (`voyage`) and the goods are unloaded (`unloading`),
 while its documents are lodged, checked and paid for before, meanwhile or after. Every arm has the same stations under
-the same names, so that the same consignment meets the same luck in every arm.
+the same names, so that the same consignment draws the same random numbers in every arm.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ OWNERS = {
     "verification": "system",
     "automatic release": "system",
 }
-"""Who has a consignment while it is there (a station that takes no time has no owner)."""
+"""The party responsible at each station. Stations that take no time have none."""
 
 CHANNELS = ("red", "yellow", "green")
 LABORATORY_DAYS = (0.30, 0.35, 0.20, 0.15)
@@ -83,7 +83,7 @@ def network(
     warm_up_weeks: int = 2,
     name: str | None = None,
 ) -> Table:
-    """Return the scenario as tables, ready for `clearance_sim.from_mapping` or to be written as TOML."""
+    """Return the scenario as nested tables, for `clearance_sim.from_mapping` or to be written as TOML."""
     now = arm_shares(context, levers)
     return pruned(
         {
@@ -112,6 +112,7 @@ def _channelled() -> list[str]:
 def _clocks() -> Table:
     return {
         ARRIVAL: {"from": "due:voyage", "to": "enter:released", "target_h": [8.0, 72.0]},
+        # The later of unloading and lodgement starts this clock (decision 0004).
         LODGEMENT: {"from": ["due:unloading", "enter:lodgement"], "to": "enter:released", "target_h": [8.0, 72.0]},
         DECLARED: {"from": "enter:lodgement", "to": "enter:released"},
         TRADER: {"from": "due:voyage", "to": "enter:lodgement"},
@@ -147,6 +148,7 @@ def _arrivals(context: Context, now: ArmShares, weeks: int) -> Table:
         table["profile"] = [dict(window) for window in context.arrivals_by_hour]
     if context.peak is not None and context.peak["to_h"] < 168 * weeks:
         table["peaks"] = [dict(context.peak)]
+    # Sources draw batches, so the rate of consignments is divided by the mean size of a batch.
     rate = context["consignments_a_week"] * context["load"] / 168 / size
     table["rate_per_h"] = context.quantity("consignments_a_week", rate)
     return table
@@ -163,7 +165,7 @@ def _stations(context: Context, now: ArmShares, machine: MachinePart) -> Table:
 
 
 def _goods(context: Context) -> Table:
-    """Return the stations of S0: the goods come, whatever their documents do."""
+    """Return the stations of S0, which the goods pass independently of their documents."""
     unloading = _skewed(context, "unload", "h") if context.port_in_clock else _fixed(0.0)
     before = context.release_before_arrival
     by_class = {
@@ -205,7 +207,7 @@ def _lodging(context: Context, now: ArmShares) -> Table:
 
 
 def _documents(context: Context) -> Table:
-    """Return the trader's wait above a floor: the shape that published totals have."""
+    """Return the trader's wait above a floor, which is the shape of published totals."""
     floor = {"shift_h": context.quantity("documents_floor_h", varies=False)} if context["documents_floor_h"] else {}
     return _slow(context, "documents") | floor
 
@@ -214,6 +216,7 @@ def _acceptance(context: Context) -> Table:
     low, mode = context["acceptance_low_wh"], context["acceptance_mode_wh"]
     return {
         "distribution": "triangular",
+        # Sensitivity analysis moves one parameter at a time, and the distribution refuses bounds out of order.
         "low_h": min(low, mode),
         "mode_h": mode,
         "high_h": max(context["acceptance_high_wh"], mode),
@@ -229,7 +232,7 @@ def _channels(context: Context, now: ArmShares, kind: str, check: str) -> list[T
 
 
 def _checking(context: Context, now: ArmShares, machine: MachinePart) -> Table:
-    """Return the stations of S4 and S5 with fall-back F: the machine's answer, the officer's check, the query."""
+    """Return the stations of S4 and S5 with the fall-back F: machine's verdict, officer's check and query."""
     glance = {
         "distribution": "uniform",
         "low_h": context.quantity("check_verified_low_wh"),
@@ -298,7 +301,7 @@ def _hours_of_a_day(context: Context) -> float:
 
 
 def _paying_and_leaving(context: Context, now: ArmShares, machine: MachinePart) -> Table:
-    """Return the stations of S8 and S9: duty, and release once the goods are there."""
+    """Return the stations of S8 and S9: payment of duty, and release once the goods are there."""
     paid = "clearing" if context.release_before_arrival else "voyage"
     after_duty = {each: "clearing" if each.startswith("red") else paid for each in _channelled()}
     deferred = {
@@ -329,7 +332,7 @@ def _paying_and_leaving(context: Context, now: ArmShares, machine: MachinePart) 
 
 
 def _station(distribution: Table) -> Table:
-    """Return a station without a limit on servers."""
+    """Return a station with unlimited servers."""
     return {"service": distribution, "servers": "unlimited"}
 
 
@@ -346,7 +349,7 @@ def _skewed(context: Context, stage: str, unit: str) -> Table:
 
 
 def _slow(context: Context, stage: str) -> Table:
-    """Return a trader's wait: the median and the ninth decile times how slow traders are."""
+    """Return a trader's wait, with median and 90th percentile scaled by how slow traders are."""
     distribution: Table = {"distribution": "log-normal"}
     for part in ("median", "p90"):
         name = f"{stage}_{part}_h"
@@ -373,5 +376,5 @@ def _either(share: float | Table, first: str, second: str) -> list[Table]:
 
 
 def stations_of(table: Mapping[str, Any]) -> list[str]:
-    """Return the stations where a consignment spends time, in the procedure's order."""
+    """Return the stations at which consignments spend time, in the procedure's order."""
     return [name for name in table["stations"] if name in OWNERS]

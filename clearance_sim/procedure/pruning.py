@@ -1,4 +1,4 @@
-"""Leaves out of a scenario what nobody takes: ways of probability zero, and stations that are then never reached."""
+"""Remove from a scenario what no consignment meets: ways of probability zero and unreachable stations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Table = dict[str, Any]
 
 
 def pruned(scenario: Table) -> Table:
-    """Return the same scenario without ways, stations, calendars and clocks that no consignment meets."""
+    """Return the scenario without ways, stations, calendars and clocks that no consignment meets."""
     stations = {name: _taken(station) for name, station in scenario["stations"].items()}
     arrivals = {name: _arriving(source) for name, source in scenario["arrivals"].items()}
     starts = {(way["to"], kind) for source in arrivals.values() for kind in source["classes"] for way in source["to"]}
@@ -75,7 +75,7 @@ def _onward(stations: dict[str, Table], name: str, kind: str) -> Iterator[tuple[
 
 
 def _of_kinds(station: Table, kinds: set[str]) -> Table:
-    """Return the station for these classes only; what most of them do stands as what all do who are not named."""
+    """Return the station for these classes only. The ways that most classes take become the default."""
     ways = {kind: station["next_by_class"].get(kind, station["next"]) for kind in sorted(kinds)}
     usual = max(ways.values(), key=lambda each: sum(other == each for other in ways.values()))
     by_class = {kind: each for kind, each in ways.items() if each != usual}

@@ -1,4 +1,4 @@
-"""Runs the procedure and keeps, of each cell, one figure a replication: enough for intervals and paired differences."""
+"""Runs of the procedure. Each cell keeps one figure for each replication, for intervals and paired differences."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Cell = tuple[Context, Levers]
 
 @dataclass(frozen=True)
 class Summary:
-    """Statistics of one cell: one number a replication, by clock and statistic."""
+    """Statistics of one cell, by clock and statistic, with one number for each replication."""
 
     figures: Mapping[tuple[str, str], Array]
 
@@ -40,7 +40,7 @@ class Summary:
 
 
 class Times(Protocol):
-    """What is asked of a run that kept its consignments' times, be it the engine's result or a cell of a study."""
+    """A run that kept its consignments' times, either the engine's result or a cell of a study."""
 
     def clock_values(self, clock: str = "total") -> Array: ...
 
@@ -56,7 +56,7 @@ class Times(Protocol):
 
 @dataclass(frozen=True)
 class Runs:
-    """Replications of one cell, without an estimate for every station and class that nobody asks for."""
+    """The replications of one cell, without estimates for stations and classes that are not asked for."""
 
     made: Compiled
     summaries: Sequence[ReplicationSummary]
@@ -65,7 +65,7 @@ class Runs:
         return clock in self.made.clocks
 
     def clock_values(self, clock: str = "total") -> Array:
-        """Return the times, one row a replication, in the order of arrival.
+        """Return the times in hours, one row for each replication, in the order of arrival.
 
         NaN where a consignment never reached the clock's end.
         """
@@ -74,35 +74,39 @@ class Runs:
 
     @property
     def final_class(self) -> NDArray[np.int64]:
+        """The class number of each consignment at its end, in the shape of `clock_values`. -1 if it has none."""
         rows = [summary.classes.astype(float) for summary in self.summaries if summary.classes is not None]
         return np.nan_to_num(_padded(rows), nan=-1).astype(np.int64)
 
     @property
     def class_names(self) -> list[str]:
+        """The names of the classes, by number."""
         return self.made.classes
 
     @property
     def in_warm_up(self) -> Mask:
+        """A mask of consignments that arrived during the warm-up, in the shape of `clock_values`."""
         left_out = np.array([summary.run[0] - summary.run[1] for summary in self.summaries])
         longest = int(max(summary.run[0] for summary in self.summaries))
         return np.asarray(np.arange(longest)[None, :] < left_out[:, None])
 
     @property
     def stations(self) -> list[str]:
+        """The names of the stations, in the engine's order."""
         return self.made.stations
 
     def utilisation(self, station: str) -> Array:
-        """Use of those on duty, one figure a replication."""
+        """Return the utilisation of those on duty, one figure for each replication."""
         place, figure = self.stations.index(station), TIME_FIGURES.index("utilisation")
         return np.array([summary.times[place, figure] for summary in self.summaries])
 
     def wait(self, station: str) -> Array:
-        """Return the mean wait for a free officer, one figure a replication."""
+        """Return the mean wait for a free officer in hours, one figure for each replication."""
         place, figure = self.stations.index(station), VISIT_FIGURES.index("wait_mean")
         return np.array([summary.visits[place, 0, figure] for summary in self.summaries])
 
     def week(self, station: str) -> tuple[Array, Array]:
-        """Return the numbers waiting and on duty at each hour of the week."""
+        """Return the mean numbers waiting and on duty at each hour of the week."""
         place = self.stations.index(station)
         seen = np.mean([summary.observed[:, place] for summary in self.summaries], axis=0)
         return seen[:, 0], seen[:, 2]
@@ -117,7 +121,7 @@ def _padded(rows: Sequence[Array]) -> Array:
 
 @dataclass(frozen=True)
 class Laboratory:
-    """How cells are run: how many replications of how many weeks, from which seed, on how many threads."""
+    """How cells are run: replications, weeks, seed and threads."""
 
     replications: int = 20
     weeks: int = 6
@@ -127,9 +131,9 @@ class Laboratory:
     machine: MachinePart = ASSUMED
 
     def runs(self, context: Context, levers: Levers, stages: bool = False) -> Runs:
-        """Return one cell with every consignment's times.
+        """Run one cell and keep every consignment's times.
 
-        With `stages`, the time at each station and the desks' week too.
+        With `stages` the time at each station and the week of the desks are kept too.
         """
         table = network(context, levers, self.machine, self.weeks, self.warm_up_weeks)
         if stages:
@@ -140,9 +144,9 @@ class Laboratory:
         return Runs(made, chunk(made.tables, self.seed, 0, self.replications, none, keep=True))
 
     def summary(self, context: Context, levers: Levers) -> Summary:
-        """Return one cell, reduced to its statistics.
+        """Run one cell and keep its statistics only.
 
-        Straight from the engine: a study of thousands of cells has no use for the figures of every station and class.
+        This calls the engine directly, since a study of thousands of cells needs no figures of stations and classes.
         """
         table = network(context, levers, self.machine, self.weeks, self.warm_up_weeks)
         made = compiled(from_values(table))
@@ -158,7 +162,7 @@ class Laboratory:
         )
 
     def summaries(self, cells: Sequence[Cell], progress: Callable[[int, int], None] | None = None) -> list[Summary]:
-        """Run many cells, a thread each; order and number of threads change nothing in the results."""
+        """Run many cells in parallel threads. Results do not depend on the order or number of threads."""
         found: list[Summary] = []
         with ThreadPoolExecutor(self.workers) as threads:
             for summary in threads.map(lambda cell: self.summary(*cell), cells):
@@ -169,7 +173,7 @@ class Laboratory:
 
 
 def _three(done: Replication, clock: int) -> tuple[float, float, float]:
-    """Return mean, median and ninth decile of one clock in one replication, without its warm-up."""
+    """Return mean, median and 90th percentile of one clock in one replication, without the warm-up."""
     hours = done.out[clock, done.arrived - done.counted :]
     hours = hours[~np.isnan(hours)]
     if hours.size == 0:
@@ -179,19 +183,19 @@ def _three(done: Replication, clock: int) -> tuple[float, float, float]:
 
 
 def stay(station: str) -> dict[str, str]:
-    """Return a clock from the first entry of a station to the last leaving."""
+    """Return a clock from the first arrival at a station to the last departure."""
     return {"from": f"enter:{station}", "to": f"leave:{station}"}
 
 
 def counted(runs: Times) -> Mask:
-    """Return which of the clocks' values belong to consignments that came after the warm-up."""
+    """Return a mask of consignments that arrived after the warm-up."""
     return ~runs.in_warm_up & (runs.final_class >= 0)
 
 
 def time_in(runs: Runs, stations: Collection[str]) -> tuple[Array, Mask]:
-    """Return hours that each consignment spends at stations, and which consignments come to the first of them.
+    """Return the hours that each consignment spends at stations, and a mask of those that reach the first of them.
 
-    A query lies within the stay at the document check; it is taken out unless it is asked for.
+    A query lies within the stay at the document check. It is subtracted unless it is asked for.
     """
     total = np.zeros_like(runs.clock_values(ARRIVAL))
     for name in stations:
@@ -205,7 +209,7 @@ def time_in(runs: Runs, stations: Collection[str]) -> tuple[Array, Mask]:
 
 
 def of_channel(runs: Times, channel: str) -> Mask:
-    """Return which consignments ended in a channel, verified or not."""
+    """Return a mask of consignments that ended in a channel, verified or not."""
     places = [place for place, name in enumerate(runs.class_names) if name.split(" ")[0] == channel]
     return np.isin(runs.final_class, places)
 

@@ -1,4 +1,4 @@
-"""The model tried on published studies it was not calibrated on: predicted, published, tolerance, inside or not."""
+"""Validation on published studies that were not used for calibration: predicted against published figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clearance_sim.procedure.network import ARRIVAL, DECLARED, LODGEMENT, OWNERS
 from clearance_sim.procedure.simulation import Array, Laboratory, Runs, by_replication, counted, of_channel, time_in
 
 TOLERANCE = 1.35
-"""What one port moves from one year to the next without reform (Nhava Sheva 2017-18, Korea 2015-21)."""
+"""The factor by which ports vary between years without a reform (Nhava Sheva 2017-18, Korea 2015-21)."""
 
 PLAIN = ("mean", "median", "p90", "p95", "share within", "customs share", "reduction", "stages")
 CUSTOMS = tuple(name for name, owner in OWNERS.items() if owner in ("customs", "system", "agency"))
@@ -36,12 +36,12 @@ NONE = Levers()
 
 
 class StudyError(ValueError):
-    """A row of a studies' file that cannot be tried."""
+    """A row of a file of studies that cannot be used."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """One published figure, with the context it was measured in."""
+    """A published figure, with the context in which it was measured."""
 
     id: str
     study: str
@@ -67,7 +67,7 @@ class Study:
     note: str = ""
 
     def holds(self, predicted: float) -> bool:
-        """Return whether a prediction lies within the tolerance."""
+        """Tell whether a prediction lies within the tolerance, which is a ratio, or within the absolute slack."""
         if abs(predicted - self.published) <= self.slack:
             return True
         if self.published <= 0 or predicted <= 0:
@@ -77,13 +77,14 @@ class Study:
 
 @dataclass(frozen=True)
 class Trial:
-    """A study beside what the model says."""
+    """A study with the model's prediction."""
 
     study: Study
     predicted: Interval
 
     @property
     def inside(self) -> bool:
+        """Whether the prediction lies within the study's tolerance."""
         return self.study.holds(self.predicted.value)
 
     def to_json(self) -> dict[str, Any]:
@@ -110,15 +111,19 @@ class Trial:
 
 
 def packaged_studies() -> list[Study]:
-    """Return the studies that come with the package."""
+    """Return the studies that come with the package.
+
+    Raises:
+        StudyError: The packaged file is wrong.
+    """
     return read_studies((files("clearance_sim.procedure") / "data" / "studies.toml").read_text(encoding="utf-8"))
 
 
 def read_studies(text: str, where: str = "studies.toml") -> list[Study]:
-    """Read a studies' file.
+    """Parse a file of studies.
 
     Raises:
-        StudyError: which row, what is wrong with it, and what it might be.
+        StudyError: The text is not TOML, or a row is wrong. The message names the row and the nearest known name.
     """
     try:
         rows = tomllib.loads(text).get("study", [])
@@ -184,7 +189,11 @@ _ALIASES = ("officer_hours", "facilitated_share", "green_share", "documents_mean
 
 
 def context_of(row: Mapping[str, Any], where: str = "context") -> Context:
-    """Return a context from a study's own words and numbers."""
+    """Build a context from a study's row, in which some of a study's own terms are allowed.
+
+    Raises:
+        StudyError: The row has an unknown name or an impossible value.
+    """
     _only(row, {*WORDS, *SWITCHES, *_ALIASES, *parameters()}, where)
     words = {key: row[key] for key in (*WORDS, *SWITCHES) if key in row}
     if "officer_hours" in row:
@@ -240,7 +249,7 @@ def _only(row: Mapping[str, Any], keys: set[str], where: str) -> None:
 def try_studies(
     studies: Sequence[Study], laboratory: Laboratory, progress: Callable[[int, int], None] | None = None
 ) -> list[Trial]:
-    """Predict each published figure."""
+    """Predict each published figure. `progress` is called with (done, total)."""
     trials = []
     for number, study in enumerate(studies, 1):
         trials.append(Trial(study, Interval.over(_predicted(study, laboratory))))
@@ -261,7 +270,7 @@ def _predicted(study: Study, laboratory: Laboratory) -> Array:
 
 
 def _stages(runs: Runs, study: Study) -> Array:
-    """Return hours at the study's stations; or customs' part of the whole in per cent."""
+    """Return the mean hours at the study's stations, or customs' share of the whole in per cent, by replication."""
     share = study.statistic == "customs share"
     hours, whom = time_in(runs, CUSTOMS if share else study.stations)
     if share:

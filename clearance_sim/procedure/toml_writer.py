@@ -1,4 +1,4 @@
-"""Writes a scenario as a TOML file that a person can read and change."""
+"""Writes a scenario as a TOML file that people can read and change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 
 def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) -> str:
-    """Return one arm in one context, every number with its source."""
+    """Return the TOML text of one arm in one context, with a source for every number."""
     noted = replace(context, annotated=True)
     table = network(noted, arm.levers, machine, name=f"{context.name}-{arm.name}")
     table["title"] = _("{context}: {arm}", context=context.title, arm=arm.title).in_all_languages()
@@ -32,13 +32,13 @@ def scenario_text(context: Context, arm: Arm, machine: MachinePart = ASSUMED) ->
 
 
 def _annotated(station: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a station with its title and whose time is spent there, for readers of the file and of its results."""
+    """Return a station with its title and the party whose time it is."""
     party = {"party": OWNERS[station]} if station in OWNERS else {}
     return {"title": TITLES[station].in_all_languages(), **party, **values}
 
 
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    """Return a table's plain values first, then the tables in it."""
+    """Return the lines of a table, its plain values first and inner tables after them, as TOML requires."""
     lines: list[str] = []
     inner: list[str] = []
     for key, value in table.items():
@@ -52,9 +52,9 @@ def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
 
 
 def _is_inline(path: tuple[str, ...]) -> bool:
-    """Return whether a table is written on one line: distributions, ways, quantities.
+    """Tell whether a table is written on one line: distributions, ways and quantities.
 
-    Not stations or tables by class.
+    Stations and tables by class are not.
     """
     if path[-1] in ("title", "description"):
         return True

@@ -1,4 +1,4 @@
-"""The report on a claim study: one document, written as a page that needs no network, or as PDF."""
+"""The report on a claim study or a run: one document, written as a self-contained HTML page or as PDF."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,15 +21,23 @@ __all__ = [
 
 
 def write_html(claim: Any, language: str, probe: Any = None, trs: Any = None, commands: Sequence[str] = ()) -> str:
-    """Return the report on a claim study as one page."""
+    """Return the report on a claim study as an HTML page.
+
+    Raises:
+        ReportError: A file has another format than expected.
+    """
     return to_html(compose(claim, language, probe, trs, commands))
 
 
 def write_pdf(claim: Any, language: str, probe: Any = None, trs: Any = None, commands: Sequence[str] = ()) -> bytes:
-    """Return the report on a claim study as PDF."""
+    """Return the report on a claim study as PDF.
+
+    Raises:
+        ReportError: A file has another format than expected.
+    """
     return to_pdf(compose(claim, language, probe, trs, commands))
 
 
 def run_page(result: Any, language: str, commands: Sequence[str] = ()) -> str:
-    """Return the report on one run as one page."""
+    """Return the report on one run as an HTML page."""
     return to_html(compose_run(result, language, commands))

@@ -1,4 +1,4 @@
-"""Where charts are drawn: sizes, type, and colours that stay apart for colour-blind eyes, in print and at night."""
+"""The canvas of the charts: sizes, fonts, and colours that can be told apart by colour-blind readers and in print."""
 
 import re
 from collections.abc import Iterator
@@ -42,24 +42,24 @@ TEXTURES = ("plain", "lines", "bars", "grid", "rail", "dense")
 
 
 def colour(name: str) -> str:
-    """Return a colour by day; the page replaces it at night."""
+    """Return a colour for light mode. The page replaces it in dark mode."""
     return COLOURS[name][0]
 
 
 def series(number: int) -> dict[str, Any]:
-    """Return how the line of this number looks."""
+    """Return the line style of the series with this number."""
     place = number % len(SERIES)
     return {"color": colour(SERIES[place]), "linestyle": _DASHES[place], "linewidth": 1.8}
 
 
 def mark(number: int) -> str:
-    """Return the mark of this number's points."""
+    """Return the marker of the series with this number."""
     return _MARKS[number % len(_MARKS)]
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A horizontal bar: its row, where it begins, its width and its height."""
+    """A horizontal bar: its row, start, width and height."""
 
     row: float
     begin: float
@@ -68,7 +68,7 @@ class Bar:
 
 
 def textured(axes: Axes, bar: Bar, tone: str, texture: str, pitch: float, label: str | None = None) -> None:
-    """Draw a bar with a texture of its own; ``pitch`` is the distance of upright lines, in the axis' unit."""
+    """Draw a bar with a texture. ``pitch`` is the distance between upright lines, in units of the axis."""
     edge = colour(tone)
     axes.barh(
         bar.row,
@@ -101,7 +101,7 @@ class Canvas:
     is_wide: bool
 
     def panels(self, count: int, share_y: bool = False) -> list[Axes]:
-        """Return this many axes: up to three side by side where there is room, else one below the other."""
+        """Return this many axes, up to three side by side on a wide page, else one below the other."""
         columns = min(count, MOST_PANELS_ABREAST) if self.is_wide else 1
         rows = -(-count // columns)
         axes = list(self.figure.subplots(rows, columns, squeeze=False, sharey=share_y and self.is_wide).flat)
@@ -111,7 +111,7 @@ class Canvas:
 
 
 def legend(canvas: Canvas, axes: Axes) -> None:
-    """Draw the legend below the chart, in as many columns as its labels leave room for."""
+    """Draw the legend below the chart, in as many columns as fit its labels."""
     handles, labels = axes.get_legend_handles_labels()
     longest = max((width_of(label) for label in labels), default=0)
     columns = 1 if not canvas.is_wide else 3 if longest <= 30 else 2
@@ -119,7 +119,7 @@ def legend(canvas: Canvas, axes: Axes) -> None:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return a title on as many lines as it needs."""
+    """Wrap a title into lines."""
     lines = [""]
     for word in re.findall(r"[\u2e80-\uffff]|[^\u2e80-\uffff\s]+\s*|\s+", text):
         if width_of(lines[-1] + word.rstrip()) > width:
@@ -129,7 +129,7 @@ def wrapped(text: str, width: int) -> str:
 
 
 def width_of(text: str) -> int:
-    """Return how wide a text is, in letters; a Chinese character takes two."""
+    """Return the width of a text in letters, of which a Chinese character takes two."""
     return sum(2 if ord(char) > 0x2E80 else 1 for char in text)
 
 
@@ -141,7 +141,7 @@ def _know_the_font() -> str:
 
 @contextmanager
 def style(as_paths: bool, is_wide: bool) -> Iterator[None]:
-    """Set matplotlib up for our charts, with text as text, or as shapes that need no font."""
+    """Configure matplotlib for the charts, with text as text, or as paths that need no font."""
     size = 8.5 if is_wide else 8
     settings: dict[str, Any] = {
         "font.family": [_know_the_font()],
@@ -188,7 +188,10 @@ def draw(chart: Any, is_wide: bool, as_paths: bool) -> str:
 
 
 def inline(svg: str, name: str) -> str:
-    """Return an SVG document as a part of a page: no addresses, ids of its own, the page's font and colours."""
+    """Return an SVG document for embedding in a page: without external addresses, and with unique ids.
+
+    Fonts and colours become those of the page.
+    """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(r' (xmlns(:\w+)?|version)="[^"]*"', "", svg)
@@ -203,7 +206,7 @@ def inline(svg: str, name: str) -> str:
 
 
 def _shorter(svg: str) -> str:
-    """Return an SVG without comments, empty lines and needless digits, half the size."""
+    """Return an SVG without comments, empty lines and needless digits, at about half the size."""
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
     svg = re.sub(r"(\d+\.\d{2})\d+", r"\1", svg)
     out = StringIO()

@@ -1,4 +1,4 @@
-"""The chapters on what saves the time, under which conditions, and which assumptions carry the result."""
+"""Chapters on what saves the time, under which conditions, and which assumptions the result depends on."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ SHOWN = 10
 
 
 def causes(labels: Labels, context: Json, prefix: str = "") -> Section | None:
-    """Return Shapley values, and the ledger's share counted two ways."""
+    """Return the chapter on Shapley values, with the ledger's share counted in two ways, or None."""
     attributions = context.get("attribution") or ()
     if not attributions:
         return None
@@ -97,7 +97,7 @@ def _attribution_table(labels: Labels, attribution: Json) -> Table:
 
 
 def conditions(labels: Labels, claim: Json, context: Json, prefix: str = "") -> Section | None:
-    """Return the smallest combinations, the bound, the frontier and adoption."""
+    """Return the chapter on the smallest combinations, the bound, the frontier and adoption, or None."""
     frontier = context.get("frontier") or {}
     bound = frontier.get("bound")
     blocks: list[Block | None] = [
@@ -182,7 +182,7 @@ def _adoption(labels: Labels, claim: Json, context: Json, prefix: str) -> Chart 
 
 
 def sensitivity(labels: Labels, claim: Json, context: Json, prefix: str = "") -> Section | None:
-    """Return Sobol indices, the tornado, and the ranges behind both."""
+    """Return the chapter on Sobol indices, the tornado and the ranges, or None."""
     found = context.get("sobol") or {}
     parameters = sorted(found.get("parameters", ()), key=lambda parameter: -value_of(parameter["total"]))
     bars = sorted(context.get("tornado") or (), key=lambda bar: -_width(bar))
@@ -213,7 +213,7 @@ def _sobol(labels: Labels, found: Json, parameters: Sequence[Json], prefix: str)
 
 
 def _spread(labels: Labels, claim: Json, context: Json, found: Json) -> Paragraph | None:
-    """Return where the result lies when every assumption moves at once."""
+    """Tell where the result lies when all assumptions vary at once."""
     if not found.get("spread"):
         return None
     titles = {arm["name"]: labels.title("arm", arm, "name") for arm in context["arms"]}

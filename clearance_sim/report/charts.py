@@ -1,4 +1,4 @@
-"""The charts of the report, drawn on a canvas with matplotlib."""
+"""The charts of the report, drawn with matplotlib."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +30,7 @@ _HOURS = (0.5, 1, 2, 4, 8, 16, 24, 48, 72, 168, 336, 720)
 
 
 def distributions(canvas: Canvas, labels: Labels, arms: Sequence[Json], clocks: Sequence[str], claim: Json) -> None:
-    """Draw the share released against time, a panel a clock, a line an arm."""
+    """Draw the share released against time, with a panel for each clock and a line for each arm."""
     panels = canvas.panels(len(clocks), share_y=True)
     for axes, clock in zip(panels, clocks, strict=True):
         ends = _SHORTEST, _longest(arms, clock)
@@ -89,7 +89,7 @@ def _longest(arms: Sequence[Json], clock: str) -> float:
 
 
 def stages(canvas: Canvas, labels: Labels, arms: Sequence[Json]) -> None:
-    """Draw stacked bars of mean hours: one an arm, a piece a stage, by who is responsible."""
+    """Draw stacked bars of mean hours, one for each arm, with a piece for each stage, by responsible party."""
     (axes,) = canvas.panels(1)
     owners = list(dict.fromkeys(stage["owner"] for arm in arms for stage in arm["stages"]))
     longest = max(sum(float(stage["mean_h"]) for stage in arm["stages"]) for arm in arms)
@@ -118,7 +118,7 @@ def _label(axes: Axes, x: float, y: float, text: str) -> None:
 
 
 def _owners_legend(canvas: Canvas, axes: Axes, labels: Labels, owners: Sequence[str]) -> None:
-    """Draw who is responsible, by the texture of their stages; drawn as bars beside their names above the chart."""
+    """Draw the legend of responsible parties by their textures, as bars with names above the chart."""
     reach = axes.get_xlim()[1]
     across = len(owners) if canvas.is_wide else 3
     rows = -(-len(owners) // across)
@@ -131,7 +131,7 @@ def _owners_legend(canvas: Canvas, axes: Axes, labels: Labels, owners: Sequence[
 
 
 def broken(text: str, canvas: Canvas) -> str:
-    """Return a long label on two lines where there is little room."""
+    """Break a long label into two lines where there is little room."""
     limit = 22 if canvas.is_wide else 13
     if width_of(text) <= limit or len(text) < 6:
         return text
@@ -144,7 +144,7 @@ def broken(text: str, canvas: Canvas) -> str:
 
 
 def week(canvas: Canvas, labels: Labels, arms: Sequence[tuple[Json, Json]]) -> None:
-    """Draw queue by hour of the week for each arm, and the staff on duty under it."""
+    """Draw the queue by hour of the week for each arm, and the staff on duty below it."""
     upper, lower = canvas.figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)})
     hours = np.arange(169)
     for place, (arm, desk) in enumerate(arms):
@@ -167,7 +167,7 @@ def week(canvas: Canvas, labels: Labels, arms: Sequence[tuple[Json, Json]]) -> N
 
 
 def _staff(axes: Axes, labels: Labels, arms: Sequence[tuple[Json, Json]]) -> None:
-    """Draw staff of each arm; once, where all arms have the same."""
+    """Draw the staff of each arm, or once if all arms have the same."""
     hours = np.arange(169)
     rosters = [list(desk["servers"]) for _, desk in arms]
     if all(roster == rosters[0] for roster in rosters):
@@ -182,7 +182,7 @@ _LEAST = 0.05
 
 
 def shapley(canvas: Canvas, labels: Labels, attribution: Json) -> None:
-    """Draw a bar a lever with its interval, and what it saves first in and last in."""
+    """Draw a bar with interval for each lever, and what it saves as the first and as the last lever."""
     (axes,) = canvas.panels(1)
     levers = sorted(attribution["levers"], key=lambda lever: -value_of(lever["shapley"]))
     widest = max(max(bounds_of(lever[name])[1] for name in ("shapley", "first_in", "last_in")) for lever in levers)
@@ -209,7 +209,7 @@ def _lever(labels: Labels, canvas: Canvas, lever: Json) -> str:
 
 
 def ledger_share(canvas: Canvas, labels: Labels, ledger: Json) -> None:
-    """Draw two bars: what the ledger does itself, and with what it is credited."""
+    """Draw two bars: what the ledger saves itself, and with what is credited to it."""
     (axes,) = canvas.panels(1)
     bars = (("direct_percent", "ledger.direct"), ("enabled_percent", "ledger.enabled"))
     for row, (key, word) in enumerate(bars):
@@ -226,7 +226,7 @@ def ledger_share(canvas: Canvas, labels: Labels, ledger: Json) -> None:
 
 
 def frontier(canvas: Canvas, labels: Labels, frontier: Json, statistic: str, target: float) -> None:
-    """Draw maps of hours over two reforms, a panel a slice; every cell carries its figure."""
+    """Draw maps of hours over two reforms, with a panel for each slice and a figure in each cell."""
     slices = frontier["slices"]
     across, up = frontier["x"], frontier["y"]
     worst = max(float(np.max(part[statistic])) for part in slices)
@@ -243,7 +243,7 @@ def frontier(canvas: Canvas, labels: Labels, frontier: Json, statistic: str, tar
 
 
 def _map(axes: Axes, hours: Any, worst: float, target: float, is_roomy: bool) -> None:
-    """Draw squares as shapes, not as an image, so that every printer and program can render them."""
+    """Draw squares as shapes rather than an image, so that every printer and program can render them."""
     for row, line in enumerate(hours):
         for column, value in enumerate(line):
             depth = f"{int(16 + 180 * min(value / worst, 1)):02x}"
@@ -265,7 +265,7 @@ def _tick(value: Any) -> str:
 
 
 def adoption(canvas: Canvas, labels: Labels, points: Sequence[Json], clocks: Sequence[str], target: float) -> None:
-    """Draw mean, median and P90 against the share that takes part, a panel a clock."""
+    """Draw mean, median and P90 against the share that takes part, with a panel for each clock."""
     shares = [100 * float(point["share"]) for point in points]
     panels = canvas.panels(len(clocks))
     for axes, clock in zip(panels, clocks, strict=True):
@@ -288,7 +288,7 @@ def adoption(canvas: Canvas, labels: Labels, points: Sequence[Json], clocks: Seq
 
 
 def congestion(canvas: Canvas, labels: Labels, points: Sequence[Json], arms: Sequence[Json], clock: str) -> None:
-    """Draw mean and P90 against load, a line an arm."""
+    """Draw mean and P90 against load, with a line for each arm."""
     (axes,) = canvas.panels(1)
     loads = [float(point["load"]) for point in points]
     for place, arm in enumerate(arm for arm in arms if arm["name"] in points[0]["arms"]):
@@ -309,7 +309,7 @@ def congestion(canvas: Canvas, labels: Labels, points: Sequence[Json], arms: Seq
 
 
 def sobol(canvas: Canvas, labels: Labels, parameters: Sequence[Json]) -> None:
-    """Draw two bars an assumption: alone, and with its interactions."""
+    """Draw two bars for each assumption: its effect alone, and with its interactions."""
     (axes,) = canvas.panels(1)
     for row, parameter in enumerate(parameters):
         for shift, key, tone, texture in ((-0.19, "total", "accent", "plain"), (0.19, "first", "second", "rail")):
@@ -343,14 +343,14 @@ def tornado(canvas: Canvas, labels: Labels, bars: Sequence[Json]) -> None:
 
 
 def _short(text: str, most: int) -> str:
-    """Return a label in one line, cut where there is no room for more."""
+    """Cut a label to one line if it is too long."""
     while width_of(text) > most:
         text = text.rstrip("…")[:-1].rstrip(" ,，") + "…"
     return text
 
 
 def validation(canvas: Canvas, labels: Labels, rows: Sequence[Json]) -> None:
-    """Draw predicted over published on a logarithmic scale; each row's tolerance, a factor, is a band."""
+    """Draw predicted over published on a logarithmic scale, with the tolerance factor of each row as a band."""
     (axes,) = canvas.panels(1)
     for row, check in enumerate(rows):
         scale, factor = float(check["published"]), float(check["tolerance"])

@@ -1,4 +1,4 @@
-"""Puts a report together, from the results of a claim study or of one run, in one language."""
+"""Builds a report from the results of a claim study or of one run, in one language."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -29,11 +29,15 @@ REASONS = 3
 
 
 class ReportError(ValueError):
-    """Results that no report can be made of; says what to fix."""
+    """No report can be made from these results. The text tells how to fix it."""
 
 
 def compose(claim: Any, language: str, probe: Any = None, trs: Any = None, commands: Sequence[str] = ()) -> Document:
-    """Return the whole report; raises ReportError where a file is none of ours."""
+    """Return the report on a claim study.
+
+    Raises:
+        ReportError: A file has another format than expected, or holds no context.
+    """
     _check(claim, probe, trs)
     labels = Labels(language)
     context = claim["contexts"][0]
@@ -104,7 +108,7 @@ def _verdict_in_full(labels: Labels, claim: Json, context: Json) -> Section | No
 
 
 def _by_other_clocks(labels: Labels, context: Json) -> list[Block | None]:
-    """Return the verdict by every clock but the headline's."""
+    """Return the verdict by every clock other than the headline's."""
     blocks: list[Block | None] = []
     for clock, found in (context.get("verdicts") or {}).items():
         if clock != times.HEADLINE:
@@ -142,9 +146,9 @@ def _with_fraud(labels: Labels, context: Json, time: Section | None) -> Section 
 
 
 def _others(labels: Labels, claim: Json, contexts: Sequence[Json]) -> Section | None:
-    """Return the other contexts: their verdict, curve and table.
+    """Return the chapter on the other contexts: verdict, curve and table.
 
-    A setting decides whether 72 hours is a baseline at all.
+    Whether 72 hours is a baseline at all depends on the context.
     """
     blocks: list[Block | None] = []
     for place, context in enumerate(contexts, 1):
@@ -170,7 +174,7 @@ _MARKS = (("p50", "median"), ("mean", "mean"), ("p90", "p90"), ("p95", "p95"))
 
 
 def compose_run(result: Json, language: str, commands: Sequence[str] = ()) -> Document:
-    """Return the report on a result as ``clearance-sim run --json`` writes it."""
+    """Return the report on a result of ``clearance-sim run --json``."""
     labels = Labels(language)
     sections = (_clocks(labels, result), _stations(labels, result), _repeat(labels, commands))
     made = labels.text(
@@ -216,7 +220,7 @@ def _rows(labels: Labels, clocks: Json) -> Iterator[tuple[str, Json]]:
 
 
 def _value(found: Any) -> float | None:
-    """Return a figure that may not be known."""
+    """Return a figure, or None if it is unknown."""
     value = found.get("value") if isinstance(found, Mapping) else found
     return None if value is None else float(value)
 

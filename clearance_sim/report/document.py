@@ -1,4 +1,4 @@
-"""What a report consists of, before it becomes HTML or PDF: sections of paragraphs, tables and charts."""
+"""The parts of a report, independent of HTML and PDF: sections of paragraphs, tables and charts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from clearance_sim.report.canvas import MOST_PANELS_ABREAST, Canvas
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A sentence or several; ``is_note`` sets it smaller."""
+    """One or several sentences. ``is_note`` sets them smaller."""
 
     text: str
     is_note: bool = False
@@ -23,21 +23,21 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Code:
-    """What a reader types."""
+    """Commands that a reader can type."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Subheading:
-    """Divides a section."""
+    """A heading inside a section."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a heading; the first ``text_columns`` hold text, the others figures."""
+    """Rows under a heading. The first ``text_columns`` hold text, the others figures."""
 
     heading: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -47,7 +47,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture that is drawn for each width; ``alternative`` tells those who cannot see it what it shows."""
+    """A chart that is drawn for each width. ``alternative`` describes it for readers who cannot see it."""
 
     name: str
     title: str
@@ -60,7 +60,7 @@ class Chart:
 
     @property
     def rows(self) -> int:
-        """Of panels, on a wide page."""
+        """The number of rows of panels on a wide page."""
         return -(-self.panels // MOST_PANELS_ABREAST)
 
 
@@ -69,7 +69,7 @@ Block = Paragraph | Bullets | Code | Subheading | Table | Chart
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading with its blocks."""
 
     name: str
     title: str
@@ -78,7 +78,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the first page says."""
+    """The content of the first page."""
 
     outcome: str
     """``holds``, ``holds as median``, ``does not hold`` or ``indeterminate``."""
@@ -102,6 +102,6 @@ class Document:
 
 
 def section(name: str, title: str, blocks: Sequence[Block | None]) -> Section | None:
-    """Return a section of the blocks that are there; None where there is none."""
+    """Return a section of the blocks that are not None. None if there are none."""
     present = tuple(block for block in blocks if block is not None)
     return Section(name, title, present) if present else None

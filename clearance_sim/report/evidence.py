@@ -1,4 +1,4 @@
-"""The chapters on what the figures rest on: published studies, measurements, method, limits, and how to repeat it."""
+"""Chapters on the basis of the figures: published studies, measurements, method, limits, and repetition."""
 
 import platform
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ _TRS = ("arrival_to_release", "lodgement_to_release", "arrival_to_lodgement", "r
 
 
 def validation(labels: Labels, claim: Json) -> Section | None:
-    """Return predicted against published, failures first among equals; and what the model was fitted to."""
+    """Return the chapter on predicted against published figures, and on the calibration."""
     rows = claim.get("validation") or ()
     blocks: list[Block | None] = []
     if rows:
@@ -99,7 +99,7 @@ def _calibration(labels: Labels, rows: Sequence[Json]) -> Table | None:
 
 
 def measured(labels: Labels, probe: Json | None, trs: Json | None) -> Section | None:
-    """Return what a probe of a running system and a study of a real log found."""
+    """Return the chapter on a probe of a running system and a study of a real log."""
     blocks = [*(_probe(labels, probe) if probe else ()), *(_trs(labels, trs) if trs else ())]
     return section("measured", labels.text("section.measured"), blocks)
 
@@ -179,7 +179,7 @@ def _trs_row(labels: Labels, interval: Json) -> tuple[str, ...]:
 
 
 def method(labels: Labels, claim: Json, commands: Sequence[str], missing: Sequence[str]) -> Section | None:
-    """Return the chapter on how it was done, what it cannot show, how to repeat it, and with which versions."""
+    """Return the chapter on the method, its limits, the commands to repeat it, and the versions used."""
     made = claim["made"]
     blocks: list[Block | None] = [
         Paragraph(labels.text("method.text")),
@@ -198,7 +198,7 @@ def method(labels: Labels, claim: Json, commands: Sequence[str], missing: Sequen
 
 
 def _parameters(labels: Labels, parameters: Sequence[Json]) -> Table | None:
-    """Return every number of the model with its range, its basis and its source."""
+    """Return the table of the model's numbers with range, basis and source."""
     rows = [
         (
             labels.own(row["title"]),

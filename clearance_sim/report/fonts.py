@@ -1,4 +1,4 @@
-"""The Chinese font, cut down to the characters that a document uses, for pages and for PDF."""
+"""The Chinese font, reduced to the characters that a document uses, for pages and for PDF."""
 
 import base64
 from functools import cache
@@ -18,7 +18,7 @@ _UNITS_OF_ERROR = 1.0
 
 @cache
 def as_woff(characters: str) -> str:
-    """Return the font for a page, in base64: for readers whose machine has no Chinese font."""
+    """Return the font as base64 WOFF, for readers whose machine has no Chinese font."""
     font = _cut_down(characters)
     font.flavor = "woff"
     return base64.b64encode(_saved(font)).decode()
@@ -26,10 +26,10 @@ def as_woff(characters: str) -> str:
 
 @cache
 def as_truetype(characters: str) -> bytes:
-    """Return the font for PDF, with TrueType outlines.
+    """Return the font with TrueType outlines, for PDF.
 
-    With OpenType outlines the file carries an encoding of its own, which some programs cannot follow when text is
-    copied out of it: pypdf reads every other character as NUL.
+    With OpenType outlines the PDF gets an encoding that some programs cannot follow when text is copied out of it:
+    pypdf reads every other character as NUL.
     """
     font = _cut_down(characters)
     order = font.getGlyphOrder()

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: style, pictures and, for Chinese, a font are inside."""
+"""A report as one HTML file that contains its style, its charts and, for Chinese, its font."""
 
 from html import escape
 from importlib.resources import files
@@ -22,13 +22,13 @@ from clearance_sim.report.fonts import as_woff
 from clearance_sim.report.labels import Labels
 
 SHAPES = {"holds": ("●", "good"), "holds as median": ("◐", "wait"), "does not hold": ("■", "bad")}
-"""Every outcome has a word, a shape and a colour; what is not listed cannot be told."""
+"""Shape and tone of each outcome, so that colour alone tells nothing. Others are indeterminate."""
 INDETERMINATE = ("◐", "wait")
 _STYLE = "/* style */"
 
 
 class _Page:
-    """Numbers figures and tables while it writes them."""
+    """Writes blocks as HTML, and numbers figures and tables."""
 
     def __init__(self, language: str) -> None:
         self.labels = Labels(language)
@@ -36,6 +36,7 @@ class _Page:
         self.tables = 0
 
     def block(self, block: Block) -> str:
+        """Return a block as HTML."""
         match block:
             case Paragraph():
                 return f'<p class="note">{escape(block.text)}</p>' if block.is_note else f"<p>{escape(block.text)}</p>"
@@ -51,6 +52,7 @@ class _Page:
                 return self.chart(block)
 
     def chart(self, chart: Chart) -> str:
+        """Return a chart with its number and caption, drawn for wide and narrow pages."""
         self.figures += 1
         title = self.labels.text("figure", number=self.figures, title=chart.title)
         pictures = "".join(
@@ -64,6 +66,7 @@ class _Page:
         )
 
     def table(self, table: Table) -> str:
+        """Return a table with its number and caption."""
         self.tables += 1
         title = self.labels.text("table", number=self.tables, title=table.caption)
         head = "".join(
@@ -88,10 +91,12 @@ class _Page:
         return f"<tr>{first}{cells}</tr>"
 
     def section(self, section: Section) -> str:
+        """Return a section with its heading."""
         blocks = "\n".join(map(self.block, section.blocks))
         return f'<section id="{section.name}"><h2>{escape(section.title)}</h2>\n{blocks}</section>'
 
     def verdict(self, verdict: Verdict) -> str:
+        """Return the verdict with its shape and colour, so that it can be told without either."""
         shape, tone = SHAPES.get(verdict.outcome, INDETERMINATE)
         reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict.reasons)
         chart = self.chart(verdict.chart) if verdict.chart else ""
@@ -104,7 +109,7 @@ class _Page:
 
 
 def _figure(cell: str) -> str:
-    """Return a cell's text; an interval stands below its figure."""
+    """Return a cell's HTML, with an interval below its figure."""
     value, bracket, interval = cell.partition(" [")
     if not bracket:
         return escape(cell)
@@ -112,7 +117,7 @@ def _figure(cell: str) -> str:
 
 
 def to_html(document: Document) -> str:
-    """Return the document as a page."""
+    """Return the document as an HTML page."""
     page = _Page(document.language)
     verdict = page.verdict(document.verdict) if document.verdict else ""
     sections = "\n".join(map(page.section, document.sections))

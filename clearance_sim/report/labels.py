@@ -1,4 +1,4 @@
-"""Every label and sentence of the report, and how its numbers are written."""
+"""Labels and sentences of the report, and the format of its numbers."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -327,7 +327,11 @@ TEXTS: dict[str, Message] = {
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels, sentences and names of one language."""
+    """The labels, sentences and names of one language.
+
+    Raises:
+        ValueError: There are no reports in this language.
+    """
 
     language: str
 
@@ -336,27 +340,27 @@ class Labels:
             raise ValueError(_("no report in {language}: choose {choices}", language=self.language, choices=_either()))
 
     def text(self, key: str, **values: object) -> str:
-        """Return the label or sentence of this key, with its values."""
+        """Return the label or sentence with this key, with its values."""
         return replace(TEXTS[key], values=values).in_language(self.language)
 
     def name(self, kind: str, key: str) -> str:
-        """Return a thing's name where there is one for its key, else the key itself."""
+        """Return the name for a key, or the key itself if it has none."""
         return self.text(f"{kind}.{key}") if f"{kind}.{key}" in TEXTS else key.replace("_", " ")
 
     def own(self, given: Any) -> str:
-        """Return what results say themselves, by language or in one."""
+        """Return a text from the results in the report's language. It may be given by language or in one only."""
         return text_in(given, self.language)
 
     def title(self, kind: str, thing: Json, key: str) -> str:
-        """Return a thing's own title, else the name for its key."""
+        """Return a thing's own title, or the name for its key."""
         return self.own(thing["title"]) if thing.get("title") else self.name(kind, str(thing[key]))
 
     def station(self, name: str, figures: Json) -> str:
-        """Return a station's own title, else the name for its key."""
+        """Return a station's own title, or the name for its key."""
         return self.title("station", {"name": name, **figures}, "name")
 
     def clock(self, name: str) -> str:
-        """Return a clock's name."""
+        """Return the name of a clock."""
         return self.name("clock", name)
 
     def joined(self, items: list[str]) -> str:
@@ -364,7 +368,7 @@ class Labels:
         return self.text("sep").join(items) if items else self.text("nobody")
 
     def sentences(self, parts: Iterable[str]) -> str:
-        """Return sentences one after the other."""
+        """Return sentences joined as the language joins them."""
         return functools.reduce(lambda first, second: self.text("two_sentences", first=first, second=second), parts)
 
     def hours(self, value: float) -> str:
@@ -378,7 +382,7 @@ def _either() -> Message:
 
 
 def number(value: float | None) -> str:
-    """Return a figure with as many digits as it bears."""
+    """Return a figure with a suitable number of digits."""
     if value is None:
         return "–"
     size = abs(value)
@@ -388,12 +392,12 @@ def number(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share of one, as percent."""
+    """Return a share from 0 to 1 in percent."""
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def estimate(figure: Any, scale: float = 1.0) -> str:
-    """Return a figure with its interval, where it has one."""
+    """Return a figure with its interval, if it has one."""
     if figure is None:
         return "–"
     if not isinstance(figure, Mapping):
@@ -404,7 +408,7 @@ def estimate(figure: Any, scale: float = 1.0) -> str:
 
 
 def share(figure: Any) -> str:
-    """Return a share in percent with its interval, which ends where shares end."""
+    """Return a share in percent, with its interval limited to 0 to 100 %."""
     if not isinstance(figure, Mapping):
         return estimate(figure, 100)
     ends = {key: None if figure.get(key) is None else min(max(float(figure[key]), 0.0), 1.0) for key in ("low", "high")}
@@ -412,12 +416,12 @@ def share(figure: Any) -> str:
 
 
 def value_of(figure: Any) -> float:
-    """Return the figure alone."""
+    """Return a figure without its interval."""
     return float(figure["value"]) if isinstance(figure, Mapping) else float(figure)
 
 
 def bounds_of(figure: Any) -> tuple[float, float]:
-    """Return the interval's ends; the figure itself where there is none."""
+    """Return the bounds of the interval, or twice the figure itself if it has none."""
     value = value_of(figure)
     if not isinstance(figure, Mapping):
         return value, value

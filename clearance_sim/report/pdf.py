@@ -1,4 +1,4 @@
-"""A report as PDF on A4: the same document, drawn with an embedded font, so that it looks the same everywhere."""
+"""A report as PDF on A4, with an embedded font, so that it looks the same everywhere."""
 
 import logging
 import re
@@ -44,7 +44,7 @@ def _rgb(name: str) -> tuple[int, int, int]:
 
 
 class _Paper(FPDF):
-    """A4 with our font, colours and page numbers."""
+    """An A4 document with the report's font, colours and page numbers."""
 
     def __init__(self, document: Document) -> None:
         super().__init__(format="A4")
@@ -64,19 +64,19 @@ class _Paper(FPDF):
         self.head = f"Provenport · {document.title}"
 
     def footer(self) -> None:
-        """Print the report's name and the page's number."""
+        """Print the report's name and the page number."""
         self.set_y(-12)
         self.type(7.5, "soft")
         self.cell(_WIDTH / 2, 4, self.head)
         self.cell(_WIDTH / 2, 4, self.labels.text("page", number=self.page_no()), align="R")
 
     def type(self, size: float, tone: str = "ink") -> None:
-        """Set the size and colour of what follows."""
+        """Set the size and colour of the following text."""
         self.set_font(_FAMILY, size=size)
         self.set_text_color(*_rgb(tone))
 
     def lines(self, text: str, size: float = 9.5, tone: str = "ink", height: float = 5.0, indent: float = 0) -> None:
-        """Print text over the page's width."""
+        """Print text across the page."""
         if not _CHINESE.search(text):
             # The font draws curly quotation marks as wide as a Chinese character.
             text = text.translate(_STRAIGHT)
@@ -86,7 +86,7 @@ class _Paper(FPDF):
         self.multi_cell(_WIDTH - indent, height, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def broken(self, text: str, width: float) -> str:
-        """Break text into lines, since fpdf2 breaks at spaces only and Chinese has none."""
+        """Break text into lines. fpdf2 breaks at spaces only, and Chinese has none."""
         lines = [""]
         for part in _PARTS.findall(text):
             if part == "\n" or self.get_string_width(lines[-1] + part.rstrip()) > width:
@@ -95,13 +95,13 @@ class _Paper(FPDF):
         return "\n".join(line.rstrip() for line in lines)
 
     def room_for(self, millimetres: float) -> None:
-        """Begin a page where less is left."""
+        """Start a new page if less room is left."""
         if self.will_page_break(millimetres):
             self.add_page()
 
 
 def characters_of(document: Document) -> str:
-    """Return every character that the paper shows; what stands in charts is drawn as shapes."""
+    """Return every character that the document shows. Text in charts is drawn as paths and not included."""
     labels = Labels(document.language)
     own = [labels.text("verdict"), *(labels.text("page", number=n) for n in range(10))]
     own += [labels.text(key, number=0, title="") for key in ("figure", "table")]
@@ -229,7 +229,7 @@ def _table(paper: _Paper, table: Table) -> None:
 
 
 def _cell(table: Table, cell: str) -> str:
-    """Return a cell's text; in a wide table an interval stands below its figure."""
+    """Return a cell's text, in a wide table with the interval below its figure."""
     return cell.replace(" [", "\n[") if len(table.heading) > 5 else cell
 
 
@@ -239,7 +239,7 @@ def _size(table: Table) -> float:
 
 
 def _widths(paper: _Paper, table: Table) -> tuple[float, ...]:
-    """Return the columns' widths: what the longest figure needs, and the text up to a limit."""
+    """Return the widths of the columns: as the longest figure needs, and for text up to a limit."""
     widths = []
     for place in range(len(table.heading)):
         cells = [line for row in table.rows for line in _cell(table, row[place]).split("\n")]

@@ -1,4 +1,4 @@
-"""The chapters on how long clearance takes, where the time goes, and what happens when it gets busy."""
+"""Chapters on how long clearance takes, where the time goes, and what happens under load."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,13 @@ BUSIEST = 2
 
 
 def clocks_of(context: Json) -> list[str]:
-    """Return the clocks that every arm has a distribution for."""
+    """Return the clocks for which every arm has a distribution."""
     first = context["arms"][0]["clocks"]
     return [clock for clock in first if all(arm["clocks"].get(clock, {}).get("ecdf") for arm in context["arms"])]
 
 
 def first_chart(labels: Labels, claim: Json, context: Json, prefix: str = "") -> Chart | None:
-    """Return the one picture of the first page: the headline clock, all arms."""
+    """Return the chart of the first page: the headline clock of all arms."""
     clocks = clocks_of(context)
     if HEADLINE not in clocks:
         return None
@@ -28,7 +28,7 @@ def first_chart(labels: Labels, claim: Json, context: Json, prefix: str = "") ->
 
 
 def time(labels: Labels, claim: Json, context: Json, prefix: str = "") -> Section | None:
-    """Return distributions and quantiles of both clocks, and the channels."""
+    """Return the chapter on distributions and quantiles of both clocks, and on channels."""
     clocks = clocks_of(context)
     chart = _distributions(labels, claim, context, clocks, "ecdf.title", f"{prefix}clocks", 3.3) if clocks else None
     blocks: list[Block | None] = [chart, times_table(labels, claim, context), _channels(labels, claim, context)]
@@ -53,7 +53,7 @@ def _distributions(
 
 
 def _by(arm: Json, clock: str, hours: float) -> str:
-    """Return the share released by then, read off the curve."""
+    """Return the share released within some hours, interpolated from the curve."""
     points = np.array(arm["clocks"][clock]["ecdf"], dtype=float)
     return percent(float(np.interp(hours, points[:, 0], points[:, 1])))
 
@@ -98,7 +98,7 @@ def _channels(labels: Labels, claim: Json, context: Json) -> Table | None:
 
 
 def stages(labels: Labels, context: Json, prefix: str = "") -> Section | None:
-    """Return where the time goes, by stage and arm, and how busy the desks are."""
+    """Return the chapter on where the time goes, by stage and arm, and how busy the desks are."""
     arms = [arm for arm in context["arms"] if arm.get("stages")]
     if not arms:
         return None
@@ -151,7 +151,7 @@ def _staffed(labels: Labels, context: Json) -> Table | None:
 
 
 def load(labels: Labels, context: Json, prefix: str = "") -> Section | None:
-    """Return congestion, and queue and staff over a week."""
+    """Return the chapter on congestion, and on queue and staff over a week."""
     blocks: list[Block | None] = [_congestion(labels, context, prefix), *_weeks(labels, context, prefix)]
     return section(f"{prefix}load", labels.text("section.load"), blocks)
 
@@ -197,7 +197,7 @@ def _week(labels: Labels, arms: Sequence[tuple[Json, Json]], name: str) -> Chart
 
 
 def fraud(labels: Labels, context: Json) -> list[Table | Paragraph | None]:
-    """Return how many false papers each arm catches."""
+    """Return how many forged and false papers each arm finds."""
     rows = [
         (
             labels.title("arm", arm, "name"),

@@ -1,1 +1,1 @@
-"""Scenario files: what a queueing network is, read from TOML and refused with line numbers where it is wrong."""
+"""Scenario files: models of queueing networks, read from TOML. Faults are reported with their lines."""

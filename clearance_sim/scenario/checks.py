@@ -1,4 +1,4 @@
-"""Sense that a shape cannot show: names that exist, routes that neither leak nor trap, load that a station can bear."""
+"""Checks that a schema cannot make: names exist, routes neither leak nor trap, stations can bear their load."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -17,18 +17,18 @@ ONLY_CLASS = "all"
 
 
 def class_names(scenario: Scenario) -> list[str]:
-    """Return the classes of a scenario; one that names none has a single class, `all`."""
+    """Return the classes of a scenario. One that names none has a single class, `all`."""
     return list(scenario.classes) or [ONLY_CLASS]
 
 
 def ways_from(scenario: Scenario, station: str, of_class: str) -> tuple[Branch, ...]:
-    """Return where a declaration of a class goes from a station."""
+    """Return the branches that a declaration of a class can take from a station."""
     here = scenario.stations[station]
     return here.next_by_class.get(of_class, here.next)
 
 
 def faults_of(scenario: Scenario) -> list[Fault]:
-    """Return everything wrong with a scenario whose shape is right."""
+    """Return all faults of a scenario whose form is right. Later checks run only if earlier ones found nothing."""
     faults = [*_names(scenario), *_calendars(scenario), *_end(scenario)]
     return faults or [*_traps(scenario)] or [*_load(scenario)]
 
@@ -172,7 +172,7 @@ def _end(scenario: Scenario) -> Iterator[Fault]:
 
 
 def _traps(scenario: Scenario) -> Iterator[Fault]:
-    """Yield stations that nobody reaches, and stations from which nobody gets out."""
+    """Yield stations that no declaration reaches, and stations from which none can leave."""
     states = {
         (to, c) for source in scenario.arrivals.values() for to, c in _entries(scenario, source.to, source.classes)
     }
@@ -219,7 +219,7 @@ def _steps(scenario: Scenario, name: str, of_class: str) -> Iterator[tuple[str, 
 
 
 def offered_flows(scenario: Scenario) -> dict[tuple[str, str], float]:
-    """Return visits an hour to each station by each class, were nobody lost: the traffic equations."""
+    """Return visits per hour to each (station, class) if no declaration were lost, by the traffic equations."""
     names, classes = list(scenario.stations), class_names(scenario)
     index = {(s, c): i for i, (s, c) in enumerate((s, c) for s in names for c in classes)}
     into, moves = np.zeros(len(index)), np.zeros((len(index), len(index)))
@@ -249,9 +249,9 @@ def _live(into: NDArray[np.float64], moves: NDArray[np.float64]) -> NDArray[np.b
 
 
 def loads_of(scenario: Scenario) -> dict[str, float]:
-    """Return offered load of each station: work brought an hour over officers on duty.
+    """Return the offered load of each station: hours of work that arrive per hour, over the mean number on duty.
 
-    0 where servers are unlimited.
+    It is 0 where servers are unlimited.
     """
     flows = offered_flows(scenario)
     found = {}

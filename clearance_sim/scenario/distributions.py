@@ -1,4 +1,4 @@
-"""The distributions that durations, gaps and patience may follow, each in the terms people know them by."""
+"""Distributions of durations, gaps and patience, each with the parameters by which people know it."""
 
 import functools
 import math
@@ -102,7 +102,7 @@ class LogNormal(_Distribution):
         return self
 
     def log_parameters(self) -> tuple[float, float]:
-        """Return the mean and standard deviation of the logarithm."""
+        """Return mean and standard deviation of the logarithm of hours."""
         if self.median_h and self.p90_h:
             return math.log(self.median_h.value), math.log(self.p90_h.value / self.median_h.value) / Z90
         assert self.mean_h is not None
@@ -199,12 +199,13 @@ class HyperExponential(_Distribution):
         return self
 
     def branches(self) -> list[tuple[float, float]]:
-        """Return probability and mean of each branch."""
+        """Return (probability, mean in hours) of each branch."""
         if self.means_h and self.probabilities:
             return [(p.value, m.value) for p, m in zip(self.probabilities, self.means_h, strict=True)]
         assert self.mean_h is not None
         assert self.cv is not None
         square, mean = self.cv.value**2, self.mean_h.value
+        # Balanced means: each branch contributes half of the mean, which leaves one distribution for a mean and a cv.
         p = 0.5 * (1.0 + math.sqrt((square - 1.0) / (square + 1.0)))
         return [(p, mean / (2.0 * p)), (1.0 - p, mean / (2.0 * (1.0 - p)))]
 
@@ -254,7 +255,11 @@ Distribution = Annotated[
 
 
 def pair(table: Strict, first: tuple[str, ...], second: tuple[str, ...]) -> None:
-    """Refuse a table that gives neither way of stating itself, half of one, or both."""
+    """Check that a table states exactly one of two sets of parameters, and that one in full.
+
+    Raises:
+        PydanticCustomError: It states neither, both, or a part.
+    """
     given = {name for name in first + second if getattr(table, name) is not None}
     if given not in (set(first), set(second)):
         ways = {"first": joined(first), "second": joined(second)}
@@ -265,19 +270,27 @@ def pair(table: Strict, first: tuple[str, ...], second: tuple[str, ...]) -> None
 
 
 def joined(names: tuple[str, ...]) -> Message:
-    """Return names as a reader lists them."""
+    """Return names as an enumeration in words."""
     first, *rest = (Message("{name}", {"name": name}) for name in names)
     return functools.reduce(lambda one, other: _("{first} and {second}", first=one, second=other), rest, first)
 
 
 def same_length(first: tuple[object, ...], second: tuple[object, ...], a: str, b: str) -> None:
-    """Refuse two lists that should go pairwise and do not."""
+    """Check that two lists have the same length.
+
+    Raises:
+        PydanticCustomError: They have not.
+    """
     if len(first) != len(second):
         raise refusal(_("{a} and {b} have different lengths"), _("give one of {b} for each of {a}"), a=a, b=b)
 
 
 def sums_to_one(probabilities: list[float]) -> None:
-    """Refuse probabilities that leak or overflow."""
+    """Check that probabilities add up to one.
+
+    Raises:
+        PydanticCustomError: They do not.
+    """
     total = math.fsum(probabilities)
     if abs(total - 1.0) > 1e-9:
         raise refusal(_("the probabilities sum to {total}, not 1"), _("make them sum to 1"), total=round(total, 12))

@@ -1,4 +1,4 @@
-"""What is wrong with a scenario: what, where, and how to fix it."""
+"""Faults of a scenario: what is wrong, where, and how to fix it."""
 
 import difflib
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from clearance_sim.messages import Message, _
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing to fix; its texts come out in the reader's language when they are shown."""
+    """One fault. Its texts are translated when they are shown."""
 
     path: tuple[str | int, ...]
     what: Message
@@ -28,7 +28,7 @@ class Fault:
 
 
 class ScenarioError(ValueError):
-    """A scenario is refused; `faults` holds everything that was found wrong with it."""
+    """A scenario is refused. `faults` lists everything that was found wrong with it."""
 
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__(faults)
@@ -39,13 +39,13 @@ class ScenarioError(ValueError):
 
 
 def refusal(what: Message, fix: Message, **values: Any) -> PydanticCustomError:
-    """Return an error for pydantic to collect: what is wrong, and how to fix it."""
+    """Return an error for pydantic to collect, with what is wrong and how to fix it."""
     what, fix = replace(what, values={**what.values, **values}), replace(fix, values={**fix.values, **values})
     return PydanticCustomError("scenario", "{what}", {"what": what, "fix": fix})
 
 
 def unknown(kind: Message, given: str, known: list[str]) -> tuple[Message, Message]:
-    """Return what is wrong with a name that is not known here, and the nearest that is."""
+    """Return (what is wrong, how to fix it) for an unknown name, with the nearest known one."""
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     fix = _("did you mean {name}?", name=near[0]) if near else _("one of: {names}", names=", ".join(known))
     return _("unknown {kind} {given}", kind=kind, given=given), fix

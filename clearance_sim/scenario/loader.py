@@ -1,4 +1,4 @@
-"""Reads a scenario from TOML: syntax, then shape, then sense; everything wrong is reported at once, with its line."""
+"""Reads a scenario from TOML. Syntax, form and sense are checked, and all faults are reported with their lines."""
 
 import copy
 import tomllib
@@ -22,13 +22,13 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass
 class Place:
-    """A key or item of the file: its line, and what it holds."""
+    """A key or item of the file, with its line and what it contains."""
 
     line: int
     within: dict[str | int, "Place"] = field(default_factory=dict)
 
     def line_of(self, path: KeyPath) -> int:
-        """Return the line of what lies nearest to the path; steps that the file does not have are passed over."""
+        """Return the line of the deepest known step of a path. Steps that the file does not have are skipped."""
         place = self
         for step in path:
             place = place.within.get(step, place)
@@ -45,7 +45,11 @@ class TomlSyntaxError(ValueError):
 
 
 def read(text: str) -> tuple[dict[str, Any], Place]:
-    """Return the values of a TOML text and where they stand."""
+    """Parse a TOML text into its values and their places.
+
+    Raises:
+        TomlSyntaxError: The text is not TOML.
+    """
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -96,7 +100,7 @@ def _descend(place: Place, keys: list[str], line: int) -> Place:
 
 
 def _last(place: Place) -> Place:
-    """Return, of a list of tables, the one that the file is filling; any other place as it is."""
+    """Return the last table of a list of tables, to which following keys belong. Other places stay as they are."""
     numbers = [step for step in place.within if isinstance(step, int)]
     return place.within[max(numbers)] if numbers else place
 
@@ -131,7 +135,7 @@ def load(path: str | Path) -> Scenario:
     """Read a scenario file.
 
     Raises:
-        ScenarioError: with everything that is wrong.
+        ScenarioError: The file cannot be read or has faults. All are listed.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -144,7 +148,11 @@ def load(path: str | Path) -> Scenario:
 
 
 def loads(text: str, where: str = "scenario") -> Scenario:
-    """Read a scenario from TOML text."""
+    """Read a scenario from TOML text. `where` names it in messages.
+
+    Raises:
+        ScenarioError: The text has faults. All are listed.
+    """
     try:
         values, places = read(text)
     except TomlSyntaxError as error:
@@ -156,15 +164,22 @@ def loads(text: str, where: str = "scenario") -> Scenario:
 
 
 def from_values(values: Mapping[str, Any], where: str = "scenario") -> Scenario:
-    """Return a scenario from nested tables, as a TOML or JSON file would hold them."""
+    """Build a scenario from nested tables, as parsed from TOML or JSON.
+
+    Raises:
+        ScenarioError: The tables have faults. All are listed.
+    """
     return _built(dict(values), where, None)
 
 
 def varied(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
-    """Return the scenario with some values replaced, by dotted path, and checked anew.
+    """Return the scenario with values replaced by dotted path, and check it again.
 
-    `varied(s, {"stations.review.servers": 4, "stations.pay.service.mean_h": 0.2})`. A path may end at a number that
-    carries a source: the number is replaced.
+    `varied(s, {"stations.review.servers": 4, "stations.pay.service.mean_h": 0.2})`. If a path ends at a number with a
+    source, its number is replaced.
+
+    Raises:
+        ScenarioError: A path does not exist, or the result has faults.
     """
     values = to_values(scenario)
     for path, value in changes.items():
@@ -178,7 +193,7 @@ def to_values(scenario: Scenario) -> dict[str, Any]:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a scenario file."""
+    """Return the JSON Schema (draft 2020-12) of a scenario file."""
     made = Scenario.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 

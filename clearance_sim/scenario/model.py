@@ -1,6 +1,6 @@
-"""A queueing network as a file describes it: stations, classes, arrivals, calendars, clocks.
+"""The model of a scenario file: stations, classes, arrivals, calendars and clocks of a queueing network.
 
-Times are hours since the scenario's start. The engine turns this model into flat tables; nothing here runs.
+Times are hours since the scenario's start. The engine turns this model into flat tables.
 """
 
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""Numbers of a scenario: a bare number, or one that says where it comes from and how far it may vary."""
+"""Numbers of a scenario: a bare number, or one with its source and the range in which it may vary."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Arrival rates as flat tables: steps over time, first one by one, then a cycle; or a sinusoid."""
+"""Arrival rates as flat tables: steps over time that end in a cycle, or a sinusoid."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +10,9 @@ from clearance_sim.scenario.timetable import WEEK_H, CalendarFault, clock_time, 
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast a source's own clock runs: steps, those from `cycle_from` on repeating every `period_h`.
+    """The speed of a source's own clock, as steps. Those from `cycle_from` on repeat every `period_h` hours.
 
-    With gaps of some distribution the clock counts hours at factor 1; for a Poisson source it counts expected arrivals.
+    If gaps follow a distribution, the clock counts hours at factor 1. For a Poisson source it counts expected arrivals.
     """
 
     starts: tuple[float, ...]
@@ -21,14 +21,18 @@ class Rates:
     period_h: float
 
     def mean(self) -> float:
-        """Return the rate over one cycle."""
+        """Return the mean rate over one cycle."""
         starts = [*self.starts[self.cycle_from :], self.starts[self.cycle_from] + self.period_h]
         held = (r * (b - a) for r, a, b in zip(self.rates[self.cycle_from :], starts, starts[1:], strict=False))
         return sum(held) / self.period_h
 
 
 def rates_of(source: Arrivals, start: datetime) -> Rates:
-    """Return the steps of a source's rate."""
+    """Return the steps of a source's rate.
+
+    Raises:
+        CalendarFault: A window or peak is malformed, or no declaration ever arrives.
+    """
     base = 1.0 if source.gap is not None else float(source.rate_per_h or 0.0)
     week = _week(source, base, start)
     for position, peak in enumerate(source.peaks):
@@ -41,7 +45,11 @@ def rates_of(source: Arrivals, start: datetime) -> Rates:
 
 
 def mean_rate_per_h(source: Arrivals, start: datetime) -> float:
-    """Return the declarations an hour over the long run."""
+    """Return the mean number of declarations per hour in the long run.
+
+    Raises:
+        CalendarFault: A window or peak is malformed, or no declaration ever arrives.
+    """
     size = source.batch.mean if source.batch else 1.0
     per_clock_hour = 1.0 / source.gap.mean if source.gap is not None else 1.0
     return rates_of(source, start).mean() * per_clock_hour * size

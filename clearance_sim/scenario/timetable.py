@@ -1,4 +1,4 @@
-"""Calendars as flat tables: how many are on duty from when on, first day by day, then in a cycle."""
+"""Calendars as flat tables: how many are on duty over time, first day by day, then in a cycle."""
 
 import functools
 import math
@@ -15,7 +15,7 @@ DAY_OFF, WORKDAY = -1, 0
 
 
 class UnknownCountry(ValueError):
-    """No list of holidays is known under this code."""
+    """No holidays are known for a country code."""
 
     def __init__(self, what: Message) -> None:
         super().__init__(what)
@@ -23,9 +23,13 @@ class UnknownCountry(ValueError):
 
 
 def holidays_and_make_up_days(wanted: Holidays, first: date, count: int) -> dict[date, int]:
-    """Return, of `count` days, those that are off though the week says otherwise (-1), or worked as a Monday (0).
+    """Return the days of a period that differ from their weekday: off (-1), or worked as a Monday (0).
 
-    For China the yearly notice of the State Council decides, with its make-up days, as far as it is published.
+    The period has `count` days from `first` on. For China the yearly notice of the State Council decides, with its
+    make-up days, as far as it is published.
+
+    Raises:
+        UnknownCountry: No holidays are known for the country or subdivision.
     """
     days = [first + timedelta(days=n) for n in range(count)]
     if wanted.country == "CN" and wanted.make_up_days:
@@ -65,7 +69,7 @@ _HOLIDAY_DAYS = 366 * 2
 
 
 class CalendarFault(ValueError):
-    """A calendar makes no sense."""
+    """A fault of a calendar, with its path, what is wrong and how to fix it."""
 
     def __init__(self, path: tuple[str | int, ...], what: Message, fix: Message) -> None:
         super().__init__(what)
@@ -76,8 +80,8 @@ class CalendarFault(ValueError):
 class Timetable:
     """Servers on duty over time, as steps.
 
-    Step i lasts from starts[i] to starts[i + 1] with capacity[i] on duty, overtime[i] of whom work overtime. The steps
-    from `cycle_from` on repeat every `period_h` hours. `handover[i]` says whether some shift ends at starts[i].
+    Step i lasts from starts[i] to starts[i + 1] with capacity[i] servers on duty, overtime[i] of them working overtime.
+    Steps from `cycle_from` on repeat every `period_h` hours. `handover[i]` tells whether a shift ends at starts[i].
     """
 
     starts: tuple[float, ...]
@@ -88,7 +92,7 @@ class Timetable:
     period_h: float
 
     def mean_capacity(self) -> float:
-        """Return servers on duty on average over one cycle."""
+        """Return the mean number of servers on duty over one cycle."""
         starts = [*self.starts[self.cycle_from :], self.starts[self.cycle_from] + self.period_h]
         held = (c * (b - a) for c, a, b in zip(self.capacity[self.cycle_from :], starts, starts[1:], strict=False))
         return sum(held) / self.period_h
@@ -96,7 +100,7 @@ class Timetable:
 
 @dataclass(frozen=True)
 class _Duty:
-    """One stretch of duty in hours since the start."""
+    """One stretch of duty, in hours since the start."""
 
     begin: float
     end: float
@@ -105,12 +109,16 @@ class _Duty:
 
 
 def always(servers: int) -> Timetable:
-    """Return the same number on duty at all hours."""
+    """Return a timetable with the same number on duty at all hours."""
     return Timetable((0.0,), (servers,), (0,), (False,), 0, WEEK_H)
 
 
 def of_station(scenario: Scenario, station: Station) -> Timetable:
-    """Return the timetable a station works by."""
+    """Return the timetable of a station.
+
+    Raises:
+        CalendarFault: Its calendar is malformed.
+    """
     own = UNLIMITED if station.servers == "unlimited" else 0 if station.servers is None else int(float(station.servers))
     if station.calendar is None:
         return always(own)
@@ -118,14 +126,22 @@ def of_station(scenario: Scenario, station: Station) -> Timetable:
 
 
 def mean_servers(scenario: Scenario, station: Station) -> float:
-    """Return servers on duty on average; infinite where unlimited."""
+    """Return the mean number of servers on duty, infinite where they are unlimited.
+
+    Raises:
+        CalendarFault: The station's calendar is malformed.
+    """
     mean = of_station(scenario, station).mean_capacity()
     return math.inf if station.servers == "unlimited" else mean
 
 
 @functools.lru_cache(maxsize=256)
 def timetable(calendar: Calendar, servers: int, start: datetime) -> Timetable:
-    """Lay out a calendar; `servers` stand in shifts that name no number of their own."""
+    """Return the timetable of a calendar. `servers` is the number for shifts that state none.
+
+    Raises:
+        CalendarFault: A shift is malformed, or nobody is ever on duty.
+    """
     if not calendar.shifts:
         raise CalendarFault(("shifts",), _("the calendar has no shift"), _("add a shift"))
     if calendar.cycle_h is not None:
@@ -194,7 +210,11 @@ def _servers(shift: Shift, servers: int) -> int:
 
 
 def clock_time(text: str, path: tuple[str | int, ...]) -> float:
-    """Return hours after midnight of "08:30"; "24:00" is the end of the day."""
+    """Parse "08:30" into hours after midnight. "24:00" is the end of the day.
+
+    Raises:
+        CalendarFault: It is no time of day.
+    """
     hours, colon, minutes = text.partition(":")
     if colon and hours.isdigit() and minutes.isdigit() and len(minutes) == 2:
         value = int(hours) + int(minutes) / 60.0
@@ -206,7 +226,11 @@ def clock_time(text: str, path: tuple[str | int, ...]) -> float:
 
 
 def days_of(text: str, path: tuple[str | int, ...]) -> set[int]:
-    """Return weekdays (0 is Monday) of "mon-fri", "sat,sun" or "daily"."""
+    """Parse "mon-fri", "sat,sun" or "daily" into weekdays, of which 0 is Monday.
+
+    Raises:
+        CalendarFault: It names no days.
+    """
     if text == "daily":
         return set(range(7))
     found: set[int] = set()
@@ -224,7 +248,7 @@ def days_of(text: str, path: tuple[str | int, ...]) -> set[int]:
 
 
 def _days_off(calendar: Calendar, first: date, count: int) -> dict[date, int]:
-    """Return days that are not what their weekday says: -1 is a day off, 0 a day worked as a Monday."""
+    """Return the days that differ from their weekday: off (-1) or worked as a Monday (0)."""
     found: dict[date, int] = {}
     if calendar.holidays and count:
         try:
@@ -238,7 +262,7 @@ def _days_off(calendar: Calendar, first: date, count: int) -> dict[date, int]:
 def _steps(duties: list[_Duty], cycle_start: float, period: float) -> Timetable:
     """Return the steps of overlapping duties.
 
-    From `cycle_start` on they repeat, duties past the period folding back.
+    Those from `cycle_start` on repeat. A duty that goes beyond the period continues at the start of the cycle.
     """
     end = cycle_start + period
     edges = {0.0, cycle_start} | {t for d in duties for t in (d.begin, d.end) if 0 <= t < end}
@@ -274,7 +298,7 @@ def _on_duty(duties: list[_Duty], starts: list[float]) -> tuple[tuple[int, ...],
 
 
 def _folded(duties: list[_Duty], period: float) -> list[_Duty]:
-    """Return duties of one cycle; what reaches past its end comes back at its beginning."""
+    """Return the duties of one cycle. The part of a duty beyond its end is moved to its beginning."""
     kept: list[_Duty] = []
     for duty in duties:
         if not 0 <= duty.begin < period:

@@ -1,1 +1,1 @@
-"""How many officers on which shift reach a target at least cost."""
+"""Staffing: how many officers on which shift reach a target at least cost."""

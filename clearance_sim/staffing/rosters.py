@@ -1,4 +1,4 @@
-"""Rosters: how many are on each shift of each station, what that costs, and the scenario that results."""
+"""Rosters: how many people are on each shift of each station, the cost, and the resulting scenario."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RosterError(ValueError):
 
 @dataclass(frozen=True)
 class Offer:
-    """A shift that may be staffed with `least` to `most` people, at a cost for each hour of each."""
+    """A shift that may be staffed with `least` to `most` people, each at a cost per hour."""
 
     station: str
     days: str
@@ -38,21 +38,27 @@ class Offer:
 
     @property
     def hours_a_week(self) -> float:
+        """The hours of this shift in a week. A shift that ends at or before its start ends on the next day."""
         begin, end = clock_time(self.from_, ()), clock_time(self.to, ())
         return len(days_of(self.days, ())) * (end - begin if end > begin else end - begin + 24)
 
     @property
     def cost_a_week(self) -> float:
-        """What one person on this shift costs in a week."""
+        """The cost of one person on this shift in a week."""
         return self.hours_a_week * self.cost_per_hour
 
     @property
     def words(self) -> str:
+        """The shift in words, as users name it."""
         return f"{self.station}: {self.days} {self.from_}-{self.to}"
 
 
 def read_offer(words: str, scenario: Scenario) -> Offer:
-    """Parse a shift such as `document check: mon-fri 08:30-17:00 x0-12 @1.5`."""
+    """Parse a shift such as `document check: mon-fri 08:30-17:00 x0-12 @1.5`.
+
+    Raises:
+        RosterError: It is malformed, or names an unknown station or an impossible number of people.
+    """
     found = _SHIFT.match(words)
     if found is None:
         raise RosterError(
@@ -76,7 +82,11 @@ def read_offer(words: str, scenario: Scenario) -> Offer:
 
 
 def own_offers(scenario: Scenario, stations: Sequence[str] = ()) -> list[Offer]:
-    """Return the scenario's own weekly shifts of its staffed stations, from nobody to twice as many as now."""
+    """Return the scenario's own weekly shifts, each with nobody to twice as many people as now.
+
+    Raises:
+        RosterError: No station has a weekly shift with a number of servers.
+    """
     offers = []
     for name, station in scenario.stations.items():
         if (stations and name not in stations) or station.servers == "unlimited":
@@ -95,7 +105,7 @@ def own_offers(scenario: Scenario, stations: Sequence[str] = ()) -> list[Offer]:
 
 
 def cost(offers: Sequence[Offer], roster: Roster) -> float:
-    """Return a roster's cost in a week."""
+    """Return the cost of a roster in a week."""
     return sum(offer.cost_a_week * people for offer, people in zip(offers, roster, strict=True))
 
 
@@ -105,7 +115,7 @@ def capacity(offers: Sequence[Offer], roster: Roster, station: str) -> float:
 
 
 def staffed(scenario: Scenario, offers: Sequence[Offer], roster: Roster) -> Scenario:
-    """Return the scenario with this roster: each station on offer gets a calendar of its own."""
+    """Return the scenario with this roster, in which each station on offer has a calendar of its own."""
     values = to_values(scenario)
     for name in {offer.station for offer in offers}:
         shifts = [
@@ -123,7 +133,7 @@ def staffed(scenario: Scenario, offers: Sequence[Offer], roster: Roster) -> Scen
 
 
 def _overload_allowed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tables with overload allowed, since a candidate may be too weak, which the search finds out."""
+    """Return the tables with overload allowed: a candidate may be too weak, which the simulation is to show."""
     run = dict(values.get("run", {}))
     if run.get("horizon_h") is not None:
         run["allow_overload"] = True
@@ -131,7 +141,7 @@ def _overload_allowed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def by_cost(offers: Sequence[Offer]) -> Iterator[Roster]:
-    """Yield all rosters, cheapest first; among equals the smaller numbers first."""
+    """Yield all rosters, cheapest first. Among equally cheap ones the smaller numbers come first."""
     start = tuple(offer.least for offer in offers)
     heap: list[tuple[float, Roster]] = [(cost(offers, start), start)]
     seen = {start}
@@ -147,5 +157,5 @@ def by_cost(offers: Sequence[Offer]) -> Iterator[Roster]:
 
 
 def no_stronger(roster: Roster, than: Roster) -> bool:
-    """Return whether a roster has nowhere more people than another."""
+    """Tell whether a roster has no more people than another on any shift."""
     return all(own <= other for own, other in zip(roster, than, strict=True))

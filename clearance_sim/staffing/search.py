@@ -1,9 +1,9 @@
-"""The least-cost roster that reaches its targets.
+"""Search for the cheapest roster that reaches its targets.
 
-First each shift alone is weakened, by bisection, with all others at their most: what then fails, fails with fewer
-people elsewhere too. Then rosters are tried from the cheapest on, with common random numbers. One that offers a station
-fewer hours than its work is skipped; so is one that has nowhere more people than a roster known to fail. A roster is
-simulated until a one-sided interval decides. Rosters of the same least cost are ranked by Kim and Nelson's procedure.
+First each shift alone is reduced, by bisection, with all others at their most. What fails then also fails with fewer
+people elsewhere. Then rosters are tried from the cheapest on, with common random numbers. A roster is skipped if it
+offers a station fewer hours than its work, or has no more people on any shift than one that failed. Each is simulated
+until a one-sided interval decides. Rosters of the same least cost are ranked by Kim and Nelson's procedure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Sample = Callable[[int, int, int], Array]
 
 @dataclass(frozen=True)
 class Choice:
-    """The system kept, and what it took to know."""
+    """The system selected, and the sampling that was needed."""
 
     best: int
     survivors: tuple[int, ...]
@@ -42,23 +42,24 @@ class Choice:
     confidence: float
     indifference: float
     decided: bool
-    """False when replications ran out with more than one left: then the smallest mean so far was taken."""
+    """False if replications ran out with several systems left, of which the smallest mean was taken."""
 
 
 def select(
     systems: int, sample: Sample, indifference: float, confidence: float = 0.95, first: int = 10, most: int = 200
 ) -> Choice:
-    """Sample the systems still in play, and drop each as soon as another is clearly smaller.
+    """Select the system with the smallest mean. Systems are dropped as soon as another is clearly smaller.
 
     S.-H. Kim and B. L. Nelson, "A fully sequential procedure for indifference-zone selection in simulation", ACM TOMACS
-    11 (2001): with probability at least 1 - alpha the system kept has the smallest mean, provided the next is worse by
-    `indifference` or more. Common random numbers are allowed: only variances of differences enter.
+    11 (2001): with probability at least `confidence` the selected system has the smallest mean, provided that the next
+    is worse by `indifference` or more. Common random numbers are allowed, since only variances of differences enter.
     """
     values = [sample(system, 0, first) for system in range(systems)]
     alive = list(range(systems))
     if systems == 1:
         return Choice(0, (0,), (first,), confidence, indifference, True)
     alpha = 1 - confidence
+    # The constant η of the procedure (for c = 1), with `first` as its initial sample size.
     eta = 0.5 * ((2 * alpha / (systems - 1)) ** (-2 / (first - 1)) - 1)
     spread = {(i, j): float(np.var(values[i] - values[j], ddof=1)) for i in alive for j in alive if i != j}
     count = first
@@ -84,6 +85,7 @@ def _still_in_play(
 ) -> list[int]:
     def beaten(i: int, j: int) -> bool:
         square = 2 * eta * (first - 1) * spread[i, j]
+        # W(r) of the procedure with h² = 2 η (n0 - 1): the allowance shrinks as replications grow.
         slack = max(0.0, indifference / (2 * count) * (square / indifference**2 - count))
         return float(values[i][:count].mean()) > float(values[j][:count].mean()) + slack
 
@@ -94,7 +96,7 @@ Log = Callable[[Message], None]
 
 
 class Fate(StrEnum):
-    """What became of a roster."""
+    """What is known of a roster."""
 
     REACHES = "reaches the target"
     FAILS = "fails"
@@ -121,7 +123,7 @@ class Tried:
 
 @dataclass
 class Search:
-    """What the search found and skipped."""
+    """What the search found, and what it skipped."""
 
     offers: Sequence[Offer]
     targets: Sequence[Target]
@@ -135,7 +137,7 @@ class Search:
 
 @dataclass
 class Bench:
-    """Simulates rosters, keeping what was simulated: the same replication is never run twice."""
+    """Simulates rosters and keeps the results, so that no replication is run twice."""
 
     scenario: Scenario
     offers: Sequence[Offer]
@@ -145,13 +147,14 @@ class Bench:
     _kept: dict[Roster, list[Array]] = field(default_factory=dict)
 
     def shortfalls(self, roster: Roster, count: int) -> Array:
-        """Return the shortfalls, one row a target, one column a replication."""
+        """Return the shortfalls, one row for each target and one column for each replication."""
         have = self._kept.get(roster)
         if have is None or have[0].shape[1] < count:
             self._kept[roster] = have = self._simulated(roster, count)
         return have[0][:, :count]
 
     def statistics(self, roster: Roster, count: int) -> Array:
+        """Return the targets' statistics, one row for each target and one column for each replication."""
         self.shortfalls(roster, count)
         return self._kept[roster][1][:, :count]
 
@@ -179,7 +182,10 @@ def search(
     limit: int = 2000,
     log: Log = lambda _: None,
 ) -> Search:
-    """Find the cheapest roster that reaches every target, and the best among equally cheap ones."""
+    """Find the cheapest roster that reaches every target, and the best among equally cheap ones.
+
+    At most `limit` rosters are simulated, each with `first` to `most` replications.
+    """
     found = Search(offers, targets, confidence)
     bench = Bench(scenario, offers, targets, seed, workers)
     work = work_a_week(scenario, offers)
@@ -187,6 +193,7 @@ def search(
     if tuple(offer.most for offer in offers) in failed:
         return found
     for roster in by_cost(offers):
+        # Rosters of the same cost are still tried, since `_rank` selects among them.
         if found.best is not None and cost(offers, roster) > found.best.cost + 1e-9:
             break
         if any(capacity(offers, roster, station) <= hours for station, hours in work.items()):
@@ -210,7 +217,7 @@ def search(
 def _too_weak(found: Search, bench: Bench, first: int, most: int) -> list[Roster]:
     """Return rosters that fail although every shift but one has all its people.
 
-    One for each shift that needs somebody.
+    There is one for each shift that needs somebody.
     """
     strongest = tuple(offer.most for offer in found.offers)
     whole = _try(bench, strongest, found.confidence, first, most)
@@ -233,7 +240,7 @@ def _too_weak(found: Search, bench: Bench, first: int, most: int) -> list[Roster
 
 
 def work_a_week(scenario: Scenario, offers: Sequence[Offer]) -> dict[str, float]:
-    """Return hours of work that come to each station on offer in a week, from the traffic equations."""
+    """Return the hours of work that arrive at each station on offer in a week, from the traffic equations."""
     loads = loads_of(scenario)
     return {
         name: loads[name] * mean_servers(scenario, scenario.stations[name]) * 168
@@ -254,7 +261,7 @@ def _try(bench: Bench, roster: Roster, confidence: float, first: int, most: int)
 
 
 def _fate(shortfalls: Array, confidence: float) -> Fate:
-    """Decide by one-sided bounds, with the confidence shared among the targets (Bonferroni)."""
+    """Decide by one-sided bounds, with the error probability divided among the targets (Bonferroni)."""
     count = shortfalls.shape[1]
     quantile = float(student.ppf(1 - (1 - confidence) / len(shortfalls), count - 1))
     middle = shortfalls.mean(axis=1)

@@ -17,12 +17,12 @@ _SHARE = re.compile(r"^\s*share\s*\((.+),\s*([\d.]+)\s*h?\)\s*>=?\s*([\d.]+)\s*(
 
 
 class TargetError(ValueError):
-    """A target that cannot be read, or speaks of a clock the scenario does not have."""
+    """A target that cannot be parsed, or that names a clock which the scenario does not have."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A statistic of a clock, and the bound it has to keep; `shortfall` is at most zero when it is kept."""
+    """A statistic of a clock, and its bound. `shortfall` is at most zero if the bound is kept."""
 
     words: str
     clock: str
@@ -31,7 +31,7 @@ class Target:
     within_h: float = 0.0
 
     def of(self, hours: Array) -> float:
-        """Return the statistic over one replication."""
+        """Return the statistic over the hours of one replication. NaN if there are none."""
         if hours.size == 0:
             return float("nan")
         if self.statistic == "share":
@@ -42,13 +42,17 @@ class Target:
         return float(np.quantile(hours, share))
 
     def shortfall(self, hours: Array) -> float:
-        """Return how far one replication is from the bound."""
+        """Return by how much one replication misses the bound."""
         value = self.of(hours)
         return self.bound - value if self.statistic == "share" else value - self.bound
 
 
 def read_target(words: str, clocks: Sequence[str]) -> Target:
-    """Parse a target; a plain `->` stands for the arrow."""
+    """Parse a target. A plain `->` may stand for the arrow.
+
+    Raises:
+        TargetError: It is malformed, or names an unknown clock.
+    """
     limit, share = _LIMIT.match(words), _SHARE.match(words)
     if limit:
         statistic, clock, bound = limit.groups()

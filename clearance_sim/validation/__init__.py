@@ -1,1 +1,1 @@
-"""The engine held to theory: queueing systems whose answer is known exactly, simulated from scenario files."""
+"""Validation of the engine on queueing systems whose answer is known exactly, simulated from scenario files."""

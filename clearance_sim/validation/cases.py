@@ -1,4 +1,4 @@
-"""The cases: a scenario file each, what theory says of it, and whether the simulation agrees."""
+"""The validation cases: a scenario file each, the exact answer, and whether the simulation agrees."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ _FIGURES: dict[Kind, Message] = {
 
 @dataclass(frozen=True)
 class Case:
-    """One scenario of `scenarios/theory` with what theory says of it. `bound`: the exact value is an upper bound."""
+    """A scenario of `scenarios/theory` with its exact figures, which are upper bounds if `bound`."""
 
     scenario: str
     theory: str
@@ -63,7 +63,7 @@ class Case:
 
 
 def all_cases() -> list[Case]:
-    """Return every case, its exact values computed now."""
+    """Return every case. The exact values are computed, not stored."""
     return [
         case
         for make in (_one_station, _loss, _general_service, _networks, _priorities, _time, _closing, _gaps)
@@ -142,7 +142,7 @@ def _pre_emptive_room() -> Case:
 
 
 def _closing() -> list[Case]:
-    """Jobs that fill a shift to its last moment, under each policy; jobs stopped where the waiting room is full."""
+    """Return cases whose jobs fill a shift to its last moment, under each policy, and one with a full waiting room."""
     wait = exact.fixed_work_wait(jobs=5, work_h=1.0, opens_h=8.0, a_shift=4, cycle_h=24.0)
     policies = ("drain", "crew", "resume", "finish")
     lost = exact.roster_loss(Roster(1.8, 0.9, (0, 5, 2), 8.0), 6)
@@ -216,7 +216,7 @@ MOST_HALF_WIDTH = 0.01
 
 @dataclass(frozen=True)
 class Answer:
-    """One figure, as theory has it and as it was simulated."""
+    """One figure, exact and simulated."""
 
     case: Case
     reading: Reading
@@ -225,16 +225,16 @@ class Answer:
 
     @property
     def relative_half_width(self) -> float:
-        """The half-width as a share of the exact value."""
+        """The half-width of the interval as a share of the exact value."""
         return self.simulated.half_width / abs(self.exact)
 
     @property
     def passed(self) -> bool:
         """Whether theory and simulation agree.
 
-        The exact value must lie within the 99.9 % interval over replications, whose half-width must be below 1 % of it;
-        where theory only bounds, the whole interval must lie below the bound. Seeds are those of the scenario files, so
-        the outcome is always the same.
+        The exact value must lie within the 99.9 % interval over replications, whose half-width must be below 1 % of it.
+        Where theory gives a bound only, the whole interval must lie below it. Seeds are fixed in the scenario files, so
+        the outcome does not vary.
         """
         if not self.relative_half_width < MOST_HALF_WIDTH:
             return False
@@ -244,12 +244,12 @@ class Answer:
 
 
 def scenario_file(name: str) -> Path:
-    """Return the packaged file of a case."""
+    """Return the path of a case's packaged file."""
     return Path(str(files("clearance_sim"))) / "scenarios" / "theory" / f"{name}.toml"
 
 
 def answers(case: Case, workers: int | None = None) -> Iterator[Answer]:
-    """Run a case and read its figures."""
+    """Run a case and yield its figures."""
     result = run(load(scenario_file(case.scenario)), workers=workers, keep_values=False)
     for reading, value in case.expected:
         yield Answer(case, reading, value, read(result, reading).at_level(LEVEL))

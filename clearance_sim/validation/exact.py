@@ -1,6 +1,6 @@
-"""Exact answers of queueing theory, in closed form or by Markov chain; each function names the result it is.
+"""Exact answers of queueing theory, in closed form or by Markov chain. Each function names the result it is.
 
-Rates are per hour, times in hours. Nothing here is simulated, and no value is copied from a table.
+Rates are per hour, times in hours. Nothing is simulated, and no value is copied from a table.
 """
 
 import math
@@ -34,7 +34,7 @@ def erlang_c(servers: int, offered: float) -> float:
 
 
 def mmc_wait(rate: float, mean_h: float, servers: int) -> float:
-    """Return the mean wait in M/M/c."""
+    """Return the mean wait in M/M/c, from Erlang's C formula."""
     return erlang_c(servers, rate * mean_h) / (servers / mean_h - rate)
 
 
@@ -74,7 +74,7 @@ def mdc_wait(rate: float, value_h: float, servers: int) -> float:
 
 
 def stationary(chain: Floats) -> Floats:
-    """Return the distribution that a chain's matrix leaves unchanged."""
+    """Return the stationary distribution of a Markov chain with this transition matrix."""
     equations = chain.T - np.eye(len(chain))
     equations[-1] = 1.0
     right = np.zeros(len(chain))
@@ -128,10 +128,10 @@ def pre_emptive_sojourns(
 
 
 def pre_emptive_room(rates: Sequence[float], mean_h: float, room: int) -> tuple[float, list[float]]:
-    """Return the share lost, and the mean sojourns of two priorities, in M/M/1 with interruption and `room` to wait.
+    """Return the share lost, and the mean sojourns of two priorities, in M/M/1 with pre-emption and `room` to wait.
 
-    Who finds one in service and `room` waiting is lost, whatever the priority. The chain over the numbers of both
-    present; the sojourns by Little's law (1961).
+    An arrival that finds one in service and `room` waiting is lost, whatever its priority. Computed from the Markov
+    chain of the numbers of both present. The sojourns follow by Little's law (1961).
     """
     most = room + 2
     states = [(first, second) for first in range(most) for second in range(most - first)]
@@ -209,7 +209,7 @@ def erlang_a(rate: float, mean_h: float, servers: int, patience_h: float) -> tup
 
 @dataclass(frozen=True)
 class Roster:
-    """M/M/c whose number of servers follows a cycle of equal shifts."""
+    """An M/M/c queue whose number of servers follows a cycle of equal shifts."""
 
     rate: float
     mean_h: float
@@ -218,7 +218,7 @@ class Roster:
 
     @property
     def cycle_h(self) -> float:
-        """The length of the cycle."""
+        """The length of the cycle in hours."""
         return self.shift_h * len(self.servers)
 
 
@@ -226,10 +226,10 @@ _MOST = 260
 
 
 class Chain:
-    """A continuous-time chain over states 0..n-1, by its moves (from, to, rate).
+    """A continuous-time Markov chain over states 0..n-1, given by its transitions (from, to, rate).
 
-    Its distribution is carried through time by uniformisation: exp(Q t) is the mixture of the powers of P = I + Q / q
-    with Poisson(q t) weights. Users cut the number of declarations off where its probability is negligible.
+    Its distribution is computed by uniformisation: exp(Q t) is the mixture of the powers of P = I + Q / q with
+    Poisson(q t) weights. The state space is cut off where its probability is negligible.
     """
 
     def __init__(self, size: int, moves: Iterator[tuple[int, int, float]]) -> None:
@@ -242,7 +242,7 @@ class Chain:
         self._step = csr_array((entries, (rows, columns)), (size, size))
 
     def carried(self, shares: Floats, hours: float) -> tuple[Floats, Floats]:
-        """Return the distribution after these hours, and the hours spent in each state on the way."""
+        """Return the distribution after some hours, and the hours spent in each state until then."""
         expected = self.fastest * hours
         terms = int(poisson.ppf(1.0 - 1e-14, expected)) + 2
         weights = poisson.pmf(np.arange(terms), expected)
@@ -284,9 +284,9 @@ def pre_empt_resume_sojourn(roster: Roster) -> float:
 
 
 def roster_loss(roster: Roster, room: int) -> float:
-    """Return the share lost where work stops at the end of a shift and resumes, with `room` places to wait.
+    """Return the share lost where work stops at the end of a shift and resumes later, with `room` places to wait.
 
-    Who is stopped stays; who comes is lost while as many wait as there is room for.
+    Interrupted declarations stay. An arrival is lost while the waiting places are full.
     """
     numbers = np.arange(_MOST)
     full = [numbers >= servers + room for servers in roster.servers]
@@ -309,9 +309,10 @@ def roster_loss(roster: Roster, room: int) -> float:
 
 
 def crew_sojourn(roster: Roster) -> float:
-    """Return the mean sojourn where a crew finishes what it began beside the new crew, which starts afresh.
+    """Return the mean sojourn where a crew finishes what it began beside the new crew, which starts with new work.
 
-    Who is in service at a change of shift stays on average one more mean service, and occupies nobody of the new crew.
+    A declaration in service at a change of shift stays one more mean service on average, and occupies nobody of the new
+    crew.
     """
     chains = [Chain(_MOST, _birth_and_death(roster.rate, roster.mean_h, c, _MOST)) for c in roster.servers]
     numbers = np.arange(_MOST)
@@ -331,7 +332,7 @@ def crew_sojourn(roster: Roster) -> float:
 
 
 def drain_sojourn(roster: Roster) -> float:
-    """Return the mean sojourn where servers off duty finish what they began, counted among the next shift."""
+    """Return the mean sojourn where servers finish what they began after their shift, counted among the next shift."""
     most_busy = max(roster.servers)
     size = (most_busy + 1) * _MOST
     chains = [Chain(size, _draining(roster, servers, most_busy)) for servers in roster.servers]
@@ -371,7 +372,7 @@ def _draining(roster: Roster, servers: int, most_busy: int) -> Iterator[tuple[in
 
 
 def _started(shares: Floats, servers: int, most_busy: int) -> Floats:
-    """Return the distribution once those who wait have been taken by the servers who come on duty."""
+    """Return the distribution after the servers who come on duty have taken waiting declarations."""
     table = shares.reshape(most_busy + 1, _MOST)
     begun = np.zeros_like(table)
     for busy in range(most_busy + 1):
@@ -382,7 +383,7 @@ def _started(shares: Floats, servers: int, most_busy: int) -> Floats:
 
 
 def _periodic(cycle: Callable[[Floats], tuple[Floats, float]], size: int) -> float:
-    """Return declaration-hours in the system over one cycle, once cycles no longer differ."""
+    """Return declaration-hours in the system over one cycle, once successive cycles no longer differ."""
     shares = np.zeros(size)
     shares[0] = 1.0
     held = 0.0

@@ -1,8 +1,9 @@
-"""From database to ledger: seal, sign and keep, send, follow, until every call is final.
+"""Anchoring: seal records into batches, sign and store transactions, send them, and poll receipts until all are final.
 
-A crash between any two steps loses nothing: what was not sealed is sealed at the next round, what was signed is sent
-again with the same bytes, what was sent is looked up by its hashes. docs/faults.md lists what may go wrong, and the
-test that shows what happens then. ``ctx.reached`` names the points where a crash would leave something half done.
+A crash between any two steps loses nothing. What was not sealed is sealed in the next round, what was signed is sent
+again with the same bytes, and what was sent is looked up by its hashes. docs/faults.md lists what can go wrong, with
+the test for each fault. ``ctx.reached`` names the points where a crash would leave a step half done, so that tests can
+crash there.
 """
 
 from backend.services.anchoring.batches import anchor_sealed, seal_stored

@@ -1,7 +1,7 @@
-"""The authority's changes on issuers' keys: done at once, or announced first where the ledger asks for it.
+"""The authority's changes on issuers' keys: made at once, or announced first where the ledger demands it.
 
-What is announced can be done only after a delay, and the guardian may cancel it until then. The delay is the ledger's
-own; nothing here could shorten it.
+An announced change can be made only after a delay that the ledger's access manager enforces, and until then the
+guardian may cancel it.
 """
 
 from datetime import timedelta
@@ -16,9 +16,10 @@ from backend.services.ports import AnchoringContext
 
 log = structlog.get_logger()
 
+# The delay is measured by the time of blocks, not by our clock.
 CLOCKS_MAY_DIFFER = timedelta(seconds=2)
 EXPIRES = timedelta(days=7)
-"""How long the ledger keeps an announcement that nobody follows up."""
+"""How long after its delay an announced change can still be made (OpenZeppelin AccessManager: one week)."""
 HAS_IT = "the ledger has it already"
 CANCELLED = "cancelled by the guardian"
 
@@ -26,7 +27,12 @@ Delayed = Accredit | SuspendAccreditation | RotateKey
 
 
 def send_accreditation_changes(ctx: AnchoringContext) -> None:
-    """Sign, keep and send the authority's changes, in the order in which they were asked."""
+    """Sign, store and send the authority's changes, in the order of asking.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. The changes stay queued.
+        ForeignLedger: Another ledger than ours answers.
+    """
     with ctx.work(reading=True) as work:
         waiting = [change.id for change in work.accreditation_changes.pending()]
     each = IndependentSteps()
@@ -56,7 +62,7 @@ def _waiting(ctx: AnchoringContext, change_id: str) -> AccreditationChange | Non
 
 
 def _follow_up(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) -> None:
-    """Do what was announced once its time has come; end it where the announcement is gone."""
+    """Make an announced change once its delay is over, or end it if the announcement is gone."""
     due = ctx.ledger.announced(on_ledger)
     if due is None:
         _end(ctx, change, _why_gone(ctx, change, on_ledger))
@@ -71,7 +77,7 @@ def _follow_up(ctx: AnchoringContext, change: AccreditationChange, on_ledger: De
 
 
 def _why_gone(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) -> str | None:
-    """Why nothing is announced any more; None where it only expired, so that it is announced anew."""
+    """Return why an announcement is gone, or None if it only expired, so that it is announced again."""
     if isinstance(on_ledger, Accredit) and ctx.ledger.accreditation(on_ledger.key) == on_ledger.accreditation:
         return HAS_IT
     if change.due_at is not None and ctx.now() > change.due_at + EXPIRES:
@@ -92,7 +98,7 @@ def _end(ctx: AnchoringContext, change: AccreditationChange, why: str | None) ->
 
 
 def _cancel(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) -> None:
-    """What was never announced ends at once; what was is cancelled on the ledger by the guardian."""
+    """Cancel a change: here if it was not announced yet, otherwise by the guardian on the ledger."""
     if change.announcement is None:
         _end(ctx, change, CANCELLED)
         return
@@ -124,6 +130,7 @@ def _keep_and_send(
     with ctx.work() as work:
         kept = next((one for one in work.accreditation_changes.pending() if one.id == change.id), None)
         if kept is None or getattr(kept, carried) is not None:
+            # The row is the guard: of two workers that signed the same change only one stores and sends it.
             return  # another worker was quicker, or it ended
         transaction = keep(work, transaction)
         setattr(kept, carried, transaction)

@@ -1,4 +1,4 @@
-"""Stored records are sealed into batches, and sealed batches anchored; those on the ledger already are recognised."""
+"""Batches: seal stored records, anchor sealed batches, and recognise those that the ledger holds already."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -18,19 +18,21 @@ log = structlog.get_logger()
 
 
 LARGEST_ROUND = 10_000
-"""Records sealed at once."""
+"""The largest number of records in one batch."""
 
 
 def seal_stored(ctx: AnchoringContext) -> SealedBatch | None:
-    """Close a batch over the stored records, and give each its place and proof. What is unsound is set aside.
+    """Seal the stored records into a batch with a leaf index and an inclusion proof for each. None if nothing waits.
 
-    The tree is made before the database is locked for writing: what was signed does not change while it waits.
+    Records that were altered or cannot be read are quarantined, so that they do not hold up the others. The tree is
+    built before the database is locked for writing, since signed texts do not change while they wait.
     """
     waiting = _waiting(ctx)
     if not waiting:
         return None
     ctx.reached("before-seal")
     faults = {record.id: fault for record in waiting if (fault := _fault_in(record)) is not None}
+    # The contract stores only where each segment of kinds ends, so the leaves must stand in the order of segments.
     sound = sorted(
         (record for record in waiting if record.id not in faults), key=lambda record: KINDS[record.kind].segment
     )
@@ -54,7 +56,7 @@ def seal_stored(ctx: AnchoringContext) -> SealedBatch | None:
 
 
 def _waiting(ctx: AnchoringContext) -> Sequence[WaitingRecord]:
-    """What waits for a batch. Records whose rows cannot be read are set aside, or all others would wait for them."""
+    """Return the records that wait for a batch. Unreadable rows are quarantined, or all others would wait too."""
     with ctx.work(reading=True) as work:
         try:
             return work.batches.waiting(LARGEST_ROUND)
@@ -82,7 +84,7 @@ def _closed(ctx: AnchoringContext, batch: Batch) -> SealedBatch:
 
 
 def _fault_in(record: WaitingRecord) -> str | None:
-    """Why a record cannot be sealed: what is stored is not what was signed, or has no entry."""
+    """Return why a record cannot be sealed, or None: its stored text is not what was signed, or gives no entry."""
     try:
         found = sha256(record.signed_jwt.encode("ascii")).hexdigest()
         record.entry.encode()
@@ -92,7 +94,12 @@ def _fault_in(record: WaitingRecord) -> str | None:
 
 
 def anchor_sealed(ctx: AnchoringContext) -> None:
-    """Sign, keep and send the anchoring of every sealed batch; recognise those that the ledger has already."""
+    """Sign, store and send the anchoring of every sealed batch, and recognise those that the ledger holds already.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. The batches stay sealed.
+        ForeignLedger: Another ledger than ours answers.
+    """
     with ctx.work(reading=True) as work:
         sealed = [batch for batch in work.batches.pending() if batch.state is ProofState.SEALED]
     each = IndependentSteps()
@@ -114,6 +121,7 @@ def _anchor(ctx: AnchoringContext, batch: SealedBatch) -> None:
     ctx.reached("anchor-signed")
     with ctx.work() as work:
         kept = work.batches.get(batch.id)
+        # A batch leaves ``sealed`` once, even if two workers believe that they hold the lease.
         if kept.state is not ProofState.SEALED:
             return  # another worker was quicker
         transaction = keep(work, transaction)
@@ -123,18 +131,23 @@ def _anchor(ctx: AnchoringContext, batch: SealedBatch) -> None:
         ctx.reached("before-anchor-commit")
         work.commit()
     ctx.reached("anchor-kept")
+    # Sent only after the commit: a transaction that is on the chain but not in the database could not be followed.
     send(ctx, transaction)
     ctx.reached("anchor-sent")
 
 
 def _why_not(ctx: AnchoringContext, batch: SealedBatch) -> str | None:
-    """Why a batch must not be signed now: its records no longer give its root, or the ledger refused it before."""
+    """Return why a batch must not be signed now, or None.
+
+    Either its stored records no longer give its root, or the ledger refused it before and would again.
+    """
     with ctx.work(reading=True) as work:
         leaves = work.batches.leaves(batch)
     try:
         root = Tree([leaf.entry for leaf in leaves]).root if leaves else b""
     except (ValueError, OverflowError) as error:
         return f"a stored record of it cannot be read: {error}"[:200]
+    # A record changed in the database after sealing: anchoring the batch would vouch for a root that nothing proves.
     if root != batch.root:
         changed = [leaf.leaf_index for leaf in leaves if sha256(leaf.signed_jwt.encode()).hexdigest() != leaf.digest]
         return f"its stored records do not give its root; changed places: {changed[:10] or 'not told by digests'}"
@@ -161,7 +174,10 @@ def _note_ledger(batch: SealedBatch, head: Head) -> None:
 
 
 def _recognise(ctx: AnchoringContext, batch: SealedBatch, found: AnchoredBatch) -> None:
-    """Note a batch that the ledger has although no open transaction of ours says so: the database is an older copy."""
+    """Note a batch that is on the ledger although no open transaction of ours says so.
+
+    This happens when the database was restored from an older copy.
+    """
     if found.segments != batch.segments:
         _note_trouble(ctx, batch, "the ledger holds this root with other lanes")
         return

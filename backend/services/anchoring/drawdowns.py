@@ -1,6 +1,7 @@
-"""Certificates are activated on the ledger, then drawn down, before the releases that need them are sent.
+"""Activations, drawdowns and refunds of certificates on the ledger.
 
-Drawdowns of many declarations travel in one call; those of a declaration that came to nothing are refunded.
+A certificate is activated before its first drawdown, and drawdowns are final before the release that needs them is sent
+(decision 0013). One call carries the drawdowns of many declarations.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,12 @@ log = structlog.get_logger()
 
 
 def send_activations(ctx: AnchoringContext) -> None:
-    """Sign, keep and send every activation whose certificate is on the ledger."""
+    """Sign, store and send every activation whose certificate is on the ledger.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. The activations stay queued.
+        ForeignLedger: Another ledger than ours answers.
+    """
     with ctx.work(reading=True) as work:
         waiting = list(work.drawdowns.activations_pending())
     each = IndependentSteps()
@@ -34,7 +40,7 @@ def send_activations(ctx: AnchoringContext) -> None:
 
 
 def ledger_record(record: RecordOnFile) -> LedgerRecord | None:
-    """The record's place on the ledger, or None while it has none."""
+    """Return the root and leaf index of a record, or None while it is not anchored."""
     batch = record.batch
     if batch is None or record.leaf_index is None or batch.state not in (ProofState.ANCHORED, ProofState.FINAL):
         return None
@@ -47,6 +53,7 @@ def _activate(ctx: AnchoringContext, activation: Activation) -> None:
     located = ledger_record(certificate)
     if located is None:
         return
+    # Another server, or this one before its database was restored, has activated it already.
     if ctx.ledger.certificate_balance(located.root, located.leaf_index) is not None:
         _note_active(ctx, activation)
         return
@@ -72,7 +79,7 @@ def _activate(ctx: AnchoringContext, activation: Activation) -> None:
 
 
 def _is_accreditation_pending(ctx: AnchoringContext, certificate: RecordOnFile) -> bool:
-    """Whether an act on the issuer's key is not mined yet, as on a new chain: it may be what is missing."""
+    """Tell whether a change on the issuer's key is still to be mined, as on a new chain: it may be what is missing."""
     key = sd_jwt.unb64(str(certificate.sd_jwt.header.get("kid", ""))).hex()
     with ctx.work(reading=True) as work:
         changes = [change for change in work.accreditation_changes.of_key(key) if change.ended is None]
@@ -105,7 +112,12 @@ def _note_active(ctx: AnchoringContext, activation: Activation) -> None:
 
 
 def _refuse_activation(ctx: AnchoringContext, activation: Activation, why: str) -> None:
-    """The ledger will not open it: the releases that want to draw it are undone. A pause only makes them wait."""
+    """Note that the ledger refuses an activation, and revert the releases that need it.
+
+    A pause of the ledger only makes them wait.
+    """
+    # Errors of the ledger contract itself, such as a pause, pass. Those of the balance contract are about the
+    # certificate.
     if why.startswith("TraceLedger"):
         log.warning("a certificate waits to be activated", certificate=activation.certificate_id, why=why)
         return
@@ -127,27 +139,32 @@ def _waiting_for(work: UnitOfWork, certificate_id: str) -> list[str]:
 
 
 MAX_DRAWDOWNS = 248
-"""As many as one call can make."""
+"""The largest number of drawdowns in one call."""
 LOOKED_AT = 2_000
-"""Drawdowns that are looked at in one round."""
+"""The largest number of drawdowns read in one round."""
 _WAIT = ("TraceLedger", "CertificateBalanceNotOpened")
-"""How refusals begin that waiting may change: a pause, a role that is missing, an activation on its way."""
+"""Prefixes of refusals that may pass: a pause, a missing role, an activation on its way."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A drawdown that waits, with its certificate and its declaration on the ledger."""
+    """A drawdown that waits, with the places of its certificate and declaration on the ledger."""
 
     row: Drawdown
     drawdown: LedgerDrawdown
 
 
 Wants = list[list[Wanted]]
-"""Drawdowns by declaration: those of one are made together or not at all."""
+"""Drawdowns grouped by declaration, since those of one are made all or none."""
 
 
 def send_drawdowns(ctx: AnchoringContext) -> None:
-    """Sign, keep and send the drawdowns that wait, as many together as the ledger takes."""
+    """Sign, store and send the drawdowns that wait, as many in one call as the contract takes.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. The drawdowns stay queued.
+        ForeignLedger: Another ledger than ours answers.
+    """
     with ctx.work(reading=True) as work:
         wants = _ready(work)
     wants = _without_known(ctx, wants)
@@ -161,8 +178,9 @@ def send_drawdowns(ctx: AnchoringContext) -> None:
 
 
 def _ready(work: UnitOfWork) -> Wants:
-    """What waits and whose records are on the ledger, in the order of asking."""
+    """List the waiting drawdowns whose records are on the ledger, by declaration, in the order of asking."""
     found: dict[str, list[Wanted]] = {}
+    # A declaration's drawdowns are made all or none, so one that is not ready holds up the others of its declaration.
     held_up: set[str] = set()
     for row in work.drawdowns.pending(LOOKED_AT):
         drawdown = _draw(work, row)
@@ -174,7 +192,7 @@ def _ready(work: UnitOfWork) -> Wants:
 
 
 def _first_call(wants: Wants) -> tuple[Wants, Wants]:
-    """As many whole declarations as fit into one call, and the rest."""
+    """Split off as many whole declarations as fit into one call."""
     count = 0
     for number, wanted in enumerate(wants):
         count += len(wanted)
@@ -188,13 +206,16 @@ def _call(wants: Wants) -> MakeDrawdowns:
 
 
 def _drawdown_call(wants: Wants) -> tuple[MakeDrawdowns, list[Wanted]]:
-    """One call for all of them; sorted, so that the ledger is asked once for neighbours."""
+    """Build one call for all of them. Sorted, so that the contract reads neighbouring declarations once."""
     ordered = sorted((one for wanted in wants for one in wanted), key=lambda one: one.drawdown.leaf)
     return MakeDrawdowns(tuple(one.drawdown for one in ordered)), ordered
 
 
 def _settle_refused(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
-    """What becomes of the drawdowns of one declaration that the ledger would not make."""
+    """Decide what becomes of the drawdowns of one declaration that the ledger refuses.
+
+    They are on the ledger already, need an activation, have to wait, or can never be made, which reverts the release.
+    """
     call = _drawdown_call([wanted])[0]
     try:
         ctx.ledger.simulate(call)
@@ -225,7 +246,7 @@ def _told(refusal: LedgerRefused) -> str:
 
 
 def _request_activation(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
-    """Where the database is an older copy, or the chain a new one, the activation may be missing here or there."""
+    """Ask for an activation that is missing here or on the ledger, after a restored database or on a new chain."""
     with ctx.work() as work:
         for one in wanted:
             activation = work.drawdowns.find_activation(one.row.certificate_id)
@@ -243,6 +264,7 @@ def _send_call(ctx: AnchoringContext, wants: Wants) -> None:
     ids = {one.row.id for one in ordered}
     with ctx.work() as work:
         waiting = {row.id: row for row in work.drawdowns.pending(LOOKED_AT) if row.id in ids}
+        # Stored all or none: a row that another worker has taken meanwhile makes this signed call invalid as a whole.
         if len(waiting) != len(ids):
             return  # another worker was quicker
         transaction = keep(work, transaction)
@@ -259,9 +281,10 @@ def _send_call(ctx: AnchoringContext, wants: Wants) -> None:
 
 
 def _without_known(ctx: AnchoringContext, wants: Wants) -> Wants:
-    """Recognise drawdowns that the ledger has although no transaction of ours says so: the database is an older copy.
+    """Recognise drawdowns that are on the ledger although no transaction of ours says so, and return the others.
 
-    The events are read only where the two counts of a certificate differ.
+    This happens after the database was restored from an older copy. The events are read only for certificates whose
+    balance on the ledger is lower than our drawdowns explain, since reading them is slow.
     """
     suspects = {one.drawdown.certificate for wanted in wants for one in wanted if _counts_differ(ctx, one)}
     if not suspects:
@@ -308,7 +331,12 @@ def _note_known(ctx: AnchoringContext, ordered: Sequence[Wanted], drawdown_set: 
 
 
 def send_refunds(ctx: AnchoringContext) -> None:
-    """Sign, keep and send what is to be refunded, once the ledger has the end of its declaration."""
+    """Sign, store and send the refunds whose drawdowns are mined.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. The refunds stay queued.
+        ForeignLedger: Another ledger than ours answers.
+    """
     with ctx.work(reading=True) as work:
         waiting = list(work.drawdowns.to_refund())
     each = IndependentSteps()
@@ -351,7 +379,7 @@ def _refund_one(ctx: AnchoringContext, row: Drawdown) -> None:
 
 
 def _set_of(ctx: AnchoringContext, drawdown_set: bytes) -> MakeDrawdowns | None:
-    """The drawdowns that were made together: from our rows where these give the set, else from the events."""
+    """Return the drawdowns of a set, from our rows if these give its root, else from the events."""
     with ctx.work(reading=True) as work:
         rows = work.drawdowns.in_set(drawdown_set)
         drawdowns = [drawdown for row in rows if (drawdown := _draw(work, row)) is not None]

@@ -1,4 +1,4 @@
-"""One run of the pipeline from database to ledger: every step that can be taken now, by one worker at a time."""
+"""One round of the pipeline from database to ledger, run by one worker at a time."""
 
 from datetime import timedelta
 
@@ -18,14 +18,14 @@ log = structlog.get_logger()
 
 
 LEASE_DURATION = timedelta(seconds=15)
-"""How long one worker keeps the others out after its last sign of life."""
+"""How long a worker keeps the lease after it was last renewed."""
 
 
 def acquire_lease(ctx: AnchoringContext) -> bool:
-    """Take or keep the turn to write to the ledger; false while another worker has it.
+    """Take or renew the lease that allows this worker to write to the ledger. False while another worker holds it.
 
-    Nothing breaks where two believe to have it: a number is used by one open transaction only, a batch leaves
-    ``sealed`` once, and the contract takes a root once.
+    The lease avoids double work, correctness does not depend on it: a nonce is used by one open transaction only, a
+    batch leaves ``sealed`` once, and the contract accepts a root once (docs/faults.md, row 18).
     """
     with ctx.work() as work:
         lease, now = work.leases.find("anchoring"), ctx.now()
@@ -35,6 +35,7 @@ def acquire_lease(ctx: AnchoringContext) -> bool:
             log.warning("another worker anchors on this database; this one waits", holder=lease.holder)
             return False
         elif lease.holder == ctx.holder and lease.until > now + LEASE_DURATION / 2:
+            # Renewed only in the second half of its term, to save a write in every round.
             return True
         else:
             lease.holder, lease.until = ctx.holder, now + LEASE_DURATION
@@ -43,7 +44,7 @@ def acquire_lease(ctx: AnchoringContext) -> bool:
 
 
 def release_lease(ctx: AnchoringContext) -> None:
-    """Let another worker go on at once."""
+    """Give up the lease, so that another worker can go on at once."""
     with ctx.work() as work:
         work.leases.delete("anchoring", ctx.holder)
         work.commit()
@@ -59,20 +60,25 @@ STEPS = (
     send_refunds,
     poll_receipts,
 )
-"""What a round does, in this order: certificates are drawn before their releases are sent, and on a ledger set up anew
-the issuers are accredited before what they signed is anchored: that is the oldest history it has of them."""
+"""The steps of a round, in order. Drawdowns come before the releases that need them. On a new ledger, accreditations
+come before the records signed under them, since a key is judged by the first terms that the ledger knows."""
 
 
 def run_once(ctx: AnchoringContext) -> bool:
-    """Take every step that can be taken now; tells whether anything is still under way.
+    """Take every step that can be taken now. Tells whether anything is still under way.
 
-    One thing that goes wrong does not keep the others waiting; the first such fault is raised at the end. Does nothing
-    while another worker has the turn.
+    A fault in one step does not keep the others from running. Does nothing while another worker holds the lease.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. Nothing was signed or sent after that.
+        ForeignLedger: Another ledger than ours answers. Nothing was signed.
+        Exception: The first fault of a step, after the other steps were tried.
     """
     if not _has_work(ctx) and not has_reorganised(ctx):
         return False
     if not acquire_lease(ctx):
         return False
+    # Sealing needs no ledger, so it goes on while none answers.
     seal_stored(ctx)
     ctx.ledger.head()  # a silent or foreign ledger ends the round here, before anything is signed or sent
     each = IndependentSteps()
@@ -83,7 +89,7 @@ def run_once(ctx: AnchoringContext) -> bool:
 
 
 def is_under_way(ctx: AnchoringContext) -> bool:
-    """Whether anything on file is on its way to the ledger; what waits for an operator is not."""
+    """Tell whether anything on file is on its way to the ledger. What waits for an operator does not count."""
     with ctx.work(reading=True) as work:
         return bool(
             work.outbox.has_pending()

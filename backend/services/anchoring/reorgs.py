@@ -1,4 +1,4 @@
-"""Handles reorganisations: what was final and is orphaned is sent again; everything, where the chain itself is lost."""
+"""Reorganisations: send again what was final and is orphaned, or everything if the chain itself is lost."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,20 +13,29 @@ log = structlog.get_logger()
 
 
 def has_reorganised(ctx: AnchoringContext) -> bool:
-    """Whether the newest final transaction is no longer where it was: the chain went back deeper than agreed."""
+    """Tell whether the newest final transaction left its block: the chain was reorganised beyond the confirmations."""
     with ctx.work(reading=True) as work:
         newest = work.outbox.final(1)
     return bool(newest) and is_orphaned(ctx, newest[0])
 
 
 def is_orphaned(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool:
-    """Whether a final transaction's block is no longer part of the chain."""
+    """Tell whether a final transaction's block is no longer part of the chain.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked.
+    """
     receipt = ctx.ledger.receipt(transaction.transaction_hash)
+    # Compared by hash: after a reorganisation the same transaction may be in another block of the same number.
     return receipt is None or receipt.block_hash != transaction.block_hash
 
 
 def revert_orphaned(ctx: AnchoringContext) -> None:
-    """Take up again what was final and whose block is gone, from the newest down to the first that still stands."""
+    """Reopen final transactions whose block is gone, from the newest down to the first that still stands.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. Nothing was reopened.
+    """
     gone = list(_all_orphaned(ctx))
     if not gone:
         return
@@ -36,6 +45,7 @@ def revert_orphaned(ctx: AnchoringContext) -> None:
             revert_to_sent(ctx, work, work.outbox.get(transaction.id))
         ctx.reached("before-reopen-commit")
         work.commit()
+    # Terms read from orphaned blocks may no longer be the ledger's.
     ctx.signer_terms.clear()
 
 
@@ -54,9 +64,9 @@ def _all_orphaned(ctx: AnchoringContext) -> Iterable[OutboundTransaction]:
 
 
 def reanchor_all(ctx: AnchoringContext) -> int:
-    """Take everything to a new ledger, since the old one is lost: every batch, call and status is written again.
+    """Prepare everything to be written to a new ledger, because the old one is lost. Returns the number of batches.
 
-    How many batches. The records, their places and proofs stay as they are; old transactions are kept for the record.
+    Records, leaf indexes and proofs stay as they are. The old transactions are kept for the audit trail.
     """
     with ctx.work() as work:
         for transaction in work.outbox.all():

@@ -1,6 +1,6 @@
-"""Changes of status are sent; one that the ledger refuses ends alone, and what was decided here is reverted.
+"""Changes of status on the ledger. If the ledger refuses one for good, the decision here is reverted.
 
-A decision never stands in silence where the ledger did not take it: customs are told why.
+The reversal is an event of the consignment with the reason, so that customs see why.
 """
 
 from hashlib import sha256
@@ -23,16 +23,21 @@ log = structlog.get_logger()
 
 
 LARGEST_DECISION = 1_000
-"""Places changed by one transaction."""
+"""The largest number of statuses changed by one transaction (decision 0003)."""
 _NEVER = ("TraceLedgerEdge", "TraceLedgerPlace", "TraceLedgerNothing")
-"""How the ledger's refusals begin that no waiting will change."""
+"""Prefixes of refusals that are final."""
 
 
 def send_status_changes(ctx: AnchoringContext) -> None:
-    """Sign, keep and send changes of status, one transaction for each batch and signer.
+    """Sign, store and send changes of status, one transaction for each batch and signer.
 
-    One is open at a time: the chain keeps no order between accounts, and a withdrawal must not overtake a decision.
-    A change that the ledger would refuse is found out beforehand, so that it takes no others with it.
+    One such transaction is open at a time (decision 0003): the chain keeps no order between accounts, and a withdrawal
+    must not overtake a decision. Calls are simulated first, so that a change that would be refused does not take others
+    with it.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. The changes stay queued.
+        ForeignLedger: Another ledger than ours answers.
     """
     while True:
         with ctx.work(reading=True) as work:
@@ -52,9 +57,10 @@ Chosen = list[tuple[StatusChange, RecordOnFile]]
 
 
 def _next_statuses(work: UnitOfWork) -> Chosen:
-    """The oldest change whose batch is on the ledger, with those that can travel with it: one for each record."""
+    """Return the oldest change whose batch is on the ledger, with those that fit into its transaction."""
     chosen: dict[str, tuple[StatusChange, RecordOnFile]] = {}
     first: tuple[bytes, str] | None = None
+    # Records of which an earlier change was passed over: a later one must not overtake it.
     passed: set[str] = set()
     for change in work.status_changes.pending():
         record = work.records.get(change.record_id)
@@ -72,12 +78,13 @@ def _next_statuses(work: UnitOfWork) -> Chosen:
 
 
 def _is_release_before_its_drawdowns(work: UnitOfWork, change: StatusChange, record: RecordOnFile) -> bool:
-    """A release that is on the ledger cannot be undone, so its drawdowns must be final there first."""
+    """Tell whether a release must wait: it cannot be undone on the ledger, so its drawdowns must be final first."""
     is_release = record.kind is Kind.DECLARATION and change.new_status == DeclarationStatus.RELEASED
     return is_release and work.drawdowns.is_pending_for(record.id)
 
 
 def _call(chosen: Chosen) -> ChangeStatuses:
+    # Reasons are free text and may name people: only a digest with a 256-bit salt goes on chain.
     digests = [sha256(change.reason_salt + change.reason.encode()).digest() for change, _ in chosen]
     reason = digests[0] if len(digests) == 1 else sha256(b"".join(digests)).digest()
     places = tuple(sorted((record.leaf_index or 0, change.new_status) for change, record in chosen))
@@ -87,7 +94,7 @@ def _call(chosen: Chosen) -> ChangeStatuses:
 
 
 def _settle_refused(ctx: AnchoringContext, chosen: Chosen) -> bool:
-    """End changes that the ledger has already or will never take; tells whether there was any."""
+    """End changes that the ledger holds already or will never take. Tells whether there were any."""
     settled = {change.id: why for change, record in chosen if (why := _end_of(ctx, change, record)) is not None}
     if not settled:
         return False
@@ -138,14 +145,14 @@ def _send_statuses(ctx: AnchoringContext, chosen: Chosen) -> bool:
 
 
 REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
-"""Ends of a declaration that refund what it drew."""
+"""Final statuses of a declaration that refund what it drew."""
 
 
 def revert_release(ctx: AnchoringContext, work: UnitOfWork, declaration_id: str, why: str) -> None:
-    """The certificates could not be drawn: the goods are detained again, unless the ledger has their release already.
+    """Detain goods again whose certificates could not be drawn, unless the ledger holds their release already.
 
-    It has it only where a drawdown was final once and its block is gone, or the chain with it. Then the drawdown is
-    marked as refused, the audit names it, and the release stands as a matter of fact.
+    The ledger holds it only if a drawdown was final once and its block is gone, or the chain is lost. Then the drawdown
+    is marked as refused, the audit reports it, and the release stands (decision 0013).
     """
     drawdowns = [
         drawdown
@@ -179,7 +186,7 @@ def _unsent_release(work: UnitOfWork, declaration_id: str) -> StatusChange | Non
 
 
 def _before(work: UnitOfWork, release: StatusChange) -> int:
-    """The status that the record had when it was released."""
+    """Return the status that the record had before it was released."""
     earlier = [c.new_status for c in work.status_changes.of_record(release.record_id) if c.asked_at < release.asked_at]
     return earlier[-1] if earlier else int(DeclarationStatus.LODGED)
 
@@ -193,7 +200,7 @@ _ABOUT_PAPERS = {
 
 
 def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusChange, status: int, why: str) -> None:
-    """Take over the status that the ledger has, since it will never take ours: somebody else was there before."""
+    """Take over the ledger's status, which rules out ours because another party changed it first."""
     record = work.records.get(change.record_id)
     later = [c for c in work.status_changes.of_record(record.id) if c.transaction is None and c.settled is None]
     for one in later:

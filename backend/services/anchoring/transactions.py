@@ -1,6 +1,7 @@
-"""Transactions of the outbox: signed under a nonce of their own, kept, sent, and followed to their receipts.
+"""Transactions of the outbox: signed under a nonce of their own, stored, sent, and polled until they are final.
 
-What became of one decides what becomes of what it carries: batches, changes of status and of accreditations, drawdowns.
+The result of a transaction decides what becomes of what it carries: batches, changes of status and accreditation, and
+drawdowns.
 """
 
 from collections.abc import Callable
@@ -23,13 +24,18 @@ log = structlog.get_logger()
 
 
 class IndependentSteps:
-    """Takes steps one after another; a fault in one is logged and kept, so that the others go on."""
+    """Runs steps one after another. A fault in one is logged and kept, so that the others still run."""
 
     def __init__(self) -> None:
         self._first: Exception | None = None
 
     def attempt(self, step: Callable[..., object], *arguments: object) -> None:
-        """Take a step; what it stumbles over is kept."""
+        """Run a step and keep its fault.
+
+        Raises:
+            LedgerUnavailable: The ledger cannot be asked, so no other step would succeed either.
+            ForeignLedger: Another ledger than ours answers.
+        """
         try:
             step(*arguments)
         except (LedgerUnavailable, ForeignLedger):
@@ -39,7 +45,7 @@ class IndependentSteps:
             self._first = self._first or fault
 
     def finish(self) -> None:
-        """Raise the first fault that was kept."""
+        """Raise the first fault that was kept, if there was one."""
         if self._first is not None:
             raise self._first
 
@@ -48,9 +54,9 @@ Wanted = TypeVar("Wanted")
 
 
 def accepted(ctx: AnchoringContext, wanted: list[Wanted], call: Callable[[list[Wanted]], LedgerCall]) -> list[Wanted]:
-    """Those of the wishes that the ledger would take now in one call, found by halving.
+    """Return those of ``wanted`` that the ledger would accept together in one call, found by bisection.
 
-    What the first half takes may not be there for the second, so they are always asked for together.
+    The two halves are not simulated separately: what the first half uses up may be missing for the second.
     """
 
     def with_more(taken: list[Wanted], more: list[Wanted]) -> list[Wanted]:
@@ -73,9 +79,13 @@ RAISE_AFTER = timedelta(seconds=60)
 
 
 def signed(ctx: AnchoringContext, call: LedgerCall, signer: str) -> OutboundTransaction:
-    """Sign a call under the first number that neither the chain nor an open transaction of ours has used.
+    """Sign a call under the first nonce that neither the chain nor an open transaction of ours uses.
 
-    Outside of any unit of work: a slow node must not keep others from the database.
+    Call it outside of any unit of work, since a slow node must not keep others from the database.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked.
+        ForeignLedger: Another ledger than ours answers.
     """
     with ctx.work(reading=True) as work:
         taken = work.outbox.open_nonces(signer)
@@ -86,16 +96,16 @@ def signed(ctx: AnchoringContext, call: LedgerCall, signer: str) -> OutboundTran
 
 
 def sign(ctx: AnchoringContext, call: LedgerCall, signer: str, nonce: int) -> OutboundTransaction:
-    """Sign a call under a number."""
+    """Sign a call under a given nonce."""
     signed = ctx.ledger.sign(call, nonce)
     return OutboundTransaction(str(uuid4()), signer, nonce, signed.raw, signed.transaction_hash, ctx.now())
 
 
 def keep(work: UnitOfWork, transaction: OutboundTransaction) -> OutboundTransaction:
-    """Keep a transaction before it is sent.
+    """Store a transaction, which must happen before it is sent.
 
-    The same call under the same number and fee gives the same bytes: where it was kept before and ended with a block
-    that is gone, or with a chain that is lost, that row is opened again.
+    The same call with the same nonce and fee gives the same bytes, and thereby the same hash. A row that has this hash
+    already, of a transaction whose block or chain was lost, is opened again.
     """
     earlier = work.outbox.find_by_hash(transaction.transaction_hash)
     if earlier is None:
@@ -107,7 +117,11 @@ def keep(work: UnitOfWork, transaction: OutboundTransaction) -> OutboundTransact
 
 
 def send(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool:
-    """Hand a kept transaction to the chain; where the chain does not take it, note why and try again next round."""
+    """Send a stored transaction. Tells whether the chain accepted it, and notes the reason if it did not.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. The next round sends again.
+    """
     try:
         ctx.ledger.send(transaction.raw)
         trouble = None
@@ -125,9 +139,11 @@ def send(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool:
 
 
 def resend(ctx: AnchoringContext, transaction: OutboundTransaction, is_next: bool) -> None:
-    """Send the same bytes again, or for a higher fee where the account has waited long for this one."""
+    """Send the same bytes again, or with a higher fee if this transaction has held up its account for long."""
     since = transaction.raised_at or transaction.sent_at
     is_poor = transaction.trouble is not None and "insufficient" in transaction.trouble
+    # Only the next nonce holds the others up, and a higher fee does not help an account that cannot pay the present
+    # one.
     if is_next and not is_poor and since is not None and has_waited(ctx, since, RAISE_AFTER):
         transaction = _raise_fee(ctx, transaction)
     if send(ctx, transaction):
@@ -136,18 +152,19 @@ def resend(ctx: AnchoringContext, transaction: OutboundTransaction, is_next: boo
 
 
 def has_waited(ctx: AnchoringContext, since: datetime, span: timedelta) -> bool:
-    """Whether that much time has passed."""
+    """Tell whether this much time has passed."""
     return ctx.now() - since >= span
 
 
 def _raise_fee(ctx: AnchoringContext, transaction: OutboundTransaction) -> OutboundTransaction:
-    """Take the place of a transaction that no block wants, by the same act for more; every hash is kept."""
+    """Replace a pending transaction by the same call with a higher fee. Every hash is kept, since any may be mined."""
     higher = ctx.ledger.replace_by_fee(transaction.signer, transaction.raw)
     if higher is None:
         log.error("a transaction waits, and the highest fee that we may pay is reached", nonce=transaction.nonce)
         return transaction
     with ctx.work() as work:
         kept = work.outbox.get(transaction.id)
+        # Another worker has raised the fee or seen the receipt meanwhile.
         if kept.transaction_hash != transaction.transaction_hash or not kept.is_open:
             return kept
         kept.raise_fee(higher.raw, higher.transaction_hash, ctx.now())
@@ -163,7 +180,10 @@ def _raise_fee(ctx: AnchoringContext, transaction: OutboundTransaction) -> Outbo
 
 
 def fill_nonce_gaps(ctx: AnchoringContext, signer: str, mined: int) -> None:
-    """Use up numbers that are missing before open transactions, which would otherwise wait for ever."""
+    """Fill missing nonces below open transactions by transactions that do nothing.
+
+    The chain mines an account's transactions in the order of nonces, so it would never mine those after a gap.
+    """
     with ctx.work(reading=True) as work:
         taken = work.outbox.open_nonces(signer)
     for nonce in range(mined, max(taken, default=0)):
@@ -179,11 +199,15 @@ def fill_nonce_gaps(ctx: AnchoringContext, signer: str, mined: int) -> None:
 
 
 PATIENCE = timedelta(seconds=15)
-"""How long a receipt may be late before we believe that another transaction took the number."""
+"""How long a receipt may be late before we conclude that another transaction used the nonce."""
 
 
 def poll_receipts(ctx: AnchoringContext) -> None:
-    """Look up every open transaction and note what became of it."""
+    """Look up every open transaction and note its result.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. The next round asks again.
+    """
     with ctx.work(reading=True) as work:
         transactions = list(work.outbox.pending())
     each = IndependentSteps()
@@ -216,7 +240,7 @@ def _receipt(ctx: AnchoringContext, transaction: OutboundTransaction) -> Receipt
 
 
 def on_sent(ctx: AnchoringContext, transaction: OutboundTransaction) -> None:
-    """Note that the chain took a transaction."""
+    """Note that the chain accepted a transaction."""
     if transaction.state is TransactionState.SENT:
         return
     with ctx.work() as work:
@@ -225,12 +249,14 @@ def on_sent(ctx: AnchoringContext, transaction: OutboundTransaction) -> None:
 
 
 def on_mined(ctx: AnchoringContext, transaction: OutboundTransaction, receipt: Receipt) -> None:
-    """Note the block that a transaction stands in, and what it brought about."""
+    """Note the block of a transaction, and the effect on what it carries."""
     is_final = ctx.ledger.head().number - receipt.block_number >= ctx.ledger.confirmations
+    # Nothing has changed since the last round, so the row is not written again.
     if transaction.state is TransactionState.MINED and transaction.block_hash == receipt.block_hash and not is_final:
         return
     with ctx.work() as work:
         kept = work.outbox.get(transaction.id)
+        # After a raised fee any of the attempts may have been mined, not only the last one.
         kept.settle_on(receipt.transaction_hash)
         kept.block, kept.block_hash, kept.block_time = receipt.block_number, receipt.block_hash, receipt.block_time
         kept.state, kept.trouble = TransactionState.FINAL if is_final else TransactionState.MINED, None
@@ -246,13 +272,17 @@ def on_mined(ctx: AnchoringContext, transaction: OutboundTransaction, receipt: R
         settle_rotations(work, kept, receipt.block_time, receipt.succeeded)
         ctx.reached("before-receipt-commit")
         work.commit()
+    # A change of an accreditation was mined, so remembered terms may be out of date.
     if transaction.signer == AUTHORITY:
         ctx.signer_terms.clear()
     ctx.reached("receipt-noted")
 
 
 def _note_refused(work: UnitOfWork, kept: OutboundTransaction, batch: SealedBatch | None, receipt: Receipt) -> None:
-    """The contract said no. A batch waits until a rehearsal goes well; changes of status are rehearsed anew."""
+    """Note that the contract reverted the transaction.
+
+    Its batch waits until a simulation succeeds. Changes of status are queued and simulated again.
+    """
     kept.state, kept.refusal = TransactionState.REFUSED, receipt.refusal or "refused"
     log.error("the ledger refused a transaction", refusal=kept.refusal, transaction=kept.transaction_hash.hex())
     if batch is not None:
@@ -270,7 +300,7 @@ def _note_drawdowns(work: UnitOfWork, kept: OutboundTransaction, time: datetime)
 
 
 def _requeue_drawdowns(work: UnitOfWork, kept: OutboundTransaction) -> None:
-    """Activations and drawdowns are simulated anew: whether a refusal is for good shows then, at the newest block."""
+    """Queue activations and drawdowns again. The next simulation shows if the refusal is final."""
     for activation in work.drawdowns.activations_sent_by(kept):
         activation.transaction = None
     for drawdown in work.drawdowns.sent_by(kept):
@@ -282,7 +312,7 @@ def _requeue_drawdowns(work: UnitOfWork, kept: OutboundTransaction) -> None:
 def on_anchored(
     ctx: AnchoringContext, work: UnitOfWork, batch: SealedBatch, anchored_at: datetime, block: int, is_final: bool
 ) -> None:
-    """Note that a batch stands on the ledger, and for good where it does."""
+    """Note that a batch is on the ledger, and whether it is final."""
     batch.state = ProofState.FINAL if is_final else ProofState.ANCHORED
     batch.anchored_at, batch.block = anchored_at, block
     if not is_final:
@@ -295,7 +325,7 @@ def on_anchored(
 
 
 def mark_replaced(ctx: AnchoringContext, transaction: OutboundTransaction) -> None:
-    """Another transaction took the number: what this one carried is signed anew, unless the ledger has it."""
+    """Note that another transaction used the nonce. What this one carried is signed again if it is still needed."""
     log.error("another transaction took a number of ours", signer=transaction.signer, nonce=transaction.nonce)
     with ctx.work() as work:
         kept = work.outbox.get(transaction.id)
@@ -308,7 +338,7 @@ def mark_replaced(ctx: AnchoringContext, transaction: OutboundTransaction) -> No
 
 
 def revert_to_sent(ctx: AnchoringContext, work: UnitOfWork, kept: OutboundTransaction) -> None:
-    """Mark as sent; a reorganisation took the block away: back to submitted, never to lost."""
+    """Mark a transaction as sent. After a reorganisation this takes what it carried back to submitted."""
     kept.state, kept.sent_at = TransactionState.SENT, ctx.now()
     kept.block = kept.block_hash = kept.block_time = None
     batch = work.batches.sent_by(kept)

@@ -1,1 +1,1 @@
-"""The forms that people fill in, and the lists that they choose from."""
+"""HTML forms, and the lists that people choose from."""

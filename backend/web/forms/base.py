@@ -1,6 +1,6 @@
-"""Forms shape what people type into a document's fields; whether it is right, the domain alone says.
+"""Building blocks of forms. Forms turn what is typed into a document's fields, and the domain validates them.
 
-Every form field bears the name of the document's field, so that faults find their way back to where they belong.
+Every form field has the name of the document's field, so that the domain's faults can be shown beside it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,23 +36,23 @@ class LongField(TextAreaField):
 
 
 class DayField(TextField):
-    """A date, kept as typed until the domain reads it."""
+    """A date, kept as typed until the domain parses it."""
 
     widget = DateInput()
 
 
 class MomentField(TextField):
-    """A date and time in the zone of the trade here."""
+    """A date and time in the zone of the trade."""
 
     widget = DateTimeLocalInput()
 
 
 class NumberField(TextField):
-    """A decimal, kept as text so that nothing is rounded."""
+    """A decimal number, kept as text so that nothing is rounded."""
 
 
 class ChoiceField(SelectField):
-    """A select box whose entries are named in the reader's language."""
+    """A select box whose options are named in the reader's language."""
 
     def __init__(self, label: Any = None, choices: Any = None, optional: bool = False, **kwargs: Any) -> None:
         checks = [Optional()] if optional else []
@@ -61,7 +61,7 @@ class ChoiceField(SelectField):
         self.offer(pairs or [])
 
     def offer(self, pairs: Iterable[tuple[str, Any]]) -> None:
-        """Put these values and names up for choice."""
+        """Set the options, as (value, name)."""
         self.choices = [SelectChoice(value, name) for value, name in pairs]
 
 
@@ -69,7 +69,7 @@ _ANSWERS = {"true": True, "false": False}
 
 
 def yes_or_no(answer: Any) -> Any:
-    """The answer to a yes/no question as the domain wants it; what is no answer stays, for the domain to refuse."""
+    """Return the boolean for "true" and "false". Anything else stays as it is, for the domain to refuse."""
     return _ANSWERS.get(answer, answer)
 
 
@@ -82,12 +82,12 @@ class YesNoField(RadioField):
 
 
 class CodeField(TextField):
-    """A code chosen from a long list that can be searched in both languages; it is shown by its names."""
+    """A code from a long list that can be searched in every language. It is shown with its names."""
 
     list_name = "countries"
 
     def process_formdata(self, valuelist: Sequence[Any]) -> None:
-        """Take the code where one can be told from what was typed."""
+        """Take the code that the text names, or the text itself."""
         if valuelist:
             self.data = choices.code_of(choices.LISTS[self.list_name](), str(valuelist[0]))
 
@@ -106,7 +106,7 @@ class CurrencyField(CodeField):
 
 
 class Row(Form):
-    """A line of a list; ``preset`` fields hold a value from the start, and do not make a line a filled one."""
+    """A line of a list. Fields in ``preset`` have a default, so they do not make a line count as filled in."""
 
     preset: frozenset[str] = frozenset()
     style = ""
@@ -114,7 +114,7 @@ class Row(Form):
 
     @property
     def is_blank(self) -> bool:
-        """Whether nobody filled it in."""
+        """Whether nothing was filled in."""
         return all(_stated(field) is None for name, field in self._fields.items() if name not in self.preset)
 
 
@@ -123,16 +123,16 @@ class PaperForm(FlaskForm):  # type: ignore[misc]
 
     @property
     def document(self) -> dict[str, Any]:
-        """The document's fields by their JSON names; what was left empty is not there."""
+        """The document's fields by their JSON names, without those that were left empty."""
         fields = ((name, _stated(field)) for name, field in self._fields.items() if name not in _NOT_STATED)
         return {to_camel(name): value for name, value in fields if value is not None}
 
     def has_place_for(self, name: str) -> bool:
-        """Whether a document's field, by its JSON name, can be typed here."""
+        """Tell whether the form has a control for a document's field, by its JSON name."""
         return to_snake(name) in self._fields
 
     def show(self, problems: Problems) -> None:
-        """Put each fault where it belongs, in the reader's language."""
+        """Show each fault beside its field, in the reader's language."""
         for path, message in problems:
             place = place_of(path, message)
             target = _find(self, place.split(".")) if place else None
@@ -146,7 +146,7 @@ class PaperForm(FlaskForm):  # type: ignore[misc]
 
     @property
     def has_faults(self) -> bool:
-        """Whether anything needs the reader's attention."""
+        """Whether any fault is shown."""
         rows = (entry for field in self if isinstance(field, FieldList) for entry in field.entries)
         return bool(self.loose or self.errors or any(entry.errors for entry in rows))
 
@@ -164,7 +164,7 @@ def _stated(field: Field) -> Any:
 
 
 def _find(form: Any, path: list[str]) -> Field | None:
-    """The form field for a path of JSON names; a group answers with its first field."""
+    """Return the form field for a path of JSON names. For a group it is the group's first field."""
     field: Any = form._fields.get(to_snake(path[0]))
     for part in path[1:]:
         if isinstance(field, FieldList):
@@ -178,7 +178,7 @@ def _find(form: Any, path: list[str]) -> Field | None:
 
 
 def filled_in(document: dict[str, Any]) -> dict[str, Any]:
-    """A document's JSON fields as a form takes them for a start."""
+    """Return a document's JSON fields as the first values of a form."""
     return {to_snake(name): _start(value) for name, value in document.items() if name != "attachments"}
 
 
@@ -191,6 +191,6 @@ def _start(value: Any) -> Any:
 
 
 def add_blank_rows(rows: "FieldList[Any]", at_least: int) -> None:
-    """Offer empty lines to those who browse without scripts."""
+    """Add empty lines, for browsers without scripts."""
     while len(rows.entries) < at_least:
         rows.append_entry()

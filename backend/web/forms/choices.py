@@ -1,4 +1,4 @@
-"""Lists to choose from, named in all our languages together, so that typing in any finds the entry."""
+"""Lists to choose from. Each entry is named in all languages, so that typing in any of them finds it."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ _CODE_IN_BRACKETS = re.compile(r"\(([A-Z]{2,3})\)\s*$")
 
 
 def countries() -> Names:
-    """ISO 3166-1 codes with their names (CLDR)."""
+    """Return ISO 3166-1 codes with their names (Unicode CLDR)."""
     return _countries(languages())
 
 
@@ -31,7 +31,7 @@ def _countries(wanted: tuple[Language, ...]) -> Names:
 
 
 def currencies() -> Names:
-    """ISO 4217 codes with their names (CLDR); those of the trade come first."""
+    """Return ISO 4217 codes with their names (Unicode CLDR), the most usual ones first."""
     return _currencies(languages())
 
 
@@ -54,7 +54,7 @@ LISTS = {"countries": countries, "currencies": currencies}
 
 
 def label(names: Names, code: str) -> str:
-    """All names and the code, the reader's language first; an unknown code as it is."""
+    """Write all names and the code, the reader's language first. An unknown code stays as it is."""
     if code not in names:
         return code
     named = names[code]
@@ -63,7 +63,7 @@ def label(names: Names, code: str) -> str:
 
 
 def code_of(names: Names, text: str) -> str:
-    """The code that somebody typed or chose, by code or by a name in any language; else the text as typed."""
+    """Return the code for a text that is a code, a label, or a name in any language, else the text itself."""
     text = text.strip()
     if found := _CODE_IN_BRACKETS.search(text):
         return found[1]
@@ -74,47 +74,47 @@ def code_of(names: Names, text: str) -> str:
 
 
 def options(name: str) -> list[str]:
-    """What a datalist offers."""
+    """List the options of a datalist."""
     names = LISTS[name]()
     return [label(names, code) for code in names]
 
 
 def unit_choices() -> list[tuple[str, str]]:
-    """Units for a select box."""
+    """List units for a select box."""
     return [(code, f"{unit(code)} ({code})") for code in UNITS]
 
 
 def criterion_choices() -> list[tuple[str, str]]:
-    """Origin criteria for a select box."""
+    """List origin criteria for a select box."""
     return [(code, criterion(code)) for code in ORIGIN_CRITERIA]
 
 
 def agreement_choices() -> list[tuple[str, str]]:
-    """Trade agreements for a select box."""
+    """List trade agreements for a select box."""
     return [(code, agreement(code)) for code in AGREEMENTS]
 
 
 def country(code: str) -> str:
-    """A country's name in the reader's language, with its code."""
+    """Return a country's name in the reader's language, with its code."""
     return f"{countries()[code][language()]} ({code})" if code in countries() else code
 
 
 def unit(code: str) -> str:
-    """A unit's name in the reader's language."""
+    """Return a unit's name in the reader's language."""
     return name_in(UNITS[code], "unit", language()) if code in UNITS else code
 
 
 def criterion(code: str) -> str:
-    """An origin criterion in words."""
+    """Return an origin criterion with its explanation."""
     return f"{code} · {gettext(ORIGIN_CRITERIA[code], language())}" if code in ORIGIN_CRITERIA else code
 
 
 def agreement(code: str) -> str:
-    """A trade agreement's name."""
+    """Return a trade agreement's name."""
     return gettext(AGREEMENTS[code].name, language()) if code in AGREEMENTS else code
 
 
 def hs(code: str) -> str:
-    """An HS code with its dots: 9405.21.00."""
+    """Write an HS code with its dots, such as 9405.21.00."""
     digits = str(code)
     return ".".join([digits[:4], *(digits[i : i + 2] for i in range(4, len(digits), 2))])

@@ -1,4 +1,4 @@
-"""The forms for a product and a declaration; ``record_forms`` makes those of the other kinds of record."""
+"""The forms for products and declarations. ``record_forms`` makes those for the other kinds of record."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ COUNTRY_HELP = _("Type the first letters of the name, in Chinese or English, or 
 
 
 class ProductForm(PaperForm):
-    """A product, to fill forms from."""
+    """A product, from which other forms are filled in."""
 
     name = TextField(_("Name in English"), description=_("As it should read on papers."))
     local_name = TextField(_("Name in Chinese"), optional=True)
@@ -105,7 +105,10 @@ _COUNTED = re.compile(r"^(.*?)(\d+)(\D*)$", re.DOTALL)
 
 
 def next_number(last: str | None, first: str, is_taken: Callable[[str], bool]) -> str:
-    """The number after ``last``, in the same pattern, that is not taken yet; ``first`` where there was none."""
+    """Return the first free number after ``last``, in the same pattern, or after ``first`` if there is no last one.
+
+    ``is_taken`` tells whether a number is in use. It is asked for at most 1,000 numbers.
+    """
     number = _after(last) if last else first
     for _attempt in range(1000):
         if not is_taken(number):
@@ -126,7 +129,10 @@ LONGEST_NAME = 200
 
 
 def receive(ctx: AppContext) -> tuple[list[dict[str, Any]], list[str]]:
-    """The attachments of the form at hand, those kept from before and those new; and what is wrong with others."""
+    """Store the uploaded files of the current request.
+
+    Returns the attachments, those kept from an earlier attempt and new ones, and the faults as ``name|message``.
+    """
     attachments, faults = _kept(ctx, request.form.getlist("kept")), []
     for upload in request.files.getlist("pdf"):
         if not upload.filename:
@@ -143,7 +149,7 @@ def receive(ctx: AppContext) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _kept(ctx: AppContext, values: Sequence[str]) -> list[dict[str, Any]]:
-    """Files that an earlier attempt at this form has left here, as ``sha256|name``."""
+    """Return files of an earlier attempt at this form, given as ``sha256|name``."""
     attachments = []
     with ctx.work(reading=True) as work:
         for value in dict.fromkeys(values):

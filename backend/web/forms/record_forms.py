@@ -1,7 +1,7 @@
-"""The form for each kind of record, made from the model that checks it.
+"""The form for each kind of record, derived from the pydantic model that validates it.
 
-A kind without a layout gets a form with all its fields. A layout says which of them are asked for, in which groups, and
-what stands beside them: a person fills in less than a program may send.
+A kind without a layout gets a form with all its fields. A layout states which fields are asked for, in which groups,
+and what stands beside them, since people fill in less than a program may send.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +41,7 @@ _BLANK = ("", "–")
 
 
 class OptionalParty(Form):
-    """A company, as far as the paper names one."""
+    """A company that the paper may leave out."""
 
     name = TextField(_("Name"), optional=True)
     postal_address = TextField(_("Address"), optional=True)
@@ -77,7 +77,7 @@ class ResultRow(Row):
 
 
 ROWS: Mapping[str, type[Row]] = {"TradeLine": TradeRow, "TestResult": ResultRow}
-"""By the name of the model of a line."""
+"""The form row for each model of a line."""
 CHOICES: Mapping[str, Callable[[], list[tuple[str, Any]]]] = {
     "conforms": lambda: [("true", _("They conform")), ("false", _("They do not conform"))],
     "eventType": field_names.event_types,
@@ -85,12 +85,12 @@ CHOICES: Mapping[str, Callable[[], list[tuple[str, Any]]]] = {
     "relatesTo": lambda: [("sample", _("the sample tested")), ("lot", _("the whole lot"))],
     "transportModeCode": field_names.transport_modes,
 }
-"""What the values of a field are called, where it has only some; others are shown as they are written."""
+"""Names of the values of fields that have a fixed list. Other values are shown as they are."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Fields that belong together, by their JSON names; without a legend they stand by themselves."""
+    """Fields that are shown together, by their JSON names, with an optional legend."""
 
     fields: tuple[str, ...]
     legend: Any = None
@@ -98,7 +98,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which fields a form asks for and in which order; labels, help, start values where the usual ones do not fit."""
+    """The fields of a form in their order, with labels, help texts and first values other than the usual ones."""
 
     groups: tuple[Group, ...]
     labels: Mapping[str, Any] = field(default_factory=dict)
@@ -239,7 +239,7 @@ class RecordForm(PaperForm):
 
     @property
     def groups(self) -> Iterator[tuple[Any, list[Field]]]:
-        """(legend, fields) as they stand on the page: a party and a list of lines are groups of their own."""
+        """The groups as (legend, fields), in page order. A party and a list of lines are groups of their own."""
         for group in self.layout.groups:
             plain: list[Field] = []
             for name in group.fields:
@@ -255,7 +255,7 @@ class RecordForm(PaperForm):
 
 @cache
 def form_for(kind: Kind) -> type[RecordForm]:
-    """The form of a kind; what an issuer certifies begins with the choice of the issuer."""
+    """Return the form class of a kind. The form for a kind that issuers certify starts with the issuer."""
     stated = KINDS[kind]
     layout = LAYOUTS.get(kind) or _whole_layout(kind)
     schema = stated.model.model_json_schema(by_alias=True)
@@ -277,7 +277,7 @@ def _whole_layout(kind: Kind) -> Layout:
 
 
 def _field(name: str, schema: Mapping[str, Any], layout: Layout) -> Any:
-    """The control for a field, by what its JSON Schema says that it holds."""
+    """Return the control for a field, chosen by its JSON Schema."""
     about = schema["properties"][name]
     alternatives = [one for one in about.get("anyOf", [about]) if one.get("type") != "null"]
     holds, is_optional = alternatives[0], "anyOf" in about

@@ -1,4 +1,4 @@
-"""Pages for people who sign in: merchants, issuers, officers, the authority, analysts."""
+"""Pages for people who sign in: merchants, issuers, officers, the authority and analysts."""
 
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("pages", __name__)
 
 @blueprint.record_once
 def _prepare(setup: BlueprintSetupState) -> None:
-    """Serve the packaged style sheet from here, and hand the words to the templates."""
+    """Serve Bootstrap's style sheet from this server, and give templates their functions."""
     app = cast(Flask, setup.app)
     app.config["BOOTSTRAP_SERVE_LOCAL"] = True
     Bootstrap5(app)
@@ -33,7 +33,7 @@ def _on_every_page() -> dict[str, Any]:
 
 
 def _navigation(role: Role) -> list[tuple[str, str, bool]]:
-    """(endpoint, words, whether one is there) for the left column."""
+    """List (endpoint, label, whether it is the current section) for the navigation."""
     section = request.path.split("/")[1] or "home"
     entries = {
         Role.MERCHANT: [
@@ -54,7 +54,11 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
 
 
 def version_read() -> int:
-    """The version that a form rests on, which its page put into it; raises VersionRequired where it lacks one."""
+    """Return the version that the current form is based on, which its page has put into it.
+
+    Raises:
+        VersionRequired: The form lacks it.
+    """
     sent = request.form.get("version", "")
     if not (sent.isascii() and sent.isdigit() and len(sent) < 10):
         raise VersionRequired("the form does not say which version of the page it rests on: open the page again")

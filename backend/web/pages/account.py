@@ -1,4 +1,4 @@
-"""Signing in and out, and choosing a language."""
+"""Sign-in and sign-out, the choice of language, and the authority's pages about keys."""
 
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ ONE_YEAR = 365 * 24 * 3600
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
-    """Ask who it is; a wrong address and a wrong password get the same answer."""
+    """Sign a person in. Wrong address and wrong password get the same answer, so that addresses cannot be probed."""
     if current_user.is_authenticated:
         return redirect(url_for("pages.home"))
     email, onward = request.form.get("email", ""), request.args.get("next", "")
@@ -32,6 +32,8 @@ def sign_in() -> ResponseReturnValue:
     if person is None:
         wrong = _("E-mail address or password is not right. Please try again.")
         return render_template("pages/sign_in.html", email=email, wrong=wrong), 401
+    # The session is emptied before somebody is signed in to it: one that was planted must not be taken over (session
+    # fixation).
     session.clear()
     login_user(SignedIn(person))
     return redirect(local_path(onward))
@@ -39,7 +41,7 @@ def sign_in() -> ResponseReturnValue:
 
 @blueprint.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
-    """Forget who it was."""
+    """Sign out and empty the session."""
     logout_user()
     session.clear()
     flash(_("You are signed out."))
@@ -48,7 +50,7 @@ def sign_out() -> ResponseReturnValue:
 
 @blueprint.post("/language")
 def choose_language() -> ResponseReturnValue:
-    """Remember the language, and go back to the page."""
+    """Store the language in a cookie, and return to the page."""
     answer = redirect(local_path(request.form.get("back", "")))
     chosen = request.form.get("language", "")
     if chosen in languages():
@@ -58,7 +60,10 @@ def choose_language() -> ResponseReturnValue:
 
 
 def local_path(path: str) -> str:
-    """The path, where it leads to a page here; else the start page. Nobody is sent to another site."""
+    r"""Return the path if it leads to a page of this server, else the start page.
+
+    Paths like ``//host`` or ``/\\host`` lead browsers to another site (open redirect).
+    """
     harmless = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if harmless else url_for("pages.home")
 
@@ -69,7 +74,7 @@ USUALLY = timedelta(days=1)
 @blueprint.post("/accreditations/<organisation_id>/new-key")
 @only(Role.AUTHORITY)
 def new_key(organisation_id: str) -> ResponseReturnValue:
-    """Give an organisation a new key."""
+    """Replace an organisation's signing key by a new one."""
     try:
         made = keys.rotate(current_context(), person(), organisation_id)
     except Conflict:
@@ -82,7 +87,7 @@ def new_key(organisation_id: str) -> ResponseReturnValue:
 @blueprint.route("/keys/<thumbprint>", methods=["GET", "POST"])
 @only(Role.AUTHORITY)
 def key(thumbprint: str) -> ResponseReturnValue:
-    """What a key signed since a moment; stops it where that is asked for."""
+    """Show what a key signed since a time, and stop the key if the form asks for it."""
     ctx = current_context()
     since, fault = _since(request.values.get("since", ""), ctx.now())
     if request.method == "POST" and fault is None:

@@ -1,4 +1,4 @@
-"""The authority's pages: whose signature counts, for which goods, and since when not."""
+"""The authority's pages: accreditation of organisations' keys, and registration of organisations."""
 
 import re
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ _RANGE = re.compile(r"^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$")
 @blueprint.get("/accreditations")
 @only(Role.AUTHORITY)
 def accreditations() -> str:
-    """Every organisation that signs, with its standing on the ledger."""
+    """List every organisation that signs, with its accreditation on the ledger."""
     return _list(None)
 
 
 @dataclass(frozen=True)
 class _Typed:
-    """What the form of one organisation says, and what is wrong with it."""
+    """The values typed into the form of one organisation, and their faults."""
 
     organisation_id: str
     values: Mapping[str, str]
@@ -63,7 +63,7 @@ def _list(typed: _Typed | None, changed: str | None = None, stale: StaleVersion 
 
 
 def _start(held: Accreditation | Unknown | None, now: datetime) -> dict[str, str]:
-    """What the form holds from the start: what stands, or what is usual."""
+    """Return the form's first values: the present terms, or the usual ones."""
     if isinstance(held, Unknown):
         return {}
     if held is None or held.kinds == 0:
@@ -81,7 +81,7 @@ def _first_day(moment: datetime) -> str:
 
 
 def _last_day(end: datetime) -> str:
-    """The last day on which terms hold that end before this moment."""
+    """Return the last day on which terms hold that end at this time."""
     return (end.astimezone(UTC) - timedelta(seconds=1)).date().isoformat()
 
 
@@ -97,14 +97,14 @@ def _state(standing: accreditation.Standing, now: datetime) -> Shown:
 
 
 def chapters_of(held: Accreditation) -> str:
-    """The HS chapters in words: all, or 1-24, 61."""
+    """Write the HS chapters of terms: "all", or ranges such as "1-24, 61"."""
     return accreditation.chapters_text(held) or str(_("all"))
 
 
 @blueprint.post("/accreditations/<organisation_id>/accredit")
 @only(Role.AUTHORITY)
 def accredit(organisation_id: str) -> ResponseReturnValue:
-    """Show what a change of an accreditation changes; do it once that was confirmed."""
+    """Show the effect of a change of accreditation, and make the change once it is confirmed."""
     try:
         return _propose_or_do(organisation_id, version_read(), None)
     except StaleVersion as stale:
@@ -112,7 +112,7 @@ def accredit(organisation_id: str) -> ResponseReturnValue:
 
 
 def _propose_or_do(organisation_id: str, read: int | None, stale: StaleVersion | None) -> ResponseReturnValue:
-    """Do it where it was confirmed on the version that stands; otherwise show what it changes, and what others did."""
+    """Make the change if it was confirmed on the present version, else show its effect, and what others changed."""
     ctx = current_context()
     try:
         before = accreditation.propose(ctx, organisation_id, read=read).before
@@ -129,6 +129,7 @@ def _propose_or_do(organisation_id: str, read: int | None, stale: StaleVersion |
         flash(_("Nothing was changed: these are the terms that stand."))
         return redirect(url_for("pages.accreditations"))
     seen = _fingerprint(proposed.before)
+    # The terms may change between the page and the click: what is confirmed must be what was shown.
     is_sure, is_stale = _typed("sure") == "yes", _typed("seen") != seen
     if not is_sure or is_stale or stale is not None:
         page = render_template(
@@ -156,7 +157,7 @@ _FORM_NAMES = {"validFrom": "valid_from", "validUntil": "valid_until"}
 
 
 def _moments(before: Accreditation | None) -> tuple[datetime, datetime]:
-    """From when until when, by the days typed; a day that was left as it stood keeps its moment."""
+    """Return start and end by the days typed. A day that was left unchanged keeps its exact time."""
     start, end = _day("valid_from"), _day("valid_until") + timedelta(days=1)
     if before is not None and _typed("valid_from") == _first_day(before.valid_from):
         start = before.valid_from
@@ -168,7 +169,7 @@ def _moments(before: Accreditation | None) -> tuple[datetime, datetime]:
 
 
 def _fingerprint(held: Accreditation | None) -> str:
-    """By what a form tells which terms its reader saw."""
+    """Return a text by which the form tells which terms its reader saw."""
     if held is None:
         return "none"
     since = held.suspended_since.isoformat() if held.suspended_since else ""
@@ -176,7 +177,7 @@ def _fingerprint(held: Accreditation | None) -> str:
 
 
 def _rows(proposed: accreditation.ProposedTerms) -> list[tuple[str, object, object]]:
-    """(what, before, after) of each term; a text or a moment, None before where there was none."""
+    """List (name, before, after) of each term, as text or time. Before is None if there were no terms."""
     before, after = proposed.before, proposed.after
     return [
         (_("Records"), before and _kinds_of(before), _kinds_of(after)),
@@ -192,7 +193,7 @@ def _kinds_of(held: Accreditation) -> str:
 
 
 def _lost(proposed: accreditation.ProposedTerms) -> str:
-    """The HS chapters that are covered now and would not be any more; empty where there are none."""
+    """Write the HS chapters that are covered now and would not be any more, or an empty text."""
     before, after = proposed.before, proposed.after
     if before is None:
         return ""
@@ -201,7 +202,11 @@ def _lost(proposed: accreditation.ProposedTerms) -> str:
 
 
 def _chapters(typed: str) -> list[int]:
-    """``all``, or ``1-24, 61`` as numbers; raises Invalid, also where nothing was typed."""
+    """Parse "all" or chapters such as "1-24, 61".
+
+    Raises:
+        Invalid: A chapter is malformed or out of range, or nothing was typed.
+    """
     if typed.casefold() in ("all", _("all").casefold()):
         return list(accreditation.EVERY_CHAPTER)
     chapters: list[int] = []
@@ -218,7 +223,11 @@ def _chapters(typed: str) -> list[int]:
 
 
 def _day(name: str) -> datetime:
-    """The beginning of a day typed, UTC; raises Invalid."""
+    """Return the beginning of a day typed, in UTC.
+
+    Raises:
+        Invalid: It is missing or no date.
+    """
     if not _typed(name):
         raise Invalid("no date", [(name, "is missing")])
     try:
@@ -230,7 +239,7 @@ def _day(name: str) -> datetime:
 @blueprint.post("/accreditations/<organisation_id>/suspend")
 @only(Role.AUTHORITY)
 def suspend(organisation_id: str) -> ResponseReturnValue:
-    """Stop standing behind a signature, from now on."""
+    """Suspend an organisation's accreditation from now on."""
     try:
         accreditation.suspend(current_context(), person(), organisation_id, read=version_read())
     except StaleVersion as error:
@@ -242,7 +251,7 @@ def suspend(organisation_id: str) -> ResponseReturnValue:
 @blueprint.post("/accreditations/<organisation_id>/reinstate")
 @only(Role.AUTHORITY)
 def reinstate(organisation_id: str) -> ResponseReturnValue:
-    """Stand behind it again."""
+    """End the suspension of an organisation's accreditation."""
     try:
         accreditation.reinstate(current_context(), person(), organisation_id, version_read())
     except StaleVersion as error:
@@ -254,7 +263,7 @@ def reinstate(organisation_id: str) -> ResponseReturnValue:
 @blueprint.route("/accreditations/register", methods=["GET", "POST"])
 @only(Role.AUTHORITY)
 def register() -> ResponseReturnValue:
-    """Let an organisation join; its password and token are shown once."""
+    """Register an organisation. Its password and token are shown once."""
     faults: dict[str, str] = {}
     if request.method == "POST":
         faults = {name: _("Please fill this in.") for name in ("role", "name", "email") if not _typed(name)}
@@ -265,6 +274,7 @@ def register() -> ResponseReturnValue:
             try:
                 joined = organisations.register_by_authority(current_context(), person(), _profile(country))
                 answer = make_response(render_template("pages/registered.html", joined=joined))
+                # Password and token must not stay in a cache.
                 answer.headers["Cache-Control"] = "no-store"
                 return answer
             except Invalid as error:

@@ -1,4 +1,4 @@
-"""Customs offices on the pages: whose code is whose, and whom an office lets act for it."""
+"""Customs offices on the pages: the codes of each office, and delegations to other offices."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ from backend.web.presentation.field_names import in_words
 @blueprint.get("/customs-offices")
 @only(Role.OFFICER, Role.AUTHORITY)
 def customs_offices() -> str:
-    """Every office's code, and the delegations that stand."""
+    """List the codes of all offices, and the delegations that hold now."""
     return _page()
 
 
@@ -47,7 +47,7 @@ def _page(faults: dict[str, str] | None = None) -> str:
 @blueprint.post("/customs-offices/delegate")
 @only(Role.OFFICER, Role.AUTHORITY)
 def delegate_office() -> ResponseReturnValue:
-    """Let another office act until the end of a day."""
+    """Delegate a code to another office until the end of a day."""
     office, other = request.form.get("office", ""), request.form.get("organisation", "")
     try:
         until = _end_of_day(request.form.get("until", ""))
@@ -73,7 +73,7 @@ def _end_of_day(typed: str) -> datetime:
 @blueprint.post("/customs-offices/delegations/<delegation_id>/end")
 @only(Role.OFFICER, Role.AUTHORITY)
 def end_delegation(delegation_id: str) -> ResponseReturnValue:
-    """Take a delegation back."""
+    """End a delegation."""
     try:
         use_cases.end_delegation(current_context(), person(), delegation_id)
     except Conflict:

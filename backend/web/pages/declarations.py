@@ -1,4 +1,4 @@
-"""A merchant lodges declarations and follows them to release."""
+"""A merchant's pages: lodge declarations and follow them to release."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,15 +30,15 @@ from backend.web.presentation.match_table import match_table
 PAGE = 50
 BLANK_ITEMS = 3
 TRADE_ZONE = ZoneInfo("Asia/Shanghai")
-"""Times without a zone are typed in China time; the form says so."""
+"""The zone of times that are typed without one, as the form tells."""
 MOST_CHOSEN = 200
-"""Papers that one declaration is made out with in the form."""
+"""The largest number of papers for one declaration in the form."""
 _REPEATED = ("customsOffice", "platformName", "carrierName", "previousProcedureTypeCode", "direction")
 _LONGEST_GOODS = 200
 
 
 def status_asked() -> DeclarationStatus | None:
-    """The status that a list is filtered by."""
+    """Return the status that the list is filtered by, or None."""
     name = request.args.get("status", "").upper().replace("-", "_")
     return DeclarationStatus[name] if name in DeclarationStatus.__members__ else None
 
@@ -46,7 +46,7 @@ def status_asked() -> DeclarationStatus | None:
 @blueprint.get("/declarations")
 @only(Role.MERCHANT)
 def declarations() -> str:
-    """The merchant's declarations, newest first."""
+    """List the merchant's declarations, newest first."""
     status = status_asked()
     with current_context().work(reading=True) as work:
         chosen = [status] if status is not None else []
@@ -59,7 +59,7 @@ def declarations() -> str:
 @blueprint.route("/declarations/new", methods=["GET", "POST"])
 @only(Role.MERCHANT)
 def new_declaration() -> ResponseReturnValue:
-    """First choose papers and products; then everything that they say is filled in already."""
+    """Let the merchant choose papers and products, then fill in the declaration from them and lodge it."""
     ctx, after = current_context(), request.args.get("after")
     with ctx.work(reading=True) as work:
         products = list(work.products.of(person().organisation))
@@ -99,7 +99,7 @@ def _stated(form: DeclarationForm, chosen: list[RecordOnFile]) -> dict[str, Any]
 
 
 def in_trade_zone(typed: str) -> str:
-    """A time as a browser's control gives it, with its zone; anything else stays as typed, for the domain to refuse."""
+    """Add the zone to a time as browsers send it. Any other text stays as typed, for the domain to refuse."""
     try:
         moment = datetime.fromisoformat(typed)
     except ValueError:
@@ -108,8 +108,9 @@ def in_trade_zone(typed: str) -> str:
 
 
 def _chosen(work: UnitOfWork, named: Sequence[str]) -> list[RecordOnFile]:
-    """The merchant's own papers among those that were ticked, as long as they are in force."""
+    """Return those of the ticked papers that the merchant holds and that are in force."""
     own, found = person().organisation, []
+    # The ids come from the request: each costs a query, and may be anybody's.
     for record_id in list(dict.fromkeys(named))[:MOST_CHOSEN]:
         with suppress(NotFound):
             found.append(work.records.get(record_id))
@@ -124,7 +125,7 @@ def _chosen(work: UnitOfWork, named: Sequence[str]) -> list[RecordOnFile]:
 
 
 def _start(work: UnitOfWork, papers: list[RecordOnFile], products: list[Product]) -> dict[str, Any]:
-    """The form's beginning: goods from papers and products, the rest as in the declaration before."""
+    """Return the form's first values: goods from papers and products, the rest from the last declaration."""
     own = person().organisation
     last = next(iter(work.consignments.search(own, limit=1)), None)
     before = _fields(last.record) if last else {}
@@ -170,7 +171,7 @@ def _item_of(product: Product) -> dict[str, Any]:
 @blueprint.get("/declarations/<declaration_id>")
 @only(Role.MERCHANT)
 def declaration(declaration_id: str) -> str:
-    """One declaration: where it stands, and what its papers prove."""
+    """Show a declaration: its status, and what its papers prove."""
     return _page(declaration_id)
 
 
@@ -202,7 +203,7 @@ def _can_withdraw(consignment: Consignment) -> bool:
 @blueprint.post("/declarations/<declaration_id>/withdraw")
 @only(Role.MERCHANT)
 def withdraw(declaration_id: str) -> ResponseReturnValue:
-    """Take it back."""
+    """Withdraw a declaration."""
     try:
         use_cases.withdraw(current_context(), person(), declaration_id, version_read())
     except StaleVersion as error:
@@ -214,7 +215,7 @@ def withdraw(declaration_id: str) -> ResponseReturnValue:
 @blueprint.post("/declarations/<declaration_id>/arrival")
 @only(Role.MERCHANT)
 def report_arrival(declaration_id: str) -> ResponseReturnValue:
-    """Tell when the goods came under customs' control."""
+    """Report when the goods came under customs' control."""
     try:
         arrived = datetime.fromisoformat(in_trade_zone(request.form.get("arrived", "")))
         use_cases.report_arrival(current_context(), person(), declaration_id, arrived)

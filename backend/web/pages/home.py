@@ -1,4 +1,4 @@
-"""The start page: for strangers what this is, for others what needs their attention."""
+"""The start page: an introduction for visitors, and open tasks for those who are signed in."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ SHOWN = 5
 
 @blueprint.get("/")
 def home() -> str:
-    """The start page."""
+    """Show the start page of the reader's role."""
     if not current_user.is_authenticated:
         return render_template("pages/landing.html")
     actor = person()
@@ -89,14 +89,14 @@ def _for_officer(work: UnitOfWork, actor: Person) -> dict[str, Any]:
 @blueprint.get("/release-times")
 @only(Role.ANALYST)
 def release_times() -> str:
-    """Both clocks over the latest releases, and the events of all of them."""
+    """Show both clocks over the latest releases, with a link to the events."""
     return render_template("pages/release_times.html", study=timing.study(current_context()))
 
 
 @blueprint.get("/release-times/events.csv")
 @only(Role.ANALYST)
 def release_events() -> Response:
-    """Every step of every declaration; no names, no goods."""
+    """Download the steps of all declarations as CSV, without names or goods."""
     lines = timing.as_csv(timing.events(current_context()))
     answer = Response("".join(lines), mimetype="text/csv")
     answer.headers["Content-Disposition"] = "attachment; filename=clearance-events.csv"

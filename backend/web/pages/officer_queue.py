@@ -1,4 +1,4 @@
-"""The officer's desk: one line for each declaration, then its dossier and the decision."""
+"""The customs officer's pages: the queue of declarations, the dossier of each, and the decision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ _ORDER = (
     Decision.SEIZE,
 )
 _CONFIRMED = (Decision.RETURN, Decision.SEIZE)
-"""Decisions about the goods themselves that nobody can take back: one wrong key must not take them."""
+"""Irreversible decisions about the goods, which need a confirmation against slips."""
 
 
 @dataclass(frozen=True)
 class DocumentVerdict:
-    """A paper of the dossier with every check about it, its own and those across the papers."""
+    """A paper of the dossier with all checks about it, its own and those across papers."""
 
     evaluated: RecordVerdict
     verdict: Verdict
@@ -47,7 +47,7 @@ class DocumentVerdict:
 @blueprint.get("/desk")
 @only(Role.OFFICER)
 def desk() -> str:
-    """Declarations with their verdicts; those that wait for a first decision unless told otherwise."""
+    """List declarations with their verdicts, by default those that wait for a first decision."""
     everything = request.args.get("status") == "all"
     status = None if everything else status_asked() or DeclarationStatus.LODGED
     ctx = current_context()
@@ -69,14 +69,14 @@ def desk() -> str:
 @blueprint.get("/desk/<declaration_id>")
 @only(Role.OFFICER)
 def dossier(declaration_id: str) -> str:
-    """Everything about one declaration."""
+    """Show everything about one declaration."""
     return _dossier(declaration_id)
 
 
 @blueprint.post("/desk/<declaration_id>/decide")
 @only(Role.OFFICER)
 def decide(declaration_id: str) -> ResponseReturnValue:
-    """Take a decision; where it is refused, say why and keep what was typed."""
+    """Record a decision. If it is refused, show why and keep what was typed."""
     chosen, reason = request.form.get("decision", ""), request.form.get("reason", "")
     if chosen not in set(Decision):
         return _dossier(declaration_id, {"decision": _("Choose a decision.")}), 422
@@ -113,6 +113,7 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None, stale: S
         "pages/dossier.html",
         consignment=found,
         record=found.record,
+        # What was altered in the database is not shown as if it had been declared.
         fields=found.record.fields if evaluated.declaration.verdict.checks[0].outcome is Outcome.PASS else {},
         verdict=evaluated.verdict,
         papers=papers_of(evaluated),
@@ -127,7 +128,7 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None, stale: S
 
 
 def papers_of(evaluated: DossierVerdict) -> list[DocumentVerdict]:
-    """Each paper with the checks about it, the declaration first."""
+    """Return each paper with the checks about it, the declaration first."""
     return [
         DocumentVerdict(one, Verdict.of(_about(evaluated.verdict.checks, one.record.id), evaluated.verdict.as_of))
         for one in (evaluated.declaration, *evaluated.papers)

@@ -1,4 +1,4 @@
-"""Papers on file: the list, the sheet that reads like the paper, its files and its evidence."""
+"""Records on file: the list, the page of a record, its files, its evidence, and signing of trade papers."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -31,13 +31,13 @@ from backend.web.public.downloads import bundle_file
 READERS = (Role.MERCHANT, *ISSUERS, Role.OFFICER)
 PAGE = 50
 NAMED_BY = 20
-"""Declarations that a paper's page names, the newest."""
+"""The number of declarations, newest first, that the page of a paper names."""
 
 
 @blueprint.get("/records")
 @only(Role.MERCHANT, *ISSUERS)
 def records() -> str:
-    """The papers that a merchant holds or an issuer signed; earlier versions only where asked for."""
+    """List the papers that a merchant holds or an issuer signed. Replaced versions are shown on request only."""
     actor = person()
     chosen, all_of_them = BY_SLUG.get(request.args.get("kind", "")), "replaced" in request.args
     kinds, after = [chosen] if chosen in PAPERS else PAPERS, request.args.get("after")
@@ -60,7 +60,7 @@ def records() -> str:
 @blueprint.get("/records/<record_id>")
 @only(*READERS)
 def record(record_id: str) -> ResponseReturnValue:
-    """The sheet. A declaration has a page of its own."""
+    """Show a record. A declaration has a page of its own."""
     return _sheet(record_id)
 
 
@@ -96,7 +96,7 @@ def _sheet(record_id: str, wrong: str | None = None, stale: StaleVersion | None 
 
 
 def _verdict(found: RecordOnFile) -> tuple[Verdict, str | None]:
-    """The verdict now, or at the time that was asked about; and what is wrong with that time."""
+    """Return the verdict now or at the time asked about, and the fault of that time if it is wrong."""
     ctx = current_context()
     if not request.args.get("at"):
         return verdict_on(ctx, found), None
@@ -129,7 +129,7 @@ def _can_revoke(found: RecordOnFile) -> bool:
 @blueprint.post("/records/<record_id>/revoke")
 @only(Role.MERCHANT, *ISSUERS)
 def revoke(record_id: str) -> ResponseReturnValue:
-    """The issuer takes it back for good."""
+    """Revoke a record for good, by its issuer."""
     try:
         issuance.revoke(current_context(), person(), record_id, request.form.get("reason", ""), version_read())
     except StaleVersion as error:
@@ -143,16 +143,18 @@ def revoke(record_id: str) -> ResponseReturnValue:
 @blueprint.get("/records/<record_id>/files/<sha256>")
 @only(*READERS)
 def attached_file(record_id: str, sha256: str) -> Response:
-    """A file attached to a record, for those who may read the record."""
+    """Download a file attached to a record, for those who may read the record."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = visible_record(ctx, work, person(), record_id)
     named = next((a for a in (_fields(found) or {}).get("attachments", []) if a["sha256"] == sha256), None)
+    # Only files that the record itself binds: a digest in the address gives no right to any other file.
     content = ctx.files.get(sha256) if named else None
     if named is None or content is None:
         raise NotFound("no such file", sha256=sha256)
     answer = make_response(content)
     answer.mimetype = "application/pdf"
+    # Downloaded rather than shown, and never sniffed: an uploaded file must not run in our pages' origin.
     answer.headers.set("Content-Disposition", "attachment", filename=named["fileName"])
     answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
@@ -161,7 +163,7 @@ def attached_file(record_id: str, sha256: str) -> Response:
 @blueprint.get("/records/<record_id>/evidence.json")
 @only(*READERS)
 def evidence(record_id: str) -> Response:
-    """The bundle that can be checked elsewhere, without us."""
+    """Download the bundle of a record, to be verified without this server."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = visible_record(ctx, work, person(), record_id)
@@ -171,7 +173,7 @@ def evidence(record_id: str) -> Response:
 @blueprint.get("/declarations/<declaration_id>/evidence.json")
 @only(Role.MERCHANT, Role.OFFICER)
 def consignment_evidence(declaration_id: str) -> Response:
-    """One bundle with the declaration and every paper that it relies on."""
+    """Download one bundle with the declaration and every paper that it relies on."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
         consignment = work.consignments.visible_to(person(), declaration_id, ctx.now())
@@ -184,7 +186,7 @@ _HOLDERS = (Role.MERCHANT, *ISSUERS)
 @blueprint.get("/records/<record_id>/show")
 @only(*_HOLDERS)
 def show(record_id: str) -> str:
-    """Choose what to show to whom."""
+    """Let the holder choose which fields to show, and to whom."""
     wanted = request.args.get("audience", Audience.BUYER.value)
     audience = Audience(wanted) if wanted in set(Audience) else Audience.BUYER
     choice = selective_disclosure.choose(current_context(), person(), record_id, audience)
@@ -201,7 +203,7 @@ def show(record_id: str) -> str:
 @blueprint.get("/records/<record_id>/presentation.json")
 @only(*_HOLDERS)
 def presentation(record_id: str) -> Response:
-    """The bundle with the fields that were ticked."""
+    """Download the bundle with the ticked fields."""
     ctx = current_context()
     choice = selective_disclosure.choose(ctx, person(), record_id, None, request.args.getlist("field"))
     return bundle_file(selective_disclosure.present(ctx, choice), record_id)
@@ -210,7 +212,7 @@ def presentation(record_id: str) -> Response:
 @blueprint.route("/records/<record_id>/erase", methods=["GET", "POST"])
 @only(*_HOLDERS)
 def erase(record_id: str) -> ResponseReturnValue:
-    """Say what erasing means, and do it."""
+    """Explain erasure, and erase the record once it is confirmed."""
     ctx, actor = current_context(), person()
     with ctx.work(reading=True) as work:
         found = work.records.get(record_id)
@@ -230,14 +232,14 @@ def erase(record_id: str) -> ResponseReturnValue:
 @blueprint.get("/papers/new")
 @only(Role.MERCHANT)
 def choose_paper() -> str:
-    """Which paper to sign."""
+    """Let the merchant choose the kind of paper to sign."""
     return render_template("pages/record_choose.html", own=OWN)
 
 
 @blueprint.route("/papers/new/<slug>", methods=["GET", "POST"])
 @only(Role.MERCHANT)
 def new_paper(slug: str) -> ResponseReturnValue:
-    """Fill in one of them and sign it."""
+    """Fill in and sign a paper of the merchant's own trade."""
     kind = BY_SLUG.get(slug)
     if kind not in OWN:
         abort(404)

@@ -1,4 +1,4 @@
-"""What merchants submitted to a chamber or a laboratory: read it, sign it or send it back."""
+"""An issuer's pages: read what merchants submitted, and sign it or send it back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,13 +21,13 @@ from backend.web.presentation.field_names import in_words
 
 PAGE = 50
 LOOKED_AT = 20
-"""Of the records signed last, how many are looked at for one that can be read."""
+"""How many of the latest records are tried until one can be read."""
 
 
 @blueprint.get("/requests")
 @only(*ISSUERS)
 def requests() -> str:
-    """Requests in one state, a page at a time; those that wait stand in the order in which they came."""
+    """List requests in one state. Those that wait stand in the order in which they came."""
     asked_for = request.args.get("state", RequestState.WAITING.value)
     state = RequestState(asked_for) if asked_for in set(RequestState) else None
     with current_context().work(reading=True) as work:
@@ -51,7 +51,7 @@ def requests() -> str:
 @blueprint.get("/requests/<request_id>")
 @only(*ISSUERS)
 def confirmation_request(request_id: str) -> str:
-    """One request, with the number that comes next and what was signed with last time."""
+    """Show a request, with the next number and the values of the last confirmation filled in."""
     return _page(request_id, {}, {})
 
 
@@ -78,7 +78,7 @@ def confirm(request_id: str) -> ResponseReturnValue:
 @blueprint.post("/requests/<request_id>/send-back")
 @only(*ISSUERS)
 def send_back(request_id: str) -> ResponseReturnValue:
-    """Return the statement with what is to be corrected."""
+    """Return the statement to the merchant with the reason."""
     try:
         issuance.send_back(current_context(), person(), request_id, request.form.get("reason", ""))
     except Invalid as error:
@@ -93,7 +93,7 @@ def _faults(error: Invalid) -> dict[str, str]:
 
 
 def _own_fields(role: Role) -> list[str]:
-    """What an issuer of this role adds itself when it confirms."""
+    """List the fields that an issuer of this role adds when it confirms."""
     found = (KINDS[kind].certification for kind in sorted(certified_by(role)))
     return [name for certification in found if certification for name in certification.set_by_issuer]
 
@@ -120,7 +120,7 @@ def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
 
 
 def _start(work: UnitOfWork, own: Organisation, found: ConfirmationRequest) -> dict[str, str]:
-    """What the form holds from the start: the next number, and what the last record was signed with."""
+    """Return the form's first values: the next number, and the issuer's fields of the last record."""
     kind = found.statement.kind
     certification = KINDS[kind].certification
     assert certification is not None  # only such kinds are submitted to an issuer

@@ -1,4 +1,4 @@
-"""An analyst's simulations: choose a scenario, change its parameters, run it, compare, download."""
+"""An analyst's simulations: choose a scenario, change its parameters, run it, compare and download results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ _FIELD = "parameter:"
 @blueprint.get("/simulations")
 @only(Role.ANALYST)
 def simulations() -> str:
-    """What can be simulated, and what was."""
+    """List the packaged scenarios and the analyst's simulations."""
     try:
         scenarios, missing = use_cases.scenarios(simulation_context(), person()), ""
     except SimulatorMissing as error:
@@ -38,7 +38,7 @@ def simulations() -> str:
 @blueprint.route("/simulations/new", methods=["GET", "POST"])
 @only(Role.ANALYST)
 def new_simulation() -> ResponseReturnValue:
-    """A scenario's parameters, each with its bounds; with a file of one's own, its faults first."""
+    """Show a scenario's parameters with their bounds, or the faults of an uploaded file, and take the order."""
     if request.method == "GET":
         return _start()
     typed, faults = _numbers(request.form)
@@ -71,7 +71,7 @@ def new_simulation() -> ResponseReturnValue:
 
 
 def _start() -> ResponseReturnValue:
-    """A form with the scenario's own values, or with those of an earlier simulation."""
+    """Show the form with the scenario's own values, or with those of an earlier simulation."""
     if earlier_id := request.args.get("from"):
         earlier = _visible(earlier_id)
         scenario = use_cases.find_scenario(simulation_context(), person(), Order(earlier.scenario, earlier.text))
@@ -99,7 +99,7 @@ def _form(scenario: Scenario, values: Mapping[str, str], faults: Mapping[str, st
 
 
 def _own_text() -> str | None:
-    """The text of an uploaded file, or as it stands in the form after that; None for a packaged scenario."""
+    """Return the text of an uploaded file, or the text kept in the form after that. None for a packaged scenario."""
     uploaded = request.files.get("file")
     if uploaded is not None and uploaded.filename:
         content: bytes = uploaded.read()
@@ -109,7 +109,7 @@ def _own_text() -> str | None:
 
 
 def _numbers(form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was typed, as numbers; and what is none, by the names that the order's faults have."""
+    """Parse the numbers typed. Returns them, and the faults by the names that the order's faults have."""
     typed: dict[str, Any] = {"parameters": {}}
     faults: dict[str, str] = {}
     for name, value in form.items():
@@ -141,7 +141,7 @@ def _too_many(error: Conflict) -> str:
 @blueprint.get("/simulations/<simulation_id>")
 @only(Role.ANALYST)
 def simulation(simulation_id: str) -> str:
-    """One simulation: how far it has come, and what came out."""
+    """Show a simulation: its progress, and its result."""
     found = _visible(simulation_id)
     return render_template(
         "pages/simulation.html",
@@ -155,7 +155,7 @@ def simulation(simulation_id: str) -> str:
 
 
 def _names(found: Simulation) -> dict[str, str]:
-    """The changed parameters by their titles, where the scenario still has them."""
+    """Return the titles of the changed parameters, if the scenario still has them."""
     try:
         scenario = use_cases.find_scenario(simulation_context(), person(), Order(found.scenario, found.text))
     except (Invalid, SimulatorMissing):
@@ -166,7 +166,7 @@ def _names(found: Simulation) -> dict[str, str]:
 @blueprint.post("/simulations/<simulation_id>/cancel")
 @only(Role.ANALYST)
 def cancel_simulation(simulation_id: str) -> ResponseReturnValue:
-    """End it."""
+    """Cancel a simulation."""
     try:
         use_cases.cancel(simulation_context(), person(), simulation_id)
     except Conflict:
@@ -179,7 +179,7 @@ def cancel_simulation(simulation_id: str) -> ResponseReturnValue:
 @blueprint.post("/simulations/<simulation_id>/delete")
 @only(Role.ANALYST)
 def delete_simulation(simulation_id: str) -> ResponseReturnValue:
-    """Forget it with its files."""
+    """Delete a simulation with its files."""
     use_cases.remove(simulation_context(), person(), simulation_id)
     flash(_("Deleted."))
     return redirect(url_for("pages.simulations"))
@@ -188,7 +188,7 @@ def delete_simulation(simulation_id: str) -> ResponseReturnValue:
 @blueprint.get("/simulations/<simulation_id>/files/<name>")
 @only(Role.ANALYST)
 def simulation_file(simulation_id: str, name: str) -> ResponseReturnValue:
-    """A file to keep."""
+    """Download one of a simulation's files."""
     found = use_cases.file_of(simulation_context(), _visible(simulation_id), name)
     return send_file(found, as_attachment=True, download_name=f"simulation-{simulation_id[:8]}-{name}")
 
@@ -196,7 +196,7 @@ def simulation_file(simulation_id: str, name: str) -> ResponseReturnValue:
 @blueprint.get("/simulations/compare")
 @only(Role.ANALYST)
 def compare_simulations() -> ResponseReturnValue:
-    """Several simulations side by side."""
+    """Show several simulations side by side."""
     ids = list(dict.fromkeys(request.args.getlist("run")))[:MOST_COMPARED]
     if len(ids) < 2:
         flash(_("Tick two to four simulations that are done, then compare."), "wrong")

@@ -1,4 +1,4 @@
-"""A merchant states what a certificate or a report says, submits it to the issuer, and corrects what came back."""
+"""A merchant's pages: state what an issuer is to certify, submit it, and correct what was sent back."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def new_statement(product_id: str, slug: str) -> ResponseReturnValue:
 @blueprint.route("/requests/<request_id>/correct", methods=["GET", "POST"])
 @only(Role.MERCHANT)
 def correct_request(request_id: str) -> ResponseReturnValue:
-    """Correct a statement that was sent back: everything is there already."""
+    """Correct a statement that was sent back, with its values filled in."""
     with current_context().work(reading=True) as work:
         found = work.requests.get(request_id)
     if found.merchant.id != person().organisation.id:
@@ -101,7 +101,7 @@ def _state(
 
 
 def _in_form(kind: Kind, problems: Problems) -> Problems:
-    """The number is the issuer's to give: a fault of it is none of the merchant's."""
+    """Leave out faults of the number, which the issuer gives and the merchant cannot fix."""
     return [(path, message) for path, message in problems if path != KINDS[kind].number_field]
 
 
@@ -116,26 +116,26 @@ def _product(product_id: str) -> Product:
 
 
 def usual_start(kind: Kind) -> dict[str, Any]:
-    """What a form of this kind holds from the start: the merchant where it stands on the paper, and the day."""
+    """Return the first values of a form of this kind: the merchant as the party that it is, and today's date."""
     stated = KINDS[kind]
     days = {to_snake(name): today() for name in ("issueDate", "orderDate") if name in stated.every_field}
     return days | ({to_snake(stated.merchant_field): own_party()} if stated.merchant_field else {})
 
 
 def offer_blank_rows(form: RecordForm) -> None:
-    """Lines to fill in, for those who browse without scripts too."""
+    """Add blank rows to each list, for browsers without scripts."""
     for rows in form:
         if isinstance(rows, FieldList):
             add_blank_rows(rows, max(BLANK_ROWS, len(rows.entries)))
 
 
 def with_zones(fields: dict[str, Any]) -> dict[str, Any]:
-    """What was typed, with the zone of the trade where a time lacks one."""
+    """Add the zone of the trade to times that lack one."""
     return {name: in_trade_zone(value) if name.endswith("DateTime") else value for name, value in fields.items()}
 
 
 def own_party() -> dict[str, str | None]:
-    """The reader's organisation, as forms take a company."""
+    """Return the reader's organisation as the fields of a party."""
     own = person().organisation
     return {
         "name": own.name,
@@ -146,7 +146,7 @@ def own_party() -> dict[str, str | None]:
 
 
 def today() -> str:
-    """The day in the zone of the trade here, as forms take it."""
+    """Return today's date in the zone of the trade, in the form that date fields take."""
     return current_context().now().astimezone(TRADE_ZONE).date().isoformat()
 
 
@@ -156,7 +156,7 @@ PAGE = 50
 @blueprint.get("/products")
 @only(Role.MERCHANT)
 def products() -> str:
-    """All of them, a page at a time."""
+    """List the merchant's products."""
     with current_context().work(reading=True) as work:
         own = work.products.of(person().organisation, PAGE, request.args.get("after"))
     return render_template("pages/products.html", products=own, page=PAGE)
@@ -165,7 +165,7 @@ def products() -> str:
 @blueprint.route("/products/new", methods=["GET", "POST"])
 @only(Role.MERCHANT)
 def new_product() -> ResponseReturnValue:
-    """Add one."""
+    """Add a product."""
     form = ProductForm()
     if request.method == "POST":
         try:
@@ -181,7 +181,7 @@ def new_product() -> ResponseReturnValue:
 @blueprint.get("/products/<product_id>")
 @only(Role.MERCHANT)
 def product(product_id: str) -> str:
-    """One product with its papers."""
+    """Show a product with its papers."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = work.products.get(product_id, person().organisation)

@@ -1,4 +1,4 @@
-"""What roles and the fields of records are called, and how their values are shown."""
+"""Names of roles and of records' fields, and display of field values, in the reader's language."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,19 +15,19 @@ from backend.web.presentation.languages import moment_text
 
 
 def field_name(name: str) -> str:
-    """A field by its JSON name, in the reader's words; one that has none anywhere keeps its own."""
+    """Return a field's label for its JSON name, or the JSON name itself if it has no label."""
     if (own := own_words(name)) is not None:
         return gettext(own.label, language())
     return _names().get(name, name)
 
 
 def in_words(fault: str) -> str:
-    """A field's fault as the reader is told it."""
+    """Return a field's fault in the reader's language."""
     return fields.in_words(fault, language(), field_name)
 
 
 def has_name(name: str) -> bool:
-    """Whether a field has words for people."""
+    """Tell whether a field has a label."""
     return own_words(name) is not None or name in _names()
 
 
@@ -141,12 +141,12 @@ def _names() -> dict[str, str]:
 
 
 def role_name(role: Role) -> str:
-    """A role, in the reader's words."""
+    """Return a role's name in the reader's language."""
     return gettext(role.names, language())
 
 
 def event_types() -> list[tuple[str, str]]:
-    """What may happen to goods on their way."""
+    """List what may happen to goods on their way, as (code, name)."""
     return [
         ("departed", _("Departed")),
         ("arrived", _("Arrived")),
@@ -160,7 +160,7 @@ def event_types() -> list[tuple[str, str]]:
 
 
 def transport_modes() -> list[tuple[str, str]]:
-    """UN/ECE Recommendation 19."""
+    """List the modes of transport of UN/ECE Recommendation 19, as (code, name)."""
     return [
         ("4", _("Air")),
         ("1", _("Sea")),
@@ -172,7 +172,7 @@ def transport_modes() -> list[tuple[str, str]]:
 
 
 def field_value(name: str, value: Any) -> str:
-    """A field's value in one line."""
+    """Write a field's value in one line."""
     if isinstance(value, dict):
         return str(value.get("name", ""))
     if isinstance(value, list):

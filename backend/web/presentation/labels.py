@@ -1,4 +1,4 @@
-"""What statuses, steps, decisions and roles are called, in the trade's words; and how each looks."""
+"""Names of statuses, steps, decisions and roles in the trade's words, and how each is shown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,14 +25,14 @@ from backend.web.presentation.languages import duration, moment
 
 
 class Shown(NamedTuple):
-    """A state in words, with its tone: good, bad, wait or plain. The tone gives colour and shape together."""
+    """A state in words, with its tone (good, bad, wait or plain), which gives both colour and shape."""
 
     word: str
     tone: str
 
 
 def install_words(app: Flask) -> None:
-    """Hand the words to the templates."""
+    """Give templates the functions that name things."""
     app.jinja_env.globals.update(
         kind_name=kind_name,
         role_name=role_name,
@@ -79,17 +79,17 @@ def install_words(app: Flask) -> None:
 
 
 def name_of(organisation: Any) -> str:
-    """An organisation's name in the reader's language, where it has one there."""
+    """Return an organisation's name in the reader's language, if it has one."""
     return _own_name(organisation)
 
 
 def number_of(record: RecordOnFile) -> str:
-    """The number on the paper, as it was written there; empty where it has none yet."""
+    """Return the number on the paper as it was written, or an empty text."""
     return str(_fields(record).get(KINDS[record.kind].number_field, ""))
 
 
 def goods_of(record: RecordOnFile) -> str:
-    """What the paper is about, in one line."""
+    """Describe in one line what the paper is about."""
     fields = _fields(record)
     if record.product is not None:
         return _own_name(record.product)
@@ -97,7 +97,7 @@ def goods_of(record: RecordOnFile) -> str:
 
 
 def _own_name(named: Any) -> str:
-    """The name in the reader's language: people and goods have one in English, and perhaps one in their own."""
+    """Return the local name if it is in the reader's language, else the English one."""
     return str({LOCAL_LANGUAGE: named.local_name}.get(language()) or named.name)
 
 
@@ -109,28 +109,28 @@ def _fields(record: RecordOnFile) -> Mapping[str, Any]:
 
 
 def kind_name(kind: Kind, inside: bool = False) -> str:
-    """A kind of record; ``inside`` a sentence, where English begins it with a small letter."""
+    """Return the name of a kind. ``inside`` a sentence it begins with a small letter in English."""
     name = gettext(KINDS[kind].names, language())
     return name[0].lower() + name[1:] if inside else name
 
 
 def said(text: str) -> str:
-    """A text of the domain, in the reader's language."""
+    """Return a text of the domain in the reader's language."""
     return gettext(text, language())
 
 
 def sheet_titles(kind: Kind) -> list[tuple[Language, str]]:
-    """What a paper is headed with: a sheet names itself in every language that there is."""
+    """List the title of a paper in every language, as (language, title)."""
     return [(code, gettext(KINDS[Kind(kind)].names, code)) for code in languages()]
 
 
 def kind_help(kind: Kind) -> str:
-    """What a paper is, in one line."""
+    """Return one line on what a paper of this kind is."""
     return gettext(KINDS[kind].help, language())
 
 
 def audience_name(audience: Audience) -> str:
-    """For whom fields are chosen."""
+    """Return the name of an audience for disclosed fields."""
     names: dict[Audience, str] = {
         Audience.PUBLIC_LABEL: _("Everybody (label)"),
         Audience.BUYER: _("Buyer"),
@@ -141,7 +141,7 @@ def audience_name(audience: Audience) -> str:
 
 
 def refusal_words(refusal: Exception) -> str:
-    """Why a paper cannot be erased."""
+    """Tell why a paper cannot be erased."""
     known = {
         "erased already": _("This paper was erased already."),
         "on its way to the ledger": _("It is on its way to the ledger: try again in a few seconds."),
@@ -153,7 +153,7 @@ def refusal_words(refusal: Exception) -> str:
 
 
 def standing_detail(verdict: Verdict, asked: ConfirmationRequest | None = None) -> str:
-    """What keeps a record from being VALID, in a word or two, beside the verdict's own word; empty where nothing does.
+    """Tell in a word or two what keeps a record from being VALID, or return an empty text.
 
     ``asked`` is the request in which a merchant's statement was submitted to its issuer.
     """
@@ -172,7 +172,7 @@ def standing_detail(verdict: Verdict, asked: ConfirmationRequest | None = None) 
 
 
 def request_state(state: RequestState, to_reader: bool = False) -> Shown:
-    """Where a request stands; ``to_reader`` where the reader is the one who was asked."""
+    """Return the state of a request, worded for the issuer itself if ``to_reader``."""
     names = {
         RequestState.WAITING: Shown(_("Waiting for you") if to_reader else _("Waiting for the issuer"), "wait"),
         RequestState.CONFIRMED: Shown(_("Confirmed and signed"), "good"),
@@ -183,7 +183,7 @@ def request_state(state: RequestState, to_reader: bool = False) -> Shown:
 
 
 def declaration_state(status: DeclarationStatus) -> Shown:
-    """Where a declaration stands."""
+    """Return the status of a declaration in words."""
     names = {
         DeclarationStatus.LODGED: Shown(_("Lodged"), "wait"),
         DeclarationStatus.DOCUMENTS_REQUIRED: Shown(_("Documents required"), "bad"),
@@ -199,7 +199,7 @@ def declaration_state(status: DeclarationStatus) -> Shown:
 
 
 def simulation_state(state: SimulationState) -> Shown:
-    """Where a simulation stands."""
+    """Return the state of a simulation in words."""
     names = {
         SimulationState.WAITING: Shown(_("Waiting"), "plain"),
         SimulationState.RUNNING: Shown(_("Running"), "wait"),
@@ -212,7 +212,7 @@ def simulation_state(state: SimulationState) -> Shown:
 
 
 def decision_name(decision: Decision) -> str:
-    """A decision, as the officer orders it."""
+    """Return the name of a decision, as an officer orders it."""
     names: dict[Decision, str] = {
         Decision.RELEASE: _("Release"),
         Decision.DOCUMENTS_REQUIRED: _("Require documents"),
@@ -237,7 +237,7 @@ def decision_state(state: DecisionState) -> Shown:
 
 
 def step_name(step: Step) -> str:
-    """A step of a consignment."""
+    """Return the name of a step of a consignment."""
     names: dict[Step, str] = {
         Step.ARRIVED: _("Goods arrived"),
         Step.LODGED: _("Declaration lodged"),
@@ -259,12 +259,12 @@ def step_name(step: Step) -> str:
 
 
 def later_changes(changes: Sequence[LaterChange]) -> list[str]:
-    """What others did after the reader had read: a sentence each, in order."""
+    """List what others changed after the reader had read, with one sentence each, in order."""
     return [later_change(change) for change in changes]
 
 
 def later_change(change: LaterChange) -> str:
-    """Who did what, when and why, as one sentence."""
+    """Tell who changed what, when and why, in one sentence."""
     who = change.organisation or _("The ledger")
     if (person := colleague(change)) is not None:
         who = f"{who} ({person})"
@@ -273,12 +273,15 @@ def later_change(change: LaterChange) -> str:
 
 
 def why_of(change: LaterChange) -> str | None:
-    """Why it was done: in the words of who did it; of what the ledger brought about, in ours."""
+    """Return the reason of a change: as the person stated it, or in our words for what the ledger brought about."""
     return undone(change.why) if change.why and change.organisation is None else change.why
 
 
 def colleague(change: LaterChange) -> str | None:
-    """The address of who did it, for people of the same organisation; others learn the organisation's name only."""
+    """Return the e-mail address of the person who made a change, for people of the same organisation only.
+
+    Others learn the organisation's name only.
+    """
     if change.person_id is None:
         return None
     with current_context().work(reading=True) as work:
@@ -288,7 +291,7 @@ def colleague(change: LaterChange) -> str | None:
 
 
 def _done(what: str) -> str:
-    """The word for a step, a status or an act that a change consists of."""
+    """Return the word for the step, status or act that a change consists of."""
     if what in set(Step):
         return step_name(Step(what))
     words: dict[str, str] = {
@@ -306,7 +309,7 @@ def _done(what: str) -> str:
 
 
 def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
-    """The four dots: word, explanation, time where it is known, and whether the record has come so far."""
+    """List the four stages of a proof: word, explanation, time if known, and whether the record has reached it."""
     batch = record.batch
     reached = [ProofState.STORED, ProofState.SEALED, ProofState.ANCHORED, ProofState.FINAL]
     state = ProofState.SEALED if record.proof_state is ProofState.SUBMITTED else record.proof_state
@@ -323,36 +326,36 @@ def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
 
 
 def conclusion(value: Conclusion | str) -> Shown:
-    """A verdict's one word."""
+    """Return the word of a verdict with its tone."""
     tones = {Conclusion.VALID: "good", Conclusion.INVALID: "bad", Conclusion.INDETERMINATE: "wait"}
     value = Conclusion(value)
     return Shown(verdicts.conclusion_name(value, language()), tones[value])
 
 
 def why(verdict: Verdict) -> str:
-    """The one sentence under the verdict."""
+    """Return the sentence that explains a verdict."""
     if verdict.deciding is not None:
         return check_sentence(verdict.deciding)
     return verdicts.headline(verdict, language(), moment)
 
 
 def check_title(check: Check) -> str:
-    """What was checked."""
+    """Return the title of a check."""
     return verdicts.check_title(check.code, language())
 
 
 def check_sentence(check: Check) -> str:
-    """What came of it."""
+    """Return the sentence on a check's result."""
     return verdicts.reason_text(_named(check), language(), moment)
 
 
 def check_rule(check: Check) -> tuple[str, str] | None:
-    """What was compared and how closely, where papers do not agree."""
+    """Return the rule and tolerance of a comparison, unless the check passed."""
     return None if check.outcome is Outcome.PASS else verdicts.rule_of(check.code, language())
 
 
 def _named(check: Check) -> Check:
-    """The same check with countries and units by name: people do not read codes."""
+    """Return the check with names in place of codes for countries and units."""
     named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
     named |= {"QUANTITY_AVAILABLE": _quantity, "MATCH_GOODS_QUANTITY": _quantity}
     shown = named.get(check.code)
@@ -368,7 +371,7 @@ def _quantity(text: str) -> str:
 
 
 def outcome(value: Outcome) -> Shown:
-    """A check's outcome."""
+    """Return the outcome of a check in words."""
     names = {
         Outcome.PASS: Shown(_("passed"), "good"),
         Outcome.FAIL: Shown(_("failed"), "bad"),
@@ -379,20 +382,20 @@ def outcome(value: Outcome) -> Shown:
 
 
 def action_by(who: ActionBy) -> str:
-    """Who can put it right."""
+    """Return the name of the party that can fix a fault."""
     return verdicts.actor_name(who, language())
 
 
 def size(count: int) -> str:
-    """A file's size as people say it."""
+    """Write a file's size in KB or MB."""
     return f"{count / 1024 / 1024:.1f} MB" if count >= 1024 * 1024 else f"{max(1, round(count / 1024))} KB"
 
 
 def hours(count: float | None) -> str:
-    """A number of hours as people say it."""
+    """Write a number of hours as a duration."""
     return duration(timedelta(hours=count)) if count is not None else "–"
 
 
 def undone(why: str) -> str:
-    """Why a decision was undone."""
+    """Tell why a decision was reverted."""
     return verdicts.undone_reason(why, language())

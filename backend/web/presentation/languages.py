@@ -1,4 +1,4 @@
-"""Which language the reader wants, and times and durations as people say them in it."""
+"""Languages of the pages, and times and durations in the reader's language."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -19,24 +19,24 @@ _ZONE = ZoneInfo("Asia/Shanghai")
 
 
 class SourceDomain(Domain):  # type: ignore[misc]
-    """Reads the translators' own files (.po): there is no compiled copy that could be stale."""
+    """Translations read from the translators' files (.po) themselves, so that no compiled copy can be out of date."""
 
     def get_translations(self) -> NullTranslations:
-        """The catalogue of the reader's language; English is what stands in the code."""
+        """Return the catalogue of the reader's language. English needs none, as its texts are the keys."""
         return translations(language())
 
 
 class SourceBabel(Babel):  # type: ignore[misc]
-    """Flask-Babel over the translators' own files."""
+    """Flask-Babel on top of ``SourceDomain``."""
 
     @property
     def domain_instance(self) -> Domain:
-        """Where texts are looked up."""
+        """The domain in which texts are looked up."""
         return SourceDomain()
 
 
 def languages() -> dict[Language, str]:
-    """Each language that there is, by its own name."""
+    """Return the name of each available language, in that language."""
     return {code: _own_name(code) for code in catalogue.languages()}
 
 
@@ -46,7 +46,7 @@ def _own_name(code: Language) -> str:
 
 
 def install_languages(app: Flask) -> None:
-    """Let pages speak the reader's language."""
+    """Set up translation for the application and its templates."""
     SourceBabel(app, locale_selector=language)
     app.jinja_env.globals.update(
         language=language, languages=languages, tag=tag, own=own, LOCAL_LANGUAGE=LOCAL_LANGUAGE
@@ -55,12 +55,12 @@ def install_languages(app: Flask) -> None:
 
 
 def own(words: Mapping[Language, str]) -> str:
-    """A text that comes with its translations, in the reader's language, else in English."""
+    """Return a text that comes with its translations in the reader's language, else in English."""
     return words.get(language()) or words.get(SOURCE, "")
 
 
 def tag(code: Language) -> str:
-    """The language for a page's ``lang``, with the script that it is written in where readers' fonts depend on it."""
+    """Return the value of a page's ``lang``, with a region where the choice of fonts depends on it."""
     return _TAGS.get(code, code)
 
 
@@ -68,12 +68,12 @@ _TAGS = {"zh": "zh-CN"}
 
 
 def moment(value: datetime) -> str:
-    """A time in the zone of the trade here, with the zone named; a script on the page may show the reader's own."""
+    """Write a time in China time and name the zone. A script on the page may show the reader's own."""
     return f"{value.astimezone(_ZONE):%Y-%m-%d %H:%M} {gettext('China time', language())}"
 
 
 def moment_text(text: str) -> str:
-    """A time off a record, as people read it; what is none stays as it is."""
+    """Write a time from a record. Text that is no time stays as it is."""
     try:
         return moment(datetime.fromisoformat(text))
     except ValueError:
@@ -81,7 +81,7 @@ def moment_text(text: str) -> str:
 
 
 def duration(value: timedelta) -> str:
-    """3 h 20 min in the reader's language; seconds below two minutes."""
+    """Write a duration in the reader's language, such as 3 h 20 min, with seconds below two minutes."""
     seconds = int(value.total_seconds())
     if seconds < 120:
         return gettext("{count} s", language(), count=seconds)

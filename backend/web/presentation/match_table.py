@@ -1,4 +1,4 @@
-"""The match table: what each paper of a consignment says of the same facts, with differences marked."""
+"""The match table: what each paper of a consignment states of the same facts, with differences marked."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """What one paper says of one fact; ``mark`` is the outcome of the comparison, where one was made."""
+    """What one paper states of one fact. ``mark`` is the outcome of the comparison, if there was one."""
 
     text: str
     mark: Outcome | None = None
@@ -28,7 +28,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class MatchTable:
-    """Papers as columns, facts as rows."""
+    """Papers as columns (name, record id), and facts as rows (name, cells)."""
 
     columns: list[tuple[str, str]]
     rows: list[tuple[str, list[Cell]]]
@@ -42,7 +42,7 @@ class _Fact:
 
 
 def match_table(dossier: DossierVerdict) -> MatchTable:
-    """The table over the declaration and its papers."""
+    """Build the table of a declaration and its papers."""
     records = [dossier.declaration.record, *(evaluated.record for evaluated in dossier.papers)]
     outcomes = _outcomes(dossier.verdict.checks)
     rows = []
@@ -61,7 +61,7 @@ def _outcomes(checks: Sequence[Check]) -> dict[tuple[str, str], set[Outcome]]:
 
 
 def _worst(outcomes: Mapping[tuple[str, str], set[Outcome]], record: str, codes: Sequence[str]) -> Outcome | None:
-    """What to mark a cell with: a paper may be compared with several others, and by several checks."""
+    """Return the worst outcome for a cell, since a paper can be compared with several others by several checks."""
     found = set().union(*(outcomes.get((record, code), set()) for code in codes))
     order = (Outcome.FAIL, Outcome.INDETERMINATE, Outcome.NOTE, Outcome.PASS)
     return next((outcome for outcome in order if outcome in found), None)

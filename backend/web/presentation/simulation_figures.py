@@ -1,4 +1,4 @@
-"""A simulation's result as tables: clocks and stations, each figure with its interval."""
+"""A simulation's result as tables: clocks and stations, each figure with its confidence interval."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from backend.web.context import language
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure and its 95 % interval, where it has one."""
+    """A figure and its 95 % confidence interval, if it has one."""
 
     value: float
     low: float | None
@@ -21,13 +21,13 @@ class Figure:
 
     @property
     def shown(self) -> str:
-        """As people read it."""
+        """The figure as text, with its unit."""
         bare = _bare(self.value, self.unit)
         return f"{bare} {_('h')}" if self.unit == "h" else bare
 
     @property
     def interval(self) -> str:
-        """The interval, without its unit."""
+        """The interval as text, without its unit."""
         if self.low is None or self.high is None:
             return ""
         return f"{_bare(self.low, self.unit)} – {_bare(self.high, self.unit)}"
@@ -41,7 +41,7 @@ def _bare(value: float, unit: str) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: a clock or station, the statistic, the figure."""
+    """One line of a table: a clock or station, the statistic, and the figure."""
 
     of: str
     statistic: str
@@ -50,14 +50,14 @@ class Row:
 
 @dataclass(frozen=True)
 class FigureTable:
-    """Figures of one sort."""
+    """A table of figures of one sort."""
 
     title: str
     rows: tuple[Row, ...]
 
 
 def tables(result: Mapping[str, Any] | None) -> list[FigureTable]:
-    """The tables of one result, with what people ask for first; the rest is in its file."""
+    """Build the tables of a result. They hold the figures most asked for, the file has all."""
     if not result:
         return []
     found = [
@@ -114,7 +114,7 @@ def _at(fields: Any, path: Sequence[str]) -> Any:
 
 
 def _figure(estimate: Any, unit: str) -> Figure | None:
-    """The figure of an estimate; None where it has none: an unlimited station has no utilisation."""
+    """Return the figure of an estimate. None if it has no value, as the utilisation of an unlimited station."""
     if not isinstance(estimate, Mapping) or not isinstance(estimate.get("value"), (int, float)):
         return None
     low, high = (end if isinstance(end, (int, float)) else None for end in (estimate.get("low"), estimate.get("high")))
@@ -124,7 +124,7 @@ def _figure(estimate: Any, unit: str) -> Figure | None:
 
 
 def compared(simulations: Sequence[Simulation]) -> list[tuple[str, list[tuple[str, str, list[Figure | None]]]]]:
-    """(title, lines of clock or station, statistic, and one figure for each simulation)."""
+    """Compare simulations: (title, rows of (clock or station, statistic, one figure for each simulation))."""
     every = [{table.title: table for table in tables(simulation.result)} for simulation in simulations]
     groups = []
     for title in dict.fromkeys(title for found in every for title in found):

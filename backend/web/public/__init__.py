@@ -1,1 +1,1 @@
-"""Pages and files for everybody: labels, schemas, verifiers, health, the read-only node."""
+"""Pages and files for everybody: labels, schemas, verifiers, health and the read-only node."""

@@ -1,4 +1,4 @@
-"""What a reader takes along: the one-file verifier, our trust file, the schemas, the interface's documentation page."""
+"""Files for readers: the one-file verifier, the trust file, the schemas and the interface's documentation."""
 
 import base64
 import re
@@ -36,7 +36,7 @@ _FILE_SCHEMAS = {("evidence-bundle", 1), ("trust-file", 1)}
 
 @blueprint.get("/verify-offline")
 def verifier() -> Response:
-    """The verifier: one HTML file that works from a disk just as well. ``?download=1`` saves it."""
+    """Serve the verifier, an HTML file that works from a disk too. ``?download=1`` saves it."""
     page = _page()
     answer = Response(page, mimetype="text/html")
     if request.args.get("download"):
@@ -50,7 +50,11 @@ def _page() -> bytes:
 
 
 def _policy(page: bytes) -> str:
-    """Only the scripts and the style that stand in the file run. It may ask any node: the reader names it."""
+    """Build the content security policy of the verifier page.
+
+    Only the scripts and styles in the file itself may run, named by their digests. It may connect to any node, as the
+    reader chooses the node.
+    """
     scripts, styles = (
         " ".join(
             f"'sha256-{base64.b64encode(sha256(found).digest()).decode()}'" for found in re.findall(pattern, page, re.S)
@@ -69,7 +73,11 @@ verifier.__dict__["talisman_view_options"] = {"content_security_policy": _policy
 
 @blueprint.get("/trust.json")
 def trust_file() -> Response:
-    """Our entry for a reader's trust file. Whoever needs certainty compares it with what we say elsewhere."""
+    """Return our entry for a reader's trust file.
+
+    A reader who fetches it here trusts this connection. The keys should be compared with what the operator publishes
+    elsewhere.
+    """
     answer = jsonify(trust_of(current_context(), urlsplit(instance().address).netloc).as_json())
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.headers["Cache-Control"] = "no-store"
@@ -78,7 +86,7 @@ def trust_file() -> Response:
 
 @blueprint.get("/schemas/<any('evidence-bundle', 'trust-file'):name>/v<int:version>.json")
 def file_schema(name: str, version: int) -> ResponseReturnValue:
-    """The JSON Schema of a file that readers keep. Nothing that was published here changes."""
+    """Serve the JSON Schema of a file that readers keep. Published versions never change."""
     if (name, version) not in _FILE_SCHEMAS:
         abort(404)
     answer = send_file(FOLDER / f"{name}-v{version}.schema.json", mimetype="application/schema+json", max_age=86400)
@@ -87,7 +95,7 @@ def file_schema(name: str, version: int) -> ResponseReturnValue:
 
 
 def bundle_file(bundle: Bundle, name: str) -> Response:
-    """The file, named after what it is about: the very bytes that count, not JSON written anew."""
+    """Answer with a bundle as a file. Its bytes are sent as they are, since written again they could differ."""
     answer = Response(text(bundle), mimetype="application/json")
     answer.headers.set("Content-Disposition", "attachment", filename=f"evidence-{name[:8]}.json")
     answer.headers["Cache-Control"] = "no-store"
@@ -96,7 +104,7 @@ def bundle_file(bundle: Bundle, name: str) -> Response:
 
 @blueprint.get("/schemas")
 def record_schemas() -> Response:
-    """Every version of every kind's schema."""
+    """List every version of every kind's schema."""
     return jsonify({"schemas": [_entry(BY_SLUG[slug], version) for slug, version in schemas.published()]})
 
 
@@ -112,7 +120,7 @@ def _entry(kind: Kind, version: int) -> dict[str, object]:
 
 @blueprint.get("/schemas/<slug>/v<int:version>.json")
 def record_schema(slug: str, version: int) -> ResponseReturnValue:
-    """One schema. Nothing that was published here changes, so whoever has it may keep it."""
+    """Serve one schema. Published versions never change, so caches may keep it."""
     if (slug, version) not in schemas.published():
         abort(404)
     kind = BY_SLUG[slug]
@@ -129,7 +137,7 @@ _DOCUMENTATION_ASSETS = {"swagger-ui-bundle.js": "js", "swagger-ui.css": "css"}
 
 @blueprint.get("/api/docs")
 def documentation() -> Response:
-    """Swagger UI over /api/v1/openapi.json."""
+    """Show the documentation of /api/v1/openapi.json in Swagger UI."""
     response = Response(render_template("documentation.html"))
     # Swagger UI sets styles on its own elements; scripts still come from here alone.
     response.headers["Content-Security-Policy"] = (
@@ -141,7 +149,7 @@ def documentation() -> Response:
 
 @blueprint.get("/api/docs/<any('swagger-ui-bundle.js', 'swagger-ui.css'):name>")
 def documentation_asset(name: str) -> Response:
-    """A file of the swagger-ui package."""
+    """Serve a file of the swagger-ui package, so that the page loads nothing from other servers."""
     folder = files("flask_openapi_swagger") / "templates" / "swagger" / _DOCUMENTATION_ASSETS[name]
     with as_file(folder) as path:
         return send_from_directory(Path(path), name, max_age=86400)

@@ -1,4 +1,4 @@
-"""How the system itself is, for whoever watches over it: /healthz in words, /metrics in numbers for Prometheus."""
+"""The state of the system for those who monitor it: /healthz as JSON, /metrics for Prometheus."""
 
 from hmac import compare_digest
 from ipaddress import ip_address
@@ -19,14 +19,14 @@ blueprint = Blueprint("health", __name__)
 LATE_SECONDS = 600
 """A record should be on the ledger within ten minutes."""
 FEW_TRANSACTIONS = 100
-"""An account that can pay for fewer is soon empty."""
+"""An account that can pay for fewer transactions is reported as nearly empty."""
 
 _WAITING = (ProofState.STORED, ProofState.SEALED, ProofState.SUBMITTED, ProofState.ANCHORED)
 
 
 @blueprint.get("/healthz")
 def healthz() -> ResponseReturnValue:
-    """200 while database, ledger and anchoring work and records are taken in, else 503; the body says more."""
+    """Answer 200 while database, ledger and anchoring work and records are taken in, else 503, with details."""
     checks: dict[str, Any] = {"database": _asked(_database), "ledger": _asked(_ledger), "intake": _asked(_intake)}
     proofs = checks["database"].pop("proofs", {})
     oldest = checks["database"].pop("oldestUnanchoredSeconds", None)
@@ -44,7 +44,7 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """The same figures for Prometheus, read at the moment of asking: for METRICS_TOKEN, else for this machine only."""
+    """Serve the same figures for Prometheus, to those who send METRICS_TOKEN, or without one to this machine only."""
     _refuse_strangers()
     registry = CollectorRegistry()
     database, ledger = _asked(_database), _asked(_ledger)
@@ -76,10 +76,18 @@ def metrics() -> Response:
 
 
 def _refuse_strangers() -> None:
-    """Figures tell how much business is done. A proxy on this machine is not its users: what it forwards is refused."""
+    """Refuse everybody but the operator, since the figures tell how much business is done.
+
+    A proxy on this machine connects from the loopback address on behalf of others, so forwarded requests are refused.
+
+    Raises:
+        Unauthorized: METRICS_TOKEN is set and was not sent.
+        Forbidden: It is not set, and the request comes from another machine.
+    """
     token = instance().metrics_token
     if token is not None:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        # In constant time, so that the token cannot be guessed letter by letter.
         if not compare_digest(given.encode(), token.encode()):
             raise Unauthorized(_("Send METRICS_TOKEN: Authorization: Bearer <token>."))
         return

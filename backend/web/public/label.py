@@ -1,4 +1,7 @@
-"""The page behind a label's QR code: genuine or not, by whom, from where; and nothing that a buyer need not know."""
+"""The public page behind a label's QR code: whether the record is genuine, its issuer and a few facts.
+
+It shows the fields of the label's audience only, and no free text that may name people.
+"""
 
 import io
 from typing import Any
@@ -19,15 +22,15 @@ from backend.web.public.downloads import bundle_file
 blueprint = Blueprint("public", __name__)
 
 SHOWN = {kind: fields_for(Audience.PUBLIC_LABEL, kind) for kind, stated in KINDS.items() if stated.has_label}
-"""What of a record anybody may read. Other records have no public page."""
+"""The fields on the public page of a record, by kind. Other kinds have no public page."""
 PROVEN = {kind: (*names, "hsCode") for kind, names in SHOWN.items()}
-"""What the bundle behind a label discloses: the HS code too, since the issuer's accreditation depends on it."""
+"""The fields disclosed in the bundle of a label: also the HS code, by which the issuer's accreditation is checked."""
 LONGEST_CODE = 64
 
 
 @blueprint.get("/p")
 def enter_code() -> ResponseReturnValue:
-    """Type the code from a label."""
+    """Ask for the code on a label, and go to its page."""
     typed = "".join(request.args.get("code", "").split()).lower()[:LONGEST_CODE]
     if typed:
         return redirect(url_for("public.label", label_code=typed))
@@ -36,13 +39,15 @@ def enter_code() -> ResponseReturnValue:
 
 @blueprint.get("/p/<label_code>")
 def label(label_code: str) -> ResponseReturnValue:
-    """Tell a buyer whether the paper behind a label is genuine."""
+    """Show whether the record behind a label is genuine."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = work.records.find_by_label(label_code.strip().lower())
         newest = found
+        # Labels stay on goods when their record is replaced, so an old code leads to the latest version.
         while newest is not None and newest.superseded_by_id is not None:
             newest = work.records.get(newest.superseded_by_id)
+    # The same answer for an unknown code, a kind without labels and an erased record.
     if newest is None or newest.kind not in SHOWN or newest.erased_at is not None:
         return render_template("public/unknown.html", code=label_code), 404
     if newest is not found:
@@ -70,7 +75,7 @@ def _facts(record: RecordOnFile) -> dict[str, Any]:
 
 @blueprint.get("/p/<label_code>/bundle.json")
 def label_bundle(label_code: str) -> ResponseReturnValue:
-    """The evidence behind a label, for whoever would rather check it without us; it discloses what the page shows."""
+    """Download the evidence behind a label. It discloses what the page shows, and the HS code."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = work.records.find_by_label(label_code.strip().lower())
@@ -81,7 +86,7 @@ def label_bundle(label_code: str) -> ResponseReturnValue:
 
 @blueprint.get("/p/<label_code>/label.svg")
 def label_image(label_code: str) -> ResponseReturnValue:
-    """The QR code to print on a label."""
+    """Draw the QR code of a label as SVG."""
     with current_context().work(reading=True) as work:
         found = work.records.find_by_label(label_code.strip().lower())
     if found is None or found.kind not in SHOWN:

@@ -1,4 +1,4 @@
-"""The embedded chain for everybody: read-only JSON-RPC, so that other programs need not trust our answers."""
+"""Read-only JSON-RPC access to the embedded chain, so that others can verify without trusting our answers."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ _PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS, _UNAVAILABLE = -32700, -32600, 
 
 @blueprint.route("/rpc", methods=["POST"])
 def rpc() -> ResponseReturnValue:
-    """Answer one request or a batch of at most 20. 404 where the ledger is on a node of the operator's."""
+    """Answer one request or a batch of at most ``LARGEST_BATCH``. 404 where the ledger is on an external node."""
     node = instance().node
     if node is None:
         abort(404)
@@ -41,20 +41,20 @@ def rpc() -> ResponseReturnValue:
 
 
 def _sent(answered: Any) -> ResponseReturnValue:
-    """The answers; nothing at all where only notifications came (JSON-RPC 2.0, sections 4.1 and 6)."""
+    """Return the answers, or no content if all were notifications (JSON-RPC 2.0, sections 4.1 and 6)."""
     return jsonify(answered) if answered else ("", 204)
 
 
 @blueprint.after_request
 def _for_browsers(response: Response) -> Response:
-    """Let any page ask: there is nothing here that is not public."""
+    """Allow scripts of any site to ask (CORS): everything here is public, and no cookie counts."""
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Access-Control-Allow-Headers"] = "Content-Type"
     return response
 
 
 def _answer(node: Node, asked: Any) -> dict[str, Any] | None:
-    """The answer to one request, or None to a notification: a request without an id, which may not be answered."""
+    """Answer one request. None for a notification, that is a request without id, which must not be answered."""
     if not isinstance(asked, dict) or not isinstance(asked.get("method"), str):
         return _error(None, _INVALID_REQUEST, "a request is an object with a method")
     number, params = asked.get("id"), asked.get("params", [])
