@@ -16,7 +16,6 @@ from backend.services.drawdowns import (
     request_drawdowns,
     shares,
 )
-from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.services.records import change_status
 from backend.services.verification import snapshot, verdict_on_consignment
@@ -52,7 +51,6 @@ def decide(
     decision: Decision,
     reason: str,
     accept_indeterminate: bool = False,
-    key: IdempotencyKey | None = None,
 ) -> DecisionTaken:
     """Record an officer's decision and queue it for the ledger; a release draws down its certificates.
 
@@ -68,8 +66,6 @@ def decide(
         seen = _look(ctx, declaration_id)
         with ctx.work() as work:
             consignment = work.consignments.get(declaration_id)
-            if earlier := earlier_result(work, key):
-                return next(taken for taken in consignment.decisions if taken.id == earlier)
             if _papers(work, consignment) != seen.papers:
                 continue
             if decision is Decision.RELEASE and consignment.status.is_open:
@@ -81,7 +77,6 @@ def decide(
             change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
             if decision.leads_to in REFUNDED:
                 refund(ctx, work, consignment.id)
-            keep_result(ctx, work, key, taken.id)
             work.commit()
         ctx.wake_anchoring()
         return taken

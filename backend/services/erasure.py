@@ -37,10 +37,11 @@ def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
         unbound = _no_longer_bound(work, held, bound)
         for digest in unbound:
             work.files.delete(digest, {held.holder.id, held.issuer.id})
+        gone = [digest for digest in sorted(unbound) if not work.files.is_named(digest)]
         work.commit()
-    gone = sum(_delete(ctx, digest) for digest in sorted(unbound))
+    ctx.work.after_commit(lambda: [_delete(ctx, digest) for digest in gone])
     ctx.work.scrub()
-    return Erasure(tuple(line), gone)
+    return Erasure(tuple(line), len(gone))
 
 
 def finish(ctx: AppContext) -> int:

@@ -11,20 +11,19 @@ from backend.domain.kinds import KINDS, Kind, certified_by
 from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState, document_of
-from backend.services.idempotency import IdempotencyKey
 from backend.services.ports import AppContext
 from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
 
 
-def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None) -> RecordOnFile:
+def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any) -> RecordOnFile:
     """An issuer signs a document of its own kind for a merchant.
 
     The record is held by the merchant whom the document names (exporter or customer), where that merchant is
     registered here under the same company number or name; otherwise by the issuer itself.
     """
     return sign_once(
-        ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), key, signer=actor.organisation
+        ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), signer=actor.organisation
     )
 
 

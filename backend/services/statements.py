@@ -16,7 +16,6 @@ from backend.domain.records import (
     document_of,
     fields_of,
 )
-from backend.services.idempotency import IdempotencyKey
 from backend.services.ports import AppContext
 from backend.services.records import DraftInputs, UnsignedRecord, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
@@ -105,12 +104,10 @@ def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> Rec
     return request.statement
 
 
-def sign_own(
-    ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None
-) -> RecordOnFile:
+def sign_own(ctx: AppContext, actor: Person, kind: Kind, fields: Any) -> RecordOnFile:
     """A merchant signs a paper of its own trade: an invoice, an order, a payment receipt, a waybill, a movement."""
     return sign_once(
-        ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), key, signer=actor.organisation
+        ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), signer=actor.organisation
     )
 
 

@@ -143,8 +143,8 @@ def bearer(token: str) -> Person | None:
 
 
 def current_context() -> AppContext:
-    """The ports."""
-    return cast(AppContext, current_app.extensions[_NAME][0])
+    """The ports; under an Idempotency-Key with units of work that are committed with the answer."""
+    return cast(AppContext, g.get("context") or current_app.extensions[_NAME][0])
 
 
 def simulation_context() -> SimulationContext:

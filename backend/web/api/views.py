@@ -1,7 +1,6 @@
 """The interface's blueprint, how a token tells who asks, and how things on file look to programs."""
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any
 
 from apiflask import HTTPTokenAuth
@@ -10,17 +9,17 @@ from flask_babel import gettext
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from backend.domain.consignment import Consignment, DecisionTaken
-from backend.domain.errors import Invalid
+from backend.domain.errors import Invalid, NotFound
 from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.parties import Person
 from backend.domain.records import RecordOnFile, StatusChange
 from backend.domain.verdict import Verdict
 from backend.messages.verdict import verdict_json
-from backend.services.idempotency import IdempotencyKey
 from backend.services.verification import DossierVerdict
 from backend.web.api.described import DescribedBlueprint
-from backend.web.context import bearer, external_url, in_kib, language, person
+from backend.web.api.shapes import DecisionShape, RecordReceipt, Shape
+from backend.web.context import bearer, current_context, external_url, in_kib, language
 from backend.web.problems import problem
 
 LARGEST_BODY = 2 * 1024 * 1024
@@ -62,15 +61,24 @@ def unknown(error: object) -> Response:
     return problem(401, "not-signed-in")
 
 
-def idempotency_key() -> IdempotencyKey | None:
-    """The request's Idempotency-Key, bound to who asks and to what exactly they ask."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= 255 or not key.isprintable():
-        raise Invalid("a key has 1 to 255 printable characters", [("Idempotency-Key", "is empty or too long")])
-    digest = sha256(f"{request.method} {request.path}\n".encode() + request.get_data()).hexdigest()
-    return IdempotencyKey(person().id, key, digest)
+def remade(resource_id: str) -> tuple[dict[str, Any], int]:
+    """What the request at hand was told by an earlier version, which took keys for records and decisions alone."""
+    declaration_id = (request.view_args or {}).get("declaration_id")
+    with current_context().work(reading=True) as work:
+        if declaration_id is None:
+            return _plain(RecordReceipt, receipt(work.records.get(resource_id))), 201
+        decisions = work.consignments.get(declaration_id).decisions
+    taken = next((one for one in decisions if one.id == resource_id), None)
+    if taken is None:
+        raise NotFound("no such decision", id=resource_id)
+    return _plain(DecisionShape, decision(declaration_id, taken)), 201
+
+
+def _plain(shape: type[Shape], told: dict[str, Any]) -> dict[str, Any]:
+    return shape.model_validate(told).model_dump(mode="json", by_alias=True)
+
+
+blueprint.remade = remade
 
 
 def receipt(on_file: RecordOnFile) -> dict[str, Any]:
