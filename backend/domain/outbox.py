@@ -119,7 +119,7 @@ class AccreditationChange:
 class IdempotencyRecord:
     """What a request with an idempotency key led to: the same key gets the same answer.
 
-    ``answer`` has ``status``, ``headers`` and ``body``; it is empty where an earlier version of ours kept the id alone.
+    ``response`` has ``status``, ``headers`` and ``body``; it is empty where an earlier version of ours kept the id alone.
     """
 
     person_id: str
@@ -127,7 +127,7 @@ class IdempotencyRecord:
     request_digest: str
     resource_id: str
     answered_at: datetime
-    answer: dict[str, Any] | None = None
+    response: dict[str, Any] | None = None
 
 
 @dataclass(eq=False)

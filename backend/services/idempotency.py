@@ -91,7 +91,7 @@ def _performed(ctx: AppContext, key: IdempotencyKey, perform: Callable[[AppConte
         with deferred() as work:
             (record,) = claimed
             record.resource_id = answer.resource_id[:_LONGEST_ID]
-            record.answer = {"status": answer.status, "headers": answer.headers, "body": answer.body}
+            record.response = {"status": answer.status, "headers": answer.headers, "body": answer.body}
             work.commit()
         deferred.commit()
     return answer
@@ -125,7 +125,7 @@ def _earlier(ctx: AppContext, key: IdempotencyKey, remade: Callable[[str], KeptR
         return None
     if found.request_digest != key.request_digest:
         raise IdempotencyKeyReused("this Idempotency-Key was used with another request", key=key.key)
-    return KeptResponse(**found.answer) if found.answer else remade(found.resource_id)
+    return KeptResponse(**found.response) if found.response else remade(found.resource_id)
 
 
 def _is_expired(ctx: AppContext, record: IdempotencyRecord) -> bool:

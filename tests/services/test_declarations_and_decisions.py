@@ -1,5 +1,6 @@
 """Declarations are lodged once, decided by officers, and released only on papers that bear it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -339,6 +340,42 @@ def test_only_goods_sent_away_refund_their_certificates(installation, decision, 
     installation.settle()
     assert conclusion(installation, second).conclusion is left
     assert installation.consignment(first.id).events[-1].step is Step.of(decision.leads_to)
+
+
+def test_eight_releases_at_once_release_once(installation):
+    consignment = installation.lodge()
+    installation.settle()
+
+    def once(number):
+        try:
+            return decide(installation, consignment).id
+        except Conflict:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [one for one in pool.map(once, range(8)) if one]
+    assert len(taken) == len(installation.consignment(consignment.id).decisions) == 1
+
+
+def test_release_and_withdrawal_at_once_have_one_winner(installation):
+    for number in range(5):
+        consignment = installation.lodge(
+            [
+                installation.issue_certificate(certificateNumber=f"N{number}"),
+                installation.issue_report(reportNumber=f"N{number}"),
+            ],
+            declarationReference=f"R{number}",
+        )
+        installation.settle()
+        with ThreadPoolExecutor(2) as pool:
+            acts = [
+                pool.submit(decide, installation, consignment),
+                pool.submit(declarations.withdraw, installation.ctx, installation.merchant, consignment.id),
+            ]
+        assert sum(act.exception() is None for act in acts) == 1
+        installation.settle()
+        kept = installation.consignment(consignment.id)
+        assert installation.ledger.status(kept.record.batch.root, kept.record.leaf_index) == kept.status
 
 
 # How long it took

@@ -8,8 +8,8 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    op.add_column("idempotency_record", sa.Column("answer", sa.LargeBinary))
+    op.add_column("idempotency_record", sa.Column("response", sa.LargeBinary))
 
 
 def downgrade() -> None:
-    op.drop_column("idempotency_record", "answer")
+    op.drop_column("idempotency_record", "response")
