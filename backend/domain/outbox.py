@@ -119,7 +119,7 @@ class AccreditationChange:
 class IdempotencyRecord:
     """What a request with an idempotency key led to: the same key gets the same answer.
 
-    ``response`` has ``status``, ``headers`` and ``body``; it is empty where an earlier version of ours kept the id alone.
+    ``response`` has ``status``, ``headers`` and ``body``; an earlier version of ours kept the id alone.
     """
 
     person_id: str

@@ -164,7 +164,15 @@ def test_withdrawal_without_key_is_refused_twice(house):
     house.hold("post /declarations/{declaration_id}/withdrawal", None)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         statuses = sorted(answer.status_code for answer in pool.map(house.send, [None] * AT_ONCE))
-    assert statuses == [201, *[409] * (AT_ONCE - 1)]
+    assert statuses == [201, *[412] * (AT_ONCE - 1)]
+
+
+def test_version_of_decision_is_told_again(house):
+    house.hold("post /declarations/{declaration_id}/decisions", "application/json")
+    key = house.world.api.fresh("once")
+    first, again = house.send(key), house.send(key)
+    assert first.headers["ETag"]
+    assert told(again) == told(first)
 
 
 def test_refusal_leaves_its_key_unused(house):

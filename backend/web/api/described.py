@@ -56,7 +56,7 @@ class DescribedBlueprint(APIBlueprint):
             def perform(ctx: AppContext) -> KeptResponse:
                 g.context = ctx
                 try:
-                    return _kept(make_response(view(*args, **kwargs)))
+                    return _kept(with_version(make_response(view(*args, **kwargs))))
                 finally:
                     del g.context
 
@@ -93,6 +93,13 @@ def _body() -> bytes:
         parts.append([name, sha256(uploaded.read()).hexdigest()])
         uploaded.seek(0)
     return json.dumps(parts).encode()
+
+
+def with_version(response: Response) -> Response:
+    """Put the version that the view has told (``views.tagged``) on its answer, as the ETag."""
+    if (version := g.pop("version", None)) is not None:
+        response.set_etag(str(version))
+    return response
 
 
 def _kept(response: Response) -> KeptResponse:
