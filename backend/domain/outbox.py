@@ -117,13 +117,17 @@ class AccreditationChange:
 
 @dataclass(eq=False)
 class IdempotencyRecord:
-    """What a request with an idempotency key led to: the same key gets the same answer."""
+    """What a request with an idempotency key led to: the same key gets the same answer.
+
+    ``response`` has ``status``, ``headers`` and ``body``; an earlier version of ours kept the id alone.
+    """
 
     person_id: str
     key: str
     request_digest: str
     resource_id: str
     answered_at: datetime
+    response: dict[str, Any] | None = None
 
 
 @dataclass(eq=False)

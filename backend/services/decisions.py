@@ -16,7 +16,6 @@ from backend.services.drawdowns import (
     request_drawdowns,
     shares,
 )
-from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AppContext
 from backend.services.records import change_status
 from backend.services.verification import snapshot, verdict_on_consignment
@@ -56,7 +55,6 @@ def decide(
     decision: Decision,
     reason: str,
     accept_indeterminate: bool = False,
-    key: IdempotencyKey | None = None,
     read: int | None = None,
 ) -> DecisionTaken:
     """Record an officer's decision and queue it for the ledger. A release also requests its drawdowns.
@@ -83,10 +81,6 @@ def decide(
         seen = _look(ctx, actor, declaration_id)
         with ctx.work() as work:
             consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
-            # Inside of the unit of work that writes: of two equal requests at once, the second sees the first one's
-            # decision.
-            if earlier := earlier_result(work, key):
-                return next(taken for taken in consignment.decisions if taken.id == earlier)
             work.consignments.advance(consignment, read)
             # A paper was revoked or replaced since the verdict was made: make it again rather than release on an old
             # one.
@@ -101,7 +95,6 @@ def decide(
             taken.change = change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
             if decision.leads_to in REFUNDED:
                 refund(ctx, work, consignment.id)
-            keep_result(ctx, work, key, taken.id)
             work.commit()
         ctx.wake_anchoring()
         return taken

@@ -17,7 +17,6 @@ from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Organisation, Person, Role, normalised
 from backend.domain.records import RecordOnFile, document_of
 from backend.services.drawdowns import refund
-from backend.services.idempotency import IdempotencyKey
 from backend.services.ports import AppContext
 from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
@@ -25,7 +24,7 @@ from backend.store.unit_of_work import UnitOfWork
 EARLIEST_ARRIVAL = timedelta(days=365)
 
 
-def lodge(ctx: AppContext, actor: Person, fields: Any, key: IdempotencyKey | None = None) -> Consignment:
+def lodge(ctx: AppContext, actor: Person, fields: Any) -> Consignment:
     """Sign and lodge a declaration; ``fields["records"]`` lists the ids of the merchant's records that it relies on.
 
     The merchant's name and number are those of the signed-in merchant, whatever was sent. The same ``key`` returns the
@@ -41,7 +40,7 @@ def lodge(ctx: AppContext, actor: Person, fields: Any, key: IdempotencyKey | Non
         IdempotencyKeyReused: The key came with another request before.
     """
     declared = sign_once(
-        ctx, lambda work, inputs: draft_declaration(ctx, work, inputs, actor, fields), key, signer=actor.organisation
+        ctx, lambda work, inputs: draft_declaration(ctx, work, inputs, actor, fields), signer=actor.organisation
     )
     with ctx.work(reading=True) as work:
         return work.consignments.get(declared.id)

@@ -45,13 +45,14 @@ def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
         unbound = _no_longer_bound(work, held, bound)
         for digest in unbound:
             work.files.delete(digest, {held.holder.id, held.issuer.id})
+        gone = [digest for digest in sorted(unbound) if not work.files.is_named(digest)]
         work.commit()
     # Files go after the commit: a crash in between leaves files that nothing names, which ``finish`` deletes. The other
     # order could delete a file of a record that stays.
-    gone = sum(_delete(ctx, digest) for digest in sorted(unbound))
+    ctx.work.after_commit(lambda: [_delete(ctx, digest) for digest in gone])
     # Deleted rows stay in SQLite's write-ahead log until it is emptied.
     ctx.work.scrub()
-    return Erasure(tuple(line), gone)
+    return Erasure(tuple(line), len(gone))
 
 
 def finish(ctx: AppContext) -> int:

@@ -12,13 +12,12 @@ from backend.domain.kinds import KINDS, Kind, certified_by
 from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState, document_of
-from backend.services.idempotency import IdempotencyKey
 from backend.services.ports import AppContext
 from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
 
 
-def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None) -> RecordOnFile:
+def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any) -> RecordOnFile:
     """Sign a document of a kind that the actor's organisation issues, for a merchant.
 
     The holder is the merchant whom the document names, if one is registered under the same company number or name, and
@@ -33,7 +32,7 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: Idempote
         IdempotencyKeyReused: The key came with another request before.
     """
     return sign_once(
-        ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), key, signer=actor.organisation
+        ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), signer=actor.organisation
     )
 
 

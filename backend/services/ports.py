@@ -326,6 +326,9 @@ def joined(ctx: AppContext) -> Iterator[AppContext]:
     nothing to see.
     """
     with ctx.work() as outer:
-        yield replace(ctx, work=JoinedWork(outer), wake_anchoring=lambda: None)
+        work = JoinedWork(outer)
+        yield replace(ctx, work=work, wake_anchoring=lambda: None)
         outer.commit()
+    for step in work.steps:
+        step()
     ctx.wake_anchoring()

@@ -32,7 +32,6 @@ from backend.domain.records import (
     quantity_of,
 )
 from backend.services.accreditation import SignerTerms, require_covered, signer_terms
-from backend.services.idempotency import IdempotencyKey, earlier_result, keep_result
 from backend.services.ports import AdmissionLimits, AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -243,24 +242,19 @@ def _check_signer(kind: Kind, signer: Organisation, assurance: Assurance) -> Non
 def sign_once(
     ctx: AppContext,
     drafted: Callable[[UnitOfWork, DraftInputs], UnsignedRecord],
-    key: IdempotencyKey | None = None,
     *,
     signer: Organisation | None = None,
 ) -> RecordOnFile:
-    """Draft a record, sign it with the key kept here and put it on file. The same ``key`` returns the same record.
+    """Draft a record, sign it with the key kept here and put it on file.
 
     ``signer`` is the organisation whose accreditation is read first. Statements need none, so it is None for them.
 
     Raises:
-        IdempotencyKeyReused: The key came with another request before.
         Conflict: The issuer keeps its key itself. ``drafted`` may raise more, see ``draft``.
     """
     inputs = DraftInputs.fresh(ctx, signer)  # nobody waits for the ledger while the database is locked for writing
     with ctx.work() as work:
-        if earlier := earlier_result(work, key):
-            return work.records.get(earlier)
         on_file = sign_and_file(ctx, work, drafted(work, inputs))
-        keep_result(ctx, work, key, on_file.id)
         work.commit()
     ctx.wake_anchoring()
     return on_file

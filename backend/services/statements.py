@@ -20,7 +20,6 @@ from backend.domain.records import (
     document_of,
     fields_of,
 )
-from backend.services.idempotency import IdempotencyKey
 from backend.services.ports import AppContext
 from backend.services.records import DraftInputs, UnsignedRecord, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
@@ -117,12 +116,8 @@ def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> Rec
     return request.statement
 
 
-def sign_own(
-    ctx: AppContext, actor: Person, kind: Kind, fields: Any, key: IdempotencyKey | None = None
-) -> RecordOnFile:
+def sign_own(ctx: AppContext, actor: Person, kind: Kind, fields: Any) -> RecordOnFile:
     """Sign a paper of the merchant's own trade (decision 0007): invoice, order, payment receipt, waybill or movement.
-
-    The same ``key`` returns the record signed before.
 
     Raises:
         NotAllowed: The actor is not a merchant.
@@ -130,10 +125,9 @@ def sign_own(
         Conflict: The number is taken, or the merchant's key cannot sign now.
         OutsideAccreditation: The ledger does not accredit the merchant for it.
         TooMuchWaiting: No more records are taken in at the moment.
-        IdempotencyKeyReused: The key came with another request before.
     """
     return sign_once(
-        ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), key, signer=actor.organisation
+        ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), signer=actor.organisation
     )
 
 

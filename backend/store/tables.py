@@ -515,6 +515,7 @@ idempotency_record = Table(
     Column("request_digest", String(64), nullable=False),
     Column("resource_id", String(36), nullable=False, index=True),
     Column("answered_at", UtcTime, nullable=False, index=True),
+    Column("response", EncryptedMembers),  # among what organisations are told are passwords and tokens
 )
 simulation = Table(
     "simulation",

@@ -4,6 +4,7 @@ All or nothing: what was not committed at the end never happened.
 """
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -154,12 +155,17 @@ class Work(Protocol):
     def scrub(self) -> None:
         """Make sure that what was erased does not linger in the database's files."""
 
+    def after_commit(self, step: Callable[[], object]) -> None:
+        """Take a step that must not come before what was written so far is committed."""
+
 
 class JoinedWork:
     """Opens units of work that all join one: its owner commits them together."""
 
     def __init__(self, outer: UnitOfWork) -> None:
         self._outer = outer
+        self.steps: list[Callable[[], object]] = []
+        """What is left to the outer one's owner, to be done after the commit."""
 
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
         """A unit of work inside the outer one."""
@@ -167,6 +173,114 @@ class JoinedWork:
 
     def scrub(self) -> None:
         """Leave it to the outer one's owner: nothing is erased before the commit."""
+
+    def after_commit(self, step: Callable[[], object]) -> None:
+        """Leave it to the outer one's owner."""
+        self.steps.append(step)
+
+
+class DeferredWork:
+    """Opens units of work whose writing is one transaction, committed by whoever holds this.
+
+    The transaction begins with the first unit that writes: what is read before, and whoever is asked meanwhile, locks
+    nothing. ``begun`` is then called, before anything else is written. Nothing stands unless the holder commits.
+    """
+
+    def __init__(self, work: Work, begun: Callable[[UnitOfWork], None]) -> None:
+        self._work = work
+        self._begun = begun
+        self._outer: UnitOfWork | None = None
+        self._is_committed = False
+        self._steps: list[Callable[[], object]] = []
+        self.has_written = False
+        """Whether a unit of work has ended well: then those after it must not undo it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(kind, error, trace)
+
+    def __call__(self, *, reading: bool = False) -> UnitOfWork:
+        """A unit of work: the transaction's, or one of its own that reads before there is a transaction."""
+        if self._is_committed or (reading and self._outer is None):
+            return self._work(reading=reading)
+        if reading and self._outer is not None:
+            return JoinedUnitOfWork(self._outer)  # it sees what is written so far, and undoes nothing
+        return _DeferredUnitOfWork(self)
+
+    def scrub(self) -> None:
+        """Once it is committed."""
+        self.after_commit(self._work.scrub)
+
+    def after_commit(self, step: Callable[[], object]) -> None:
+        """Once it is committed."""
+        if self._is_committed:
+            step()
+        else:
+            self._steps.append(step)
+
+    def session(self) -> Session:
+        """The transaction's session, begun where there is none."""
+        if self._outer is None:
+            self._outer = self._work().__enter__()
+            try:
+                self._begun(self._outer)
+            except BaseException as error:
+                self.close(type(error), error, error.__traceback__)
+                raise
+        return self._outer._session
+
+    def commit(self) -> None:
+        """Commit all that was written, then take the steps that wait for it; raises Conflict."""
+        assert self._outer is not None, "there is nothing to commit"
+        self._outer.commit()
+        self.close()
+        self._is_committed = True
+        for step in self._steps:
+            step()
+
+    def close(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        """Let go of what is not committed; an error of the database is told in our words."""
+        outer, self._outer, self.has_written = self._outer, None, False
+        if outer is not None:
+            outer.__exit__(kind, error, trace)
+
+
+class _DeferredUnitOfWork(UnitOfWork):
+    """A unit of work in the transaction of a DeferredWork; where it ends without a commit, it is undone alone."""
+
+    def __init__(self, deferred: DeferredWork) -> None:
+        self._deferred = deferred
+
+    def __enter__(self) -> Self:
+        Repositories.__init__(self, self._deferred.session())
+        # The transaction itself is given up with its first unit, so that nothing stays locked between two attempts.
+        self._savepoint = self._session.begin_nested() if self._deferred.has_written else None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None or not self._deferred.has_written:
+            self._deferred.close(kind, error, trace)
+        elif self._savepoint is not None and self._savepoint.is_active:
+            self._savepoint.rollback()
+
+    def commit(self) -> None:
+        """Write it into the transaction; raises Conflict where another unit of work was quicker."""
+        with integrity_errors_as_conflict(self._session):
+            self._session.flush()
+            if self._savepoint is not None:
+                self._savepoint.commit()
+        self._deferred.has_written = True
 
 
 class UnitOfWorkFactory:
@@ -184,6 +298,10 @@ class UnitOfWorkFactory:
     def scrub(self) -> None:
         """Empty the write-ahead log into the database: pages from before an erasure go with it."""
         scrub(self._engine)
+
+    def after_commit(self, step: Callable[[], object]) -> None:
+        """At once: each unit of work commits by itself."""
+        step()
 
 
 class Headroom:

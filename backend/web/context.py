@@ -148,8 +148,8 @@ def bearer(token: str) -> Person | None:
 
 
 def current_context() -> AppContext:
-    """Return the services' context of this application."""
-    return cast(AppContext, current_app.extensions[_NAME][0])
+    """Return the services' context; under an Idempotency-Key, one whose work is committed with the answer."""
+    return cast(AppContext, g.get("context") or current_app.extensions[_NAME][0])
 
 
 def simulation_context() -> SimulationContext:

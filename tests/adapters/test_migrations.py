@@ -29,7 +29,7 @@ from backend.store.unit_of_work import Repositories
 
 ROOT = Path(__file__).parents[2]
 
-_LATER = {"organisation": ("folded_name",), "request": ("content",)}
+_LATER = {"organisation": ("folded_name",), "request": ("content",), "answer": ("response",)}
 """Columns that came later, in tables of 0005."""
 
 

@@ -27,7 +27,6 @@ from backend.domain.kinds import (
 from backend.domain.parties import Role
 from backend.domain.records import document_of
 from backend.messages.catalogue import SOURCE, gettext, languages
-from backend.web.api.openapi import KEYED
 from backend.web.api.records import blueprint
 from backend.web.forms.record_forms import form_for
 from backend.web.presentation.field_names import has_name
@@ -117,8 +116,6 @@ def signable(stated: RecordKind) -> Iterator[str]:
 
 
 def offered(stated: RecordKind) -> Iterator[str]:
-    if f"/{stated.collection}" not in KEYED:
-        yield "the interface keeps no idempotency key for it"
     if stated.signing is not Signing.LODGED and stated.collection not in posted():
         yield "no operation of the interface signs it"
     if not stated.operation:

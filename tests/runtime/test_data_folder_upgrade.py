@@ -23,7 +23,6 @@ from backend.runtime import demo
 from backend.runtime.app import System, create_app, running
 from backend.services import external_signing, simulations
 from backend.services.audit import audit
-from backend.services.organisations import bearer
 from backend.settings import Settings
 from tests.conftest import people_in
 from tests.helpers.builders import Api, certificate_fields, lodgement_fields, report_fields
@@ -200,7 +199,8 @@ def test_repeated_request_gets_kept_answer(opened: Opened) -> None:
 def test_prepared_bytes_take_their_signature(opened: Opened) -> None:
     prepared = MANIFEST["prepared"]
     ctx = opened.system.ctx
-    person = bearer(ctx, MANIFEST["tokens"]["own"][0])
+    with ctx.work(reading=True) as work:
+        person = work.persons.bearer(MANIFEST["tokens"]["own"][0])
     assert person is not None
     record = external_signing.submit(ctx, person, prepared["id"], prepared["signature"])
     demo.settle(ctx)

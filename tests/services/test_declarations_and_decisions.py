@@ -13,7 +13,6 @@ from backend.domain.ledger import DeclarationStatus
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, bundles, decisions, declarations, issuance, release_times, statements
 from backend.services.decisions import NotReleasable
-from backend.services.idempotency import IdempotencyKey, IdempotencyKeyReused
 from backend.services.verification import (
     verdict_on,
     verdict_on_bundle,
@@ -343,61 +342,6 @@ def test_only_goods_sent_away_refund_their_certificates(installation, decision, 
     assert installation.consignment(first.id).events[-1].step is Step.of(decision.leads_to)
 
 
-# The same request twice
-
-
-def a_key(installation, digest="d", key="k", who="merchant"):
-    return IdempotencyKey(installation.people[who].id, key, digest)
-
-
-def count(installation):
-    with installation.ctx.work(reading=True) as work:
-        return len(work.consignments.search())
-
-
-def test_the_same_key_and_request_are_answered_once(installation):
-    first = declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(), a_key(installation))
-    again = declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(), a_key(installation))
-    assert again.id == first.id
-    assert count(installation) == 1
-
-
-def test_the_same_key_with_another_request_is_refused(installation):
-    declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(), a_key(installation))
-    with pytest.raises(IdempotencyKeyReused):
-        declarations.lodge(
-            installation.ctx,
-            installation.merchant,
-            lodgement_fields(declarationReference="B"),
-            a_key(installation, "other"),
-        )
-    assert count(installation) == 1
-
-
-def test_a_key_is_its_owners(installation):
-    declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(), a_key(installation))
-    theirs = declarations.lodge(
-        installation.ctx, installation.rival, lodgement_fields(), a_key(installation, "other", who="rival")
-    )
-    assert theirs.merchant.id == installation.rival.organisation.id
-
-
-def test_refused_request_leaves_its_key_unused(installation):
-    with pytest.raises(Invalid):
-        declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(items=[]), a_key(installation))
-    declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(), a_key(installation, "fixed"))
-    assert count(installation) == 1
-
-
-def test_eight_parallel_with_one_key_declare_once(installation):
-    def once(_):
-        return declarations.lodge(installation.ctx, installation.merchant, lodgement_fields(), a_key(installation)).id
-
-    with ThreadPoolExecutor(8) as pool:
-        assert len(set(pool.map(once, range(8)))) == 1
-    assert count(installation) == 1
-
-
 def test_eight_releases_at_once_release_once(installation):
     consignment = installation.lodge()
     installation.settle()
@@ -432,13 +376,6 @@ def test_release_and_withdrawal_at_once_have_one_winner(installation):
         installation.settle()
         kept = installation.consignment(consignment.id)
         assert installation.ledger.status(kept.record.batch.root, kept.record.leaf_index) == kept.status
-
-
-def test_decision_repeated_with_its_key_stays_one(installation):
-    consignment = installation.lodge()
-    installation.settle()
-    key = a_key(installation, who="officer")
-    assert decide(installation, consignment, key=key).id == decide(installation, consignment, key=key).id
 
 
 # How long it took

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Engine, event, select
 
 from backend.store import tables as t
+from tests.helpers.builders import KeyedApi
 from tests.web import test_every_operation as derived
 from tests.web import test_forms_sent as forms
 
@@ -84,7 +85,7 @@ def collecting() -> Iterator[dict[str, tuple[Any, ...]]]:
 @pytest.fixture(scope="module")
 def statements(app, people, system, settle) -> dict[str, tuple[Any, ...]]:
     """What the database was asked while every operation, form and list was used and the worker did its part."""
-    world = derived.World(derived.Api(app.test_client(), people), system, settle)
+    world = derived.World(KeyedApi(app.test_client(), people), system, settle)
     installation = forms.Installation(app, system, people, derived.Api(app.test_client(), people), settle)
     with collecting() as found:
         described = derived.operations(world.api.get("/openapi.json").get_json())

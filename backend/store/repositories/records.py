@@ -184,8 +184,24 @@ class IdempotencyRepository(Repository):
     """Answers that were given under an idempotency key."""
 
     def delete_for(self, resource_id: str) -> None:
-        """Forget which requests led to a thing."""
-        self._session.execute(delete(t.idempotency_record).where(t.idempotency_record.c.resource_id == resource_id))
+        """Forget which requests led to a thing, and what they were told."""
+        self._delete(select(IdempotencyRecord).where(t.idempotency_record.c.resource_id == resource_id))
+
+    def delete_before(self, moment: datetime, most: int) -> None:
+        """Forget the oldest answers, as far as they were given before a moment, and at most so many at once."""
+        given = t.idempotency_record.c.answered_at
+        self._delete(select(IdempotencyRecord).where(given < moment).order_by(given).limit(most))
+
+    def delete(self, record: IdempotencyRecord) -> None:
+        """Forget one answer; its key may be used again in the same unit of work."""
+        self._session.delete(record)
+        self._session.flush()
+
+    def _delete(self, query: Select[Any]) -> None:
+        """Forget these one by one: the keys of what is encrypted are destroyed only with objects of the session."""
+        for record in self._all(query):
+            self._session.delete(record)
+        self._session.flush()
 
     def find(self, person_id: str, key: str) -> IdempotencyRecord | None:
         """What this person's request with this idempotency key led to."""

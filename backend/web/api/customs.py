@@ -26,7 +26,7 @@ from backend.web.api.shapes import (
     ReleaseTimesShape,
     Shape,
 )
-from backend.web.api.views import auth, blueprint, idempotency_key
+from backend.web.api.views import auth, blueprint
 from backend.web.context import current_context, person
 
 
@@ -37,7 +37,7 @@ from backend.web.context import current_context, person
 @blueprint.doc(summary="Lodge a declaration", tags=["Merchants"], responses=[401, 403, 409, 422])
 def post_declaration(document: DeclarationInput) -> dict[str, Any]:
     """Sign and lodge a declaration for a consignment. Needs a merchant's token; ``records`` are ids of its records."""
-    return views.receipt(declarations.lodge(current_context(), person(), fields_of(document), idempotency_key()).record)
+    return views.receipt(declarations.lodge(current_context(), person(), fields_of(document)).record)
 
 
 @blueprint.get("/declarations")
@@ -109,7 +109,6 @@ def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
         body.decision,
         body.reason,
         body.accept_indeterminate,
-        idempotency_key(),
         views.version_read(),
     )
     views.tagged(taken.version or 1)

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from backend.domain.errors import Invalid
 from backend.domain.fields import problems_of
-from backend.domain.kinds import KINDS
 from backend.messages.catalogue import languages, say
+from backend.services.idempotency import KEPT_FOR
 from backend.web.api import examples
 from backend.web.context import language
 from backend.web.problems import MEDIA_TYPE, code_of, problem, refused
@@ -56,9 +56,12 @@ _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Send the same key again and the request is done once; another body under the same key gets 422.",
+    "description": "Send the same request with the same key again, at once or within "
+    f"{KEPT_FOR.days} days: it is done once, and every time gets the same answer. Another request under the same key "
+    "gets 422. A refusal leaves the key unused.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+_KEY_WITHOUT_USE = _IDEMPOTENCY_KEY | {"description": "Nothing is written here: a key is taken, and changes nothing."}
 _LANGUAGE = {
     "name": "Accept-Language",
     "in": "header",
@@ -80,7 +83,6 @@ _TAGGED = (
     "get /api/v1/records/{record_id}",
     "get /api/v1/issuers/{organisation_id}",
 )
-KEYED = ("/decisions", *(f"/{stated.collection}" for stated in KINDS.values()))
 _BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/files": {
         "application/pdf": {"schema": {"type": "string", "format": "binary"}, "example": examples.PDF},
@@ -164,8 +166,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     for parameter in parameters:
         if parameter["name"] in examples.PARAMETERS:
             parameter["example"] = examples.PARAMETERS[parameter["name"]]
-    if method == "post" and path.endswith(KEYED):
-        parameters.append(_IDEMPOTENCY_KEY)
+    if method == "post":
+        parameters.append(_IDEMPOTENCY_KEY if "security" in operation else _KEY_WITHOUT_USE)
     if "412" in operation["responses"]:
         parameters.append(_IF_MATCH)
         operation["responses"]["412"]["description"] = "Changed since you read it: who, what, when and why"

@@ -11,7 +11,7 @@ from backend.domain.records import fields_of
 from backend.services import files, issuance, statements
 from backend.web.api import views
 from backend.web.api.shapes import FileShape, ReasonInput, RecordReceipt
-from backend.web.api.views import auth, blueprint, idempotency_key
+from backend.web.api.views import auth, blueprint
 from backend.web.context import current_context, person
 
 
@@ -31,7 +31,7 @@ def _offer(stated: RecordKind) -> None:
         responses=[401, 403, 409, 422],
     )
     def post(document: Document) -> dict[str, Any]:
-        return views.receipt(sign(current_context(), person(), stated.kind, fields_of(document), idempotency_key()))
+        return views.receipt(sign(current_context(), person(), stated.kind, fields_of(document)))
 
 
 for _kind in CERTIFIED + OWN:

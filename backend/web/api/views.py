@@ -1,99 +1,25 @@
-"""The interface's blueprint: bodies held to their described types, who asks, and how things look to programs."""
+"""The interface's blueprint, how a token tells who asks, and how things on file look to programs."""
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache, wraps
-from hashlib import sha256
 from typing import Any
 
-from apiflask import APIBlueprint, HTTPTokenAuth
-from flask import Response, after_this_request, g, request, url_for
+from apiflask import HTTPTokenAuth
+from flask import Response, g, request, url_for
 from flask_babel import gettext
-from pydantic import BaseModel
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from backend.domain.consignment import Consignment, DecisionTaken
-from backend.domain.errors import Invalid, Message, VersionRequired
+from backend.domain.errors import Invalid, NotFound, VersionRequired
 from backend.domain.kinds import KINDS
 from backend.domain.parties import Person
 from backend.domain.records import RecordOnFile
 from backend.domain.verdict import Verdict
 from backend.messages.catalogue import say
 from backend.messages.verdict import undone_reason, verdict_json
-from backend.services.idempotency import IdempotencyKey
 from backend.services.verification import DossierVerdict
-from backend.web.context import bearer, external_url, in_kib, language, person
+from backend.web.api.described import DescribedBlueprint, with_version
+from backend.web.api.shapes import DecisionShape, RecordReceipt, Shape
+from backend.web.context import bearer, current_context, external_url, in_kib, language
 from backend.web.problems import problem
-
-_TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "string": (lambda value: isinstance(value, str), "Input should be a valid string"),
-    "boolean": (lambda value: isinstance(value, bool), "Input should be a valid boolean"),
-    "integer": (lambda value: _is_number(value) and value == int(value), "Input should be a valid integer"),
-    "number": (lambda value: _is_number(value), "Input should be a valid number"),
-    "array": (lambda value: isinstance(value, list), "Input should be a valid list"),
-    "object": (lambda value: isinstance(value, dict), "Input should be a valid dictionary"),
-    "null": (lambda value: value is None, "Input should be None"),
-}
-"""How each type of JSON Schema is known, and what is said of another value."""
-
-
-class DescribedBlueprint(APIBlueprint):
-    """A blueprint whose operations refuse JSON of other types than they describe."""
-
-    def input(self, schema: Any, location: str = "json", *args: Any, **options: Any) -> Callable[..., Any]:
-        """Take the input, as APIFlask does, after holding it to its description."""
-        add = super().input(schema, location, *args, **options)
-        return add if location != "json" else lambda view: _held_to(schema, add(view))
-
-
-def _held_to(model: type[BaseModel], view: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(view)
-    def checked(*args: Any, **kwargs: Any) -> Any:
-        described = _description(model)
-        faults: list[tuple[str, str]] = list(type_faults(described, described.get("$defs", {}), request.get_json(), ""))
-        if faults:
-            raise Invalid("the body is not as described", faults)
-        return view(*args, **kwargs)
-
-    return checked
-
-
-@cache
-def _description(model: type[BaseModel]) -> dict[str, Any]:
-    return model.model_json_schema()
-
-
-def type_faults(
-    described: Mapping[str, Any], shared: Mapping[str, Any], value: Any, where: str
-) -> Iterator[tuple[str, Message]]:
-    """Tell where a value is of another type than its JSON Schema describes; ``shared`` are the schema's $defs."""
-    if (reference := described.get("$ref")) is not None:
-        described = shared[reference.rpartition("/")[2]]
-    if "anyOf" in described:
-        found = [list(type_faults(one, shared, value, where)) for one in described["anyOf"]]
-        yield from min(found, key=lambda faults: _is_of_null(value, faults))
-        return
-    known = _TYPES.get(described.get("type", ""))
-    if known is not None and not known[0](value):
-        yield where, Message(known[1])
-    elif isinstance(value, dict):
-        for name, member in described.get("properties", {}).items():
-            if name in value:
-                yield from type_faults(member, shared, value[name], f"{where}.{name}".lstrip("."))
-    elif isinstance(value, list) and "items" in described:
-        for place, element in enumerate(value):
-            yield from type_faults(described["items"], shared, element, f"{where}.{place}".lstrip("."))
-
-
-def _is_of_null(value: Any, faults: list[tuple[str, Message]]) -> tuple[int, bool]:
-    """Order alternatives: one without faults first, and null last, of which nobody is told who sent something."""
-    return len(faults), any(fault.template == _TYPES["null"][1] for _, fault in faults)
-
-
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) != float("inf")
-    )
-
 
 LARGEST_BODY = 2 * 1024 * 1024
 """Of a JSON body, in bytes; files have a limit of their own."""
@@ -140,15 +66,24 @@ def unknown(error: object) -> Response:
     return problem(401, "not-signed-in")
 
 
-def idempotency_key() -> IdempotencyKey | None:
-    """The request's Idempotency-Key, bound to who asks and to what exactly they ask."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= 255 or not key.isprintable():
-        raise Invalid("a key has 1 to 255 printable characters", [("Idempotency-Key", "is empty or too long")])
-    digest = sha256(f"{request.method} {request.path}\n".encode() + request.get_data()).hexdigest()
-    return IdempotencyKey(person().id, key, digest)
+def remade(resource_id: str) -> tuple[dict[str, Any], int]:
+    """What the request at hand was told by an earlier version, which took keys for records and decisions alone."""
+    declaration_id = (request.view_args or {}).get("declaration_id")
+    with current_context().work(reading=True) as work:
+        if declaration_id is None:
+            return _plain(RecordReceipt, receipt(work.records.get(resource_id))), 201
+        decisions = work.consignments.get(declaration_id).decisions
+    taken = next((one for one in decisions if one.id == resource_id), None)
+    if taken is None:
+        raise NotFound("no such decision", id=resource_id)
+    return _plain(DecisionShape, decision(declaration_id, taken)), 201
+
+
+def _plain(shape: type[Shape], told: dict[str, Any]) -> dict[str, Any]:
+    return shape.model_validate(told).model_dump(mode="json", by_alias=True)
+
+
+blueprint.remade = remade
 
 
 def version_read() -> int:
@@ -171,11 +106,10 @@ def version_read() -> int:
 
 def tagged(version: int) -> None:
     """Let the answer to this request carry the version as its ETag."""
+    g.version = version
 
-    @after_this_request
-    def add(response: Response) -> Response:
-        response.set_etag(str(version))
-        return response
+
+blueprint.after_request(with_version)
 
 
 def receipt(on_file: RecordOnFile) -> dict[str, Any]:
