@@ -2,11 +2,12 @@
 
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import uuid4
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed
-from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
+from backend.domain.parties import TOKEN_DAYS, ApiToken, Organisation, Person, Role, SigningKey, TokenScope
 from backend.services.ports import AppContext
 from backend.store.repositories.organisations import token_digest
 from backend.store.unit_of_work import UnitOfWork
@@ -87,7 +88,8 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
     work.add(SigningKey(thumbprint, organisation, dict(jwk), sealed, now))
     person = Person(str(uuid4()), organisation, email, ctx.keys.passwords.hashed(given.password))
     work.add(person)
-    work.add(ApiToken(token_digest(given.token), person, now))
+    until = now + timedelta(days=TOKEN_DAYS)
+    work.add(ApiToken(token_digest(given.token), person, now, "registration", TokenScope.DECIDE, until))
     return Joined(organisation, person, given.password, given.token, thumbprint)
 
 

@@ -29,7 +29,11 @@ from backend.store.unit_of_work import Repositories
 
 ROOT = Path(__file__).parents[2]
 
-_LATER = {"organisation": ("folded_name",), "request": ("content",)}
+_LATER = {
+    "api_token": ("name", "scope", "expires_at", "last_used_at"),
+    "organisation": ("folded_name",),
+    "request": ("content",),
+}
 """Columns that came later, in tables of 0005."""
 
 
