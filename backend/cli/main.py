@@ -19,6 +19,7 @@ GROUPS = {
     "Operators": (
         "serve",
         "register",
+        "office",
         "keys",
         "erase",
         "backup",
@@ -39,6 +40,7 @@ COMMANDS = {
     "erase": "backend.cli.operators:erase_command",
     "import": "backend.cli.importing:import_command",
     "keys": "backend.cli.operators:keys_command",
+    "office": "backend.cli.customs_offices:office_command",
     "register": "backend.cli.operators:register_command",
     "restore": "backend.cli.operators:restore_command",
     "serve": "backend.cli.operators:serve_command",

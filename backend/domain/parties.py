@@ -50,6 +50,8 @@ class Organisation:
     postal_address: str | None = None
     country_code: str = "CN"
     identifier: str | None = None
+    version: int = 1
+    """Counts the authority's acts on its keys and their accreditation."""
 
 
 @dataclass(eq=False)
@@ -74,7 +76,7 @@ class TokenScope(StrEnum):
     READ = "read"
     WRITE = "write"
     DECIDE = "decide"
-    """Also customs' decisions, and the authority's acts on issuers and keys."""
+    """Also customs' decisions, and acts on organisations, issuers, keys and customs offices."""
 
     def covers(self, needed: "TokenScope") -> bool:
         """Whether it suffices for what needs that scope."""

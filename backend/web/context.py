@@ -179,6 +179,9 @@ _DECISIONS = {
     "api.post_reinstatement",
     "api.post_key_rotation",
     "api.post_compromise",
+    "api.post_customs_office",
+    "api.post_office_delegation",
+    "api.post_office_delegation_end",
 }
 """Operations that a token needs the scope ``decide`` for."""
 

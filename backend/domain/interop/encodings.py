@@ -39,7 +39,7 @@ class Decoded:
 def is_encoding(name: str) -> bool:
     """Whether this names an encoding of text."""
     try:
-        b"".decode(name)
+        "a".encode(name)
     except (LookupError, ValueError):
         return False
     return True
