@@ -16,7 +16,20 @@ from backend.cli.terminal import Output, _, fault_told, language_asked, speak
 
 GROUPS = {
     "Everybody": ("verify", "snapshot"),
-    "Operators": ("serve", "register", "office", "keys", "erase", "backup", "restore", "chain", "audit", "trust-file"),
+    "Operators": (
+        "serve",
+        "register",
+        "office",
+        "keys",
+        "erase",
+        "backup",
+        "restore",
+        "chain",
+        "audit",
+        "trust-file",
+        "users",
+        "tokens",
+    ),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
 }
@@ -32,8 +45,10 @@ COMMANDS = {
     "restore": "backend.cli.operators:restore_command",
     "serve": "backend.cli.operators:serve_command",
     "snapshot": "backend.cli.snapshot:snapshot_command",
+    "tokens": "backend.cli.people:tokens_command",
     "trs": "backend.cli.trs:trs_command",
     "trust-file": "backend.cli.verify:trust_file_command",
+    "users": "backend.cli.people:users_command",
     "verify": "backend.cli.verify:verify_command",
 }
 """Where each subcommand is defined: module and attribute."""

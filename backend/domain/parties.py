@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from backend.domain.errors import Invalid
@@ -73,6 +73,43 @@ class Person:
         return self.organisation.role
 
 
+class TokenScope(StrEnum):
+    """How much of what its person may do a token may do; each includes those before."""
+
+    READ = "read"
+    WRITE = "write"
+    DECIDE = "decide"
+    """Also customs' decisions, and acts on organisations, issuers, keys and customs offices."""
+
+    def covers(self, needed: "TokenScope") -> bool:
+        """Whether it suffices for what needs that scope."""
+        order = list(TokenScope)
+        return order.index(self) >= order.index(needed)
+
+    @property
+    def names(self) -> str:
+        """What the pages call it."""
+        return _SCOPE_NAMES[self]
+
+
+_SCOPE_NAMES: Mapping[TokenScope, str] = {
+    TokenScope.READ: "Read only",
+    TokenScope.WRITE: "Read and write, no decisions",
+    TokenScope.DECIDE: "All that its person may do",
+}
+
+SESSION_IDLE_TERM = timedelta(hours=12)
+SESSION_TERM = timedelta(days=7)
+TOKEN_DAYS = 365
+"""How long a token is valid where nothing else is said."""
+MOST_TOKEN_DAYS = 2 * 365
+USE_NOTED_EVERY = timedelta(minutes=1)
+"""The last use of a token or session is written no more often, so that reading does not become writing."""
+ID_LENGTH = 16
+PASSWORD_LENGTHS = range(12, 129)
+"""In characters. NIST SP 800-63B-4, 3.1.1.2, wants a minimum length and no rules of composition."""
+
+
 @dataclass(eq=False)
 class ApiToken:
     """A bearer token, kept as its SHA-256 only."""
@@ -80,6 +117,39 @@ class ApiToken:
     digest: str
     person: Person
     made_at: datetime
+    name: str
+    scope: TokenScope
+    expires_at: datetime
+    last_used_at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """What it is called on pages and by commands: the start of its digest, which tells nothing of the token."""
+        return self.digest[:ID_LENGTH]
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether somebody may act with it."""
+        return self.person.is_active and now < self.expires_at
+
+
+@dataclass(eq=False)
+class SignInSession:
+    """One sign-in of a person; the browser keeps a secret of which only the SHA-256 lies here."""
+
+    digest: str
+    person: Person
+    started_at: datetime
+    last_used_at: datetime
+
+    @property
+    def id(self) -> str:
+        """What it is called on pages."""
+        return self.digest[:ID_LENGTH]
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether it goes on: its person is active, and neither the idle nor the absolute term has passed."""
+        in_time = now < self.last_used_at + SESSION_IDLE_TERM and now < self.started_at + SESSION_TERM
+        return self.person.is_active and in_time
 
 
 @dataclass(eq=False)

@@ -2,11 +2,22 @@
 
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import uuid4
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed
-from backend.domain.parties import ApiToken, CustomsOffice, Organisation, Person, Role, SigningKey, office_code
+from backend.domain.parties import (
+    TOKEN_DAYS,
+    ApiToken,
+    CustomsOffice,
+    Organisation,
+    Person,
+    Role,
+    SigningKey,
+    TokenScope,
+    office_code,
+)
 from backend.services.ports import AppContext
 from backend.store.repositories.organisations import token_digest
 from backend.store.unit_of_work import UnitOfWork
@@ -102,7 +113,8 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
     person = Person(str(uuid4()), organisation, email, ctx.keys.passwords.hashed(given.password))
     work.add(person)
     # Only the digest is stored, so that a copy of the database gives no tokens away.
-    work.add(ApiToken(token_digest(given.token), person, now))
+    until = now + timedelta(days=TOKEN_DAYS)
+    work.add(ApiToken(token_digest(given.token), person, now, "registration", TokenScope.DECIDE, until))
     return Joined(organisation, person, given.password, given.token, thumbprint)
 
 

@@ -15,7 +15,15 @@ from backend.domain.outbox import (
     OutboundTransaction,
     SigningRequest,
 )
-from backend.domain.parties import ApiToken, CustomsOffice, OfficeDelegation, Organisation, Person, SigningKey
+from backend.domain.parties import (
+    ApiToken,
+    CustomsOffice,
+    OfficeDelegation,
+    Organisation,
+    Person,
+    SigningKey,
+    SignInSession,
+)
 from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StatusChange, StoredFile
 from backend.domain.simulation import Simulation
 from backend.store import tables
@@ -29,6 +37,7 @@ def map_the_domain() -> None:
     put(Organisation, tables.organisation)
     put(Person, tables.person, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(ApiToken, tables.api_token, properties={"person": relationship(Person, lazy="joined")})
+    put(SignInSession, tables.sign_in_session, properties={"person": relationship(Person, lazy="joined")})
     put(SigningKey, tables.signing_key, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(CustomsOffice, tables.customs_office, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(

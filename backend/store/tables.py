@@ -29,7 +29,7 @@ from backend.domain.consignment import Decision, Step
 from backend.domain.kinds import Kind
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.outbox import TransactionState
-from backend.domain.parties import Role
+from backend.domain.parties import Role, TokenScope
 from backend.domain.records import Assurance, ProofState, RequestState
 from backend.domain.simulation import SimulationState
 from backend.store.encryption import (
@@ -171,6 +171,18 @@ api_token = Table(
     Column("digest", String(64), primary_key=True),
     _to("person_id", "person.id"),
     Column("made_at", UtcTime, nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("scope", Word(TokenScope), nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("last_used_at", UtcTime),
+)
+sign_in_session = Table(
+    "sign_in_session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    _to("person_id", "person.id"),
+    Column("started_at", UtcTime, nullable=False),
+    Column("last_used_at", UtcTime, nullable=False),
 )
 signing_key = Table(
     "signing_key",

@@ -25,10 +25,12 @@ from werkzeug.exceptions import (
 )
 
 from backend.domain import strict_json
-from backend.domain.parties import Person, Role
+from backend.domain.errors import NotAllowed, StorageUnavailable
+from backend.domain.parties import USE_NOTED_EVERY, ApiToken, Person, Role, SignInSession, TokenScope
 from backend.messages import catalogue
 from backend.messages.catalogue import SOURCE, Language, known
 from backend.services.ports import AppContext, Node, SimulationContext
+from backend.store.repositories.organisations import Credential
 
 _NAME = "provenport"
 COOKIE = "language"
@@ -137,14 +139,65 @@ def external_url(endpoint: str, **values: Any) -> str:
     return f"{ours.scheme}://{ours.netloc}{url_for(endpoint, **values)}"
 
 
-def bearer(token: str) -> Person | None:
-    """Return the person who owns a token, or None. Looked up once in a request."""
-    if "tokens" not in g:
-        g.tokens = {}
-    if token not in g.tokens:
-        with current_context().work(reading=True) as work:
-            g.tokens[token] = work.persons.bearer(token)
-    return cast("Person | None", g.tokens[token])
+def bearer(token: str) -> ApiToken | None:
+    """The valid token that this is; looked up once in a request."""
+    return _credential(ApiToken, token)
+
+
+def sign_in_session(secret: str) -> SignInSession | None:
+    """The session that goes on under this secret of a cookie; looked up once in a request."""
+    return _credential(SignInSession, secret)
+
+
+def _credential(kind: type[Credential], secret: str) -> Credential | None:
+    if "credentials" not in g:
+        g.credentials = {}
+    if (kind, secret) not in g.credentials:
+        g.credentials[kind, secret] = _looked_up(kind, secret)
+    return cast("Credential | None", g.credentials[kind, secret])
+
+
+def _looked_up(kind: type[Credential], secret: str) -> Credential | None:
+    ctx = current_context()
+    now = ctx.now()
+    with ctx.work(reading=True) as work:
+        found = work.persons.by_secret(kind, secret)
+    if found is None or not found.is_valid(now):
+        return None
+    # Before a body is read there is no request yet: that place must not wait for the write lock.
+    is_due = found.last_used_at is None or now >= found.last_used_at + USE_NOTED_EVERY
+    if is_due and has_request_context():
+        try:
+            with ctx.work() as work:
+                work.persons.note_use(found, now)
+                work.commit()
+        except StorageUnavailable:
+            log.warning("the last use of a credential could not be written")  # whoever only reads can go on
+    return found
+
+
+_DECISIONS = {
+    "api.post_decision",
+    "api.post_organisation",
+    "api.post_accreditation",
+    "api.post_suspension",
+    "api.post_reinstatement",
+    "api.post_key_rotation",
+    "api.post_compromise",
+    "api.post_customs_office",
+    "api.post_office_delegation",
+    "api.post_office_delegation_end",
+}
+"""Operations that a token needs the scope ``decide`` for."""
+
+
+def authorize(token: ApiToken) -> None:
+    """Refuse what the token's scope does not cover: the one place where scopes are enforced. Raises NotAllowed."""
+    needed = TokenScope.READ if request.method in ("GET", "HEAD") else TokenScope.WRITE
+    if request.endpoint in _DECISIONS:
+        needed = TokenScope.DECIDE
+    if not token.scope.covers(needed):
+        raise NotAllowed("this token has the scope {has}; this needs {needs}", has=token.scope, needs=needed)
 
 
 def current_context() -> AppContext:
@@ -169,12 +222,13 @@ Result = TypeVar("Result")
 class SignedIn(UserMixin):  # type: ignore[misc]
     """A signed-in person, in the form that Flask-Login needs."""
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: Person, secret: str) -> None:
         self.person = person
+        self.secret = secret
 
     def get_id(self) -> str:
-        """Return what the session stores."""
-        return self.person.id
+        """What the cookie remembers: the secret of a session, which the server can end."""
+        return self.secret
 
 
 def install_sign_in(app: Flask) -> None:
@@ -184,10 +238,9 @@ def install_sign_in(app: Flask) -> None:
     manager.session_protection = "basic"
 
     @manager.user_loader  # type: ignore[untyped-decorator]
-    def load(person_id: str) -> SignedIn | None:
-        with current_context().work(reading=True) as work:
-            person = work.persons.find(person_id)
-        return SignedIn(person) if person is not None and person.is_active else None
+    def load(secret: str) -> SignedIn | None:
+        session = sign_in_session(secret)
+        return SignedIn(session.person, secret) if session is not None else None
 
 
 def person() -> Person:

@@ -17,7 +17,7 @@ from backend.domain.errors import TraceabilityError
 from backend.domain.parties import Person
 from backend.services.files import LARGEST
 from backend.web.api.views import LARGEST_BODY as LARGEST_JSON
-from backend.web.context import BodyLimit, bearer, in_kib
+from backend.web.context import BodyLimit, bearer, in_kib, sign_in_session
 from backend.web.public import rpc
 
 # Scripts and styles come from this server alone, so that injected markup cannot run any (cross-site scripting).
@@ -83,6 +83,7 @@ def _limit_rates(app: Flask) -> None:
     by_address = limiter.limit("60 per minute", methods=["POST"])
     limits = {
         "pages.sign_in": [by_account, by_address],
+        "pages.change_password": [limiter.limit("20 per minute", methods=["POST"])],
         "api.post_verify": [
             limiter.limit(_verifications, key_func=_person_or_client),
             limiter.limit(_verified_kib, key_func=_person_or_client, cost=_kib, error_message=_too_many_kib),
@@ -155,7 +156,8 @@ def _asker() -> Person | None:
 
 def _known_by(authorization: str) -> Person | None:
     scheme, token = (*authorization.split(None, 1), "", "")[:2]
-    return bearer(token.strip()) if scheme.lower() == "bearer" and token else None
+    found = bearer(token.strip()) if scheme.lower() == "bearer" and token else None
+    return None if found is None else found.person
 
 
 def _tell_rates(response: Response) -> Response:
@@ -198,7 +200,7 @@ def body_limits(app: Flask) -> Callable[[str, str, Mapping[str, str]], BodyLimit
 
 
 def _is_known(app: Flask, is_api: bool, headers: Mapping[str, str]) -> bool:
-    """Tell whether the token is valid, or the session cookie belongs to somebody who has signed in.
+    """Whether a token is somebody's, or a cookie of ours opens a session that goes on.
 
     If the lookup fails, the answer is yes, so that the request itself can report the fault.
     """
@@ -207,7 +209,8 @@ def _is_known(app: Flask, is_api: bool, headers: Mapping[str, str]) -> bool:
         try:
             if is_api:
                 return _known_by(headers.get("AUTHORIZATION", "")) is not None
-            session = app.session_interface.open_session(app, app.request_class(environ))
+            cookie = app.session_interface.open_session(app, app.request_class(environ))
+            secret = cookie and cookie.get("_user_id")
+            return bool(secret) and sign_in_session(str(secret)) is not None
         except TraceabilityError:
             return True
-    return session is not None and "_user_id" in session

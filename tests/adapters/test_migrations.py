@@ -29,7 +29,12 @@ from backend.store.unit_of_work import Repositories
 
 ROOT = Path(__file__).parents[2]
 
-_LATER = {"organisation": ("folded_name",), "request": ("content",), "answer": ("response",)}
+_LATER = {
+    "api_token": ("name", "scope", "expires_at", "last_used_at"),
+    "organisation": ("folded_name",),
+    "request": ("content",),
+    "answer": ("response",),
+}
 """Columns that came later, in tables of 0005."""
 
 

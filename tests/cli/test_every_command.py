@@ -111,6 +111,35 @@ def erase(desk: Desk) -> None:
     assert "Erased 1 record" in desk.run("erase", desk.invoice, "--yes", data=desk.copy()).output
 
 
+def shut_out(desk: Desk) -> None:
+    """A person's token is refused from then on, and the person comes back without it."""
+    data = desk.copy()
+    assert "sessions ended, tokens revoked" in desk.run("users", "deactivate", MERCHANT, data=data).output
+    people = json.loads(desk.run("users", "list", "--json", data=data).stdout)
+    assert [one["email"] for one in people if not one["isActive"]] == [MERCHANT]
+    desk.run("tokens", "new", MERCHANT, "--name", "till", code=1, data=data)
+    assert "may sign in again" in desk.run("users", "reactivate", MERCHANT, data=data).output
+    assert json.loads(desk.run("tokens", "list", MERCHANT, "--json", data=data).stdout) == []
+
+
+def reset_password(desk: Desk) -> None:
+    data = desk.copy()
+    told = desk.run("users", "reset-password", MERCHANT, data=data).stdout
+    assert len(told.split()[-1]) == 16
+
+
+def make_and_revoke(desk: Desk) -> None:
+    data = desk.copy()
+    made = json.loads(desk.run("tokens", "new", MERCHANT, "--name", "till", "--days", "30", "--json", data=data).stdout)
+    assert (made["name"], made["scope"]) == ("till", "read")
+    listed = desk.run("tokens", "list", MERCHANT, data=data).stdout
+    assert made["id"] in listed
+    assert made["token"] not in listed
+    desk.run("tokens", "revoke", made["id"], data=data)
+    assert made["id"] not in desk.run("tokens", "list", MERCHANT, data=data).stdout
+    desk.run("tokens", "revoke", made["id"], code=1, data=data)
+
+
 def says(words: str, *arguments: object) -> Callable[[Desk], None]:
     """A run of one command whose answer holds these words."""
 
@@ -121,6 +150,7 @@ def says(words: str, *arguments: object) -> Callable[[Desk], None]:
     return run
 
 
+MERCHANT = "merchant@example.org"
 OFFICERS = "officer@example.org"
 
 
@@ -187,7 +217,14 @@ RUNS: dict[str, Callable[[Desk], None]] = {
         '"Customs"', "snapshot", "trust-file", "--name", "Customs", "--key", Desk.key, "--trust", Desk.trust
     ),
     "trs": trs,
+    "tokens list": says("registration", "tokens", "list", MERCHANT),
+    "tokens new": make_and_revoke,
+    "tokens revoke": make_and_revoke,
     "trust-file": lambda desk: desk.trust() and None,
+    "users deactivate": shut_out,
+    "users list": says(MERCHANT, "users", "list"),
+    "users reactivate": shut_out,
+    "users reset-password": reset_password,
     "verify": says("VALID", "verify", lambda desk: desk.files / "bundle.json", "--trust", Desk.trust),
 }
 

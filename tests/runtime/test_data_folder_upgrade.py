@@ -9,7 +9,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from flask import Flask
 
 from backend.adapters.simulator import ProgramSimulator
 from backend.domain.kinds import Kind
+from backend.domain.parties import ApiToken, TokenScope
 from backend.runtime import demo
 from backend.runtime.app import System, create_app, running
 from backend.services import external_signing, simulations
@@ -200,9 +201,11 @@ def test_prepared_bytes_take_their_signature(opened: Opened) -> None:
     prepared = MANIFEST["prepared"]
     ctx = opened.system.ctx
     with ctx.work(reading=True) as work:
-        person = work.persons.bearer(MANIFEST["tokens"]["own"][0])
-    assert person is not None
-    record = external_signing.submit(ctx, person, prepared["id"], prepared["signature"])
+        token = work.persons.by_secret(ApiToken, MANIFEST["tokens"]["own"][0])
+    assert token is not None
+    assert token.scope is TokenScope.DECIDE
+    assert timedelta(days=729) < token.expires_at - datetime.now(UTC) < timedelta(days=731)
+    record = external_signing.submit(ctx, token.person, prepared["id"], prepared["signature"])
     demo.settle(ctx)
     assert record.kind is Kind.CERTIFICATE_OF_ORIGIN
     assert opened.get(f"/records/{record.id}", "own")["verdict"]["verdict"] == "VALID"

@@ -6,13 +6,12 @@ import pytest
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import Kind
-from backend.domain.parties import Role
+from backend.domain.parties import ApiToken, Role
 from backend.domain.verdict import Conclusion, Unknown
 from backend.services import accreditation
 from backend.services.organisations import (
     Credentials,
     OrganisationProfile,
-    bearer,
     register,
     register_by_authority,
     sign_in,
@@ -22,6 +21,13 @@ from backend.services.verification import verdict_on
 
 def newcomer(email="new@x.org", role=Role.CHAMBER):
     return OrganisationProfile(role, "New Chamber", email)
+
+
+def bearer(ctx, token):
+    """Whoever a program acts for with this token."""
+    with ctx.work(reading=True) as work:
+        found = work.persons.by_secret(ApiToken, token)
+    return found.person if found is not None and found.is_valid(ctx.now()) else None
 
 
 # Joining and signing in

@@ -18,9 +18,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from backend.domain.kinds import CERTIFIED, KINDS, OWN, Kind
+from backend.domain.parties import Role
 from backend.domain.records import RecordOnFile
 from backend.runtime.app import System
-from backend.services import statements
+from backend.services import organisations, statements
+from backend.services.organisations import OrganisationProfile
 from backend.services.simulations import run_next
 from tests.conftest import DemoUser
 from tests.helpers.builders import Api, certificate_fields
@@ -55,7 +57,14 @@ class Installation:
     numbers: Iterator[int] = field(default_factory=lambda: iter(range(4100, 5000)))
 
     def __post_init__(self) -> None:
+        self.people = {**self.people, "newcomer": self._newcomer()}
         self.browser = cache(self.sign_in)
+
+    def _newcomer(self) -> DemoUser:
+        """Somebody whose password, sessions and tokens no other test needs."""
+        profile = OrganisationProfile(Role.MERCHANT, "New Merchant", f"{self.api.fresh('newcomer')}@example.org")
+        joined = organisations.register(self.system.ctx, profile)
+        return DemoUser("newcomer", profile.name, profile.email, joined.password, joined.token)
 
     def sign_in(self, role: str) -> FlaskClient:
         client = self.app.test_client()
@@ -217,6 +226,21 @@ class Installation:
         while run_next(self.system.ctx, lambda: False):
             continue
 
+    def account_with_a_token(self) -> tuple[str, dict[str, str]]:
+        self.send(self.browser("newcomer"), "/account", "pages.new_token")
+        with self.system.ctx.work(reading=True) as work:
+            somebody = work.persons.find_by_email(self.people["newcomer"].email)
+            assert somebody is not None
+            return "/account", {"token_id": work.persons.tokens(somebody)[0].id}
+
+    def account_open_elsewhere(self) -> str:
+        self.sign_in("newcomer")
+        return "/account"
+
+    def same_password(self) -> dict[str, str]:
+        password = self.people["newcomer"].password
+        return {"old": password, "new": password, "again": password}
+
     def chosen_declaration(self) -> str:
         """The address that the page for choosing papers leads to."""
         self.api.certificate()
@@ -342,6 +366,10 @@ CASES = [
         "analyst",
         lambda installation: f"/simulations/new?from={installation.simulation()[13:]}",
     ),
+    Case("pages.new_token", "newcomer", lambda installation: "/account"),
+    Case("pages.revoke_token", "newcomer", Installation.account_with_a_token),
+    Case("pages.end_session", "newcomer", Installation.account_open_elsewhere),
+    Case("pages.change_password", "newcomer", lambda installation: "/account", Installation.same_password),
     Case("pages.cancel_simulation", "analyst", Installation.simulation),
     Case("pages.delete_simulation", "analyst", lambda installation: installation.simulation(done=True)),
 ]

@@ -3,20 +3,38 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, delete, or_, select, update
 
 from backend.domain.errors import LaterChange, Message, NotFound, StaleVersion
 from backend.domain.outbox import AccreditationChange, SigningRequest
-from backend.domain.parties import ApiToken, CustomsOffice, OfficeDelegation, Organisation, Person, Role, SigningKey
+from backend.domain.parties import (
+    ID_LENGTH,
+    USE_NOTED_EVERY,
+    ApiToken,
+    CustomsOffice,
+    OfficeDelegation,
+    Organisation,
+    Person,
+    Role,
+    SigningKey,
+    SignInSession,
+)
 from backend.store import tables as t
 from backend.store.database import Repository
 
+MOST_CREDENTIALS = 20
+"""Of one kind, of one person."""
+Credential = TypeVar("Credential", ApiToken, SignInSession)
+
 
 def token_digest(token: str) -> str:
-    """What is kept of a token: its SHA-256 in hex. It has 256 random bits, so nothing slower is needed."""
-    return sha256(token.encode()).hexdigest()
+    """What is kept of a token or a session's secret: its SHA-256 in hex.
+
+    It has 256 random bits, so nothing slower is needed.
+    """
+    return sha256(token.encode(errors="replace")).hexdigest()
 
 
 class OrganisationRepository(Repository):
@@ -112,7 +130,7 @@ class CustomsOfficeRepository(Repository):
 
 
 class PersonRepository(Repository):
-    """People who act for organisations, and their tokens."""
+    """People who act for organisations, with their tokens and sessions."""
 
     def find_by_email(self, email: str) -> Person | None:
         """The person who signs in with this address."""
@@ -127,10 +145,51 @@ class PersonRepository(Repository):
         """The person with this id."""
         return self._session.get(Person, person_id)
 
-    def bearer(self, token: str) -> Person | None:
-        """The active person whose token this is."""
-        found = self._session.get(ApiToken, token_digest(token))
-        return found.person if found is not None and found.person.is_active else None
+    def page(self, after: str, limit: int) -> Sequence[Person]:
+        """People by e-mail address, from behind that one on."""
+        c = t.person.c
+        return self._all(select(Person).where(c.email > after).order_by(c.email).limit(limit))
+
+    def by_secret(self, kind: type[Credential], secret: str) -> Credential | None:
+        """The token or session that this secret opens, valid or not."""
+        return self._session.get(kind, token_digest(secret))
+
+    def note_use(self, used: ApiToken | SignInSession, now: datetime) -> None:
+        """Write that it was used now; another process may have done so a moment ago."""
+        table = t.api_token if isinstance(used, ApiToken) else t.sign_in_session
+        c = table.c
+        is_due = or_(c.last_used_at.is_(None), c.last_used_at <= now - USE_NOTED_EVERY)
+        self._session.execute(update(table).where(c.digest == used.digest, is_due).values(last_used_at=now))
+
+    def tokens(self, person: Person) -> Sequence[ApiToken]:
+        """A person's tokens, newest first."""
+        c = t.api_token.c
+        query = select(ApiToken).where(c.person_id == person.id).order_by(c.made_at.desc())
+        return self._all(query.limit(MOST_CREDENTIALS))
+
+    def sessions(self, person: Person) -> Sequence[SignInSession]:
+        """A person's sessions, the one used last first."""
+        c = t.sign_in_session.c
+        query = select(SignInSession).where(c.person_id == person.id).order_by(c.last_used_at.desc())
+        return self._all(query.limit(MOST_CREDENTIALS))
+
+    def find_token(self, token_id: str) -> ApiToken | None:
+        """The token that goes by this id."""
+        c = t.api_token.c
+        if len(token_id) != ID_LENGTH:
+            return None
+        # A range and no LIKE, which SQLite would answer by reading the whole table.
+        return self._one(select(ApiToken).where(c.digest >= token_id, c.digest < token_id + "g"), ApiToken)
+
+    def end_sessions(self, person: Person, except_digest: str | None = None) -> None:
+        """Forget a person's sessions, but for one."""
+        c = t.sign_in_session.c
+        ended = delete(t.sign_in_session).where(c.person_id == person.id)
+        self._session.execute(ended if except_digest is None else ended.where(c.digest != except_digest))
+
+    def revoke_tokens(self, person: Person) -> None:
+        """Forget a person's tokens."""
+        self._session.execute(delete(t.api_token).where(t.api_token.c.person_id == person.id))
 
 
 class KeyRepository(Repository):

@@ -18,7 +18,7 @@ from backend.messages.verdict import undone_reason, verdict_json
 from backend.services.verification import DossierVerdict
 from backend.web.api.described import DescribedBlueprint, with_version
 from backend.web.api.shapes import DecisionShape, RecordReceipt, Shape
-from backend.web.context import bearer, current_context, external_url, in_kib, language
+from backend.web.context import authorize, bearer, current_context, external_url, in_kib, language
 from backend.web.problems import problem
 
 LARGEST_BODY = 2 * 1024 * 1024
@@ -54,10 +54,12 @@ def only_json_objects() -> None:
 
 @auth.verify_token  # type: ignore[untyped-decorator]
 def who(token: str) -> Person | None:
-    """The person whose token was sent."""
+    """The person whose token was sent. Raises NotAllowed where its scope does not cover what is asked."""
     found = bearer(token) if token else None
-    g.bearer = found
-    return found
+    g.bearer = found and found.person
+    if found is not None:
+        authorize(found)
+    return g.bearer  # type: ignore[no-any-return]
 
 
 @auth.error_processor

@@ -1,16 +1,19 @@
-"""Sign-in and sign-out, the choice of language, and the authority's pages about keys."""
+"""Signing in and out, a person's own sessions, tokens and password, and choosing a language."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from flask import flash, redirect, render_template, request, session, url_for
+from flask import abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_login import current_user, login_user, logout_user
 
-from backend.domain.errors import Conflict, Invalid
-from backend.domain.parties import Role
-from backend.services import keys, organisations
-from backend.web.context import COOKIE, SignedIn, current_context, instance, only, person
+from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.parties import PASSWORD_LENGTHS, TOKEN_DAYS, Role, TokenScope
+from backend.messages.catalogue import say
+from backend.services import credentials, keys, organisations
+from backend.store.repositories.organisations import token_digest
+from backend.web.context import COOKIE, SignedIn, current_context, instance, language, only, person
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
 from backend.web.presentation.field_names import in_words
@@ -35,17 +38,107 @@ def sign_in() -> ResponseReturnValue:
     # The session is emptied before somebody is signed in to it: one that was planted must not be taken over (session
     # fixation).
     session.clear()
-    login_user(SignedIn(person))
+    login_user(SignedIn(person, credentials.start_session(current_context(), person)))
     return redirect(local_path(onward))
 
 
 @blueprint.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
-    """Sign out and empty the session."""
+    """End the session here, not in the browser alone: a copy of the cookie opens nothing afterwards."""
+    if current_user.is_authenticated:
+        credentials.end_session(current_context(), current_user.secret)
     logout_user()
     session.clear()
     flash(_("You are signed out."))
     return redirect(url_for("pages.home"))
+
+
+@blueprint.get("/account")
+@only(*Role)
+def account() -> str:
+    """A person's sessions, tokens and password."""
+    return _account()
+
+
+def _account(faults: Mapping[str, str] | None = None) -> str:
+    ctx, actor = current_context(), person()
+    with ctx.work(reading=True) as work:
+        sessions, tokens = work.persons.sessions(actor), work.persons.tokens(actor)
+    now = ctx.now()
+    return render_template(
+        "pages/account.html",
+        sessions=[one for one in sessions if one.is_valid(now)],
+        present=token_digest(current_user.secret),
+        tokens=tokens,
+        now=now,
+        scopes=list(TokenScope),
+        days=request.form.get("days", str(TOKEN_DAYS)),
+        name=request.form.get("name", ""),
+        lengths=PASSWORD_LENGTHS,
+        faults=faults or {},
+    )
+
+
+@blueprint.post("/account/password")
+@only(*Role)
+def change_password() -> ResponseReturnValue:
+    """Change it; every other session of this person ends."""
+    old, new = request.form.get("old", ""), request.form.get("new", "")
+    if new != request.form.get("again", ""):
+        return _account({"again": _("The two are not the same.")}), 422
+    try:
+        credentials.change_password(current_context(), person(), old, new, current_user.secret)
+    except Invalid as error:
+        return _account(_in_words(error)), 422
+    flash(_("Your password is changed. You are signed out everywhere else; your tokens stay."))
+    return redirect(url_for("pages.account"))
+
+
+@blueprint.post("/account/tokens")
+@only(*Role)
+def new_token() -> ResponseReturnValue:
+    """Make a token, and show it this once."""
+    days, scope = request.form.get("days", ""), request.form.get("scope", "")
+    try:
+        if scope not in set(TokenScope) or not (days.isascii() and days.isdigit()):
+            raise Invalid("scope or days is wrong", [("days", "must be 1 to 730")])
+        made = credentials.new_token(
+            current_context(), person(), request.form.get("name", ""), TokenScope(scope), int(days[:6])
+        )
+    except Invalid as error:
+        return _account(_in_words(error)), 422
+    except Conflict as error:
+        return _account({"name": say(error, language())}), 409
+    token, secret = made
+    return render_template("pages/token_made.html", token=token, secret=secret)
+
+
+def _in_words(error: Invalid) -> dict[str, str]:
+    return {where: in_words(fault) for where, fault in error.problems}
+
+
+@blueprint.post("/account/tokens/<token_id>/revocation")
+@only(*Role)
+def revoke_token(token_id: str) -> ResponseReturnValue:
+    """Make a token of one's own worthless."""
+    try:
+        credentials.revoke_token(current_context(), token_id, owner=person())
+    except NotFound:
+        abort(404)
+    flash(_("The token is revoked."))
+    return redirect(url_for("pages.account"))
+
+
+@blueprint.post("/account/sessions/<session_id>/end")
+@only(*Role)
+def end_session(session_id: str) -> ResponseReturnValue:
+    """End a session of one's own, as on a computer that one has lost."""
+    try:
+        credentials.end_own_session(current_context(), person(), session_id)
+    except NotFound:
+        abort(404)
+    flash(_("The session is ended."))
+    return redirect(url_for("pages.account"))
 
 
 @blueprint.post("/language")
