@@ -61,7 +61,7 @@ def decide(
 
     A release needs the verdict VALID. An INDETERMINATE verdict can be released with ``accept_indeterminate``, which is
     kept with the decision. An INVALID one cannot be released. ``read`` is the version of the consignment that the
-    officer read, or None to decide on the present one. The same ``key`` returns the decision made before.
+    officer read, or None to decide on the present one.
 
     Raises:
         NotAllowed: The actor is not a customs officer.
@@ -70,7 +70,6 @@ def decide(
         Invalid: The reason is empty or longer than 2,000 characters.
         NotReleasable: The verdict does not allow a release, or too little is left of a certificate.
         Conflict: The declaration's status does not allow the decision, or its papers changed ``LOOKS`` times meanwhile.
-        IdempotencyKeyReused: The key came with another request before.
     """
     if actor.role is not Role.OFFICER:
         raise NotAllowed("only customs officers decide")

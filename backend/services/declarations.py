@@ -27,8 +27,7 @@ EARLIEST_ARRIVAL = timedelta(days=365)
 def lodge(ctx: AppContext, actor: Person, fields: Any) -> Consignment:
     """Sign and lodge a declaration; ``fields["records"]`` lists the ids of the merchant's records that it relies on.
 
-    The merchant's name and number are those of the signed-in merchant, whatever was sent. The same ``key`` returns the
-    consignment lodged before.
+    The merchant's name and number are those of the signed-in merchant, whatever was sent.
 
     Raises:
         NotAllowed: The actor is not a merchant.
@@ -37,7 +36,6 @@ def lodge(ctx: AppContext, actor: Person, fields: Any) -> Consignment:
         Conflict: The reference was used before, or the merchant's key cannot sign now.
         OutsideAccreditation: The ledger does not accredit the merchant for declarations.
         TooMuchWaiting: No more records are taken in at the moment.
-        IdempotencyKeyReused: The key came with another request before.
     """
     declared = sign_once(
         ctx, lambda work, inputs: draft_declaration(ctx, work, inputs, actor, fields), signer=actor.organisation

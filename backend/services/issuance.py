@@ -21,7 +21,7 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any) -> RecordOnFi
     """Sign a document of a kind that the actor's organisation issues, for a merchant.
 
     The holder is the merchant whom the document names, if one is registered under the same company number or name, and
-    otherwise the issuer itself. The same ``key`` returns the record issued before.
+    otherwise the issuer itself.
 
     Raises:
         NotAllowed: The actor's role does not issue this kind.
@@ -29,7 +29,6 @@ def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any) -> RecordOnFi
         Conflict: The number is taken, or the issuer's key cannot sign now.
         OutsideAccreditation: The ledger does not accredit the issuer for it.
         TooMuchWaiting: No more records are taken in at the moment.
-        IdempotencyKeyReused: The key came with another request before.
     """
     return sign_once(
         ctx, lambda work, inputs: draft_issue(ctx, work, inputs, actor, kind, fields), signer=actor.organisation
