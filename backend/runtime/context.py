@@ -41,7 +41,7 @@ def on_stderr(message: Message) -> None:
     print(message, file=sys.stderr)
 
 
-class _OutOfReach:
+class LedgerOutOfReach:
     """Stands for the ledger where a command works beside the server, which alone may open the chain."""
 
     def __init__(self, confirmations: int) -> None:
@@ -63,7 +63,7 @@ def opened(settings: Settings, report: Callable[[Message], None] = on_stderr) ->
         )
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key, settings.next_master_key)
-    with store_in(folder, vault, cast(Ledger, _OutOfReach(settings.ledger_confirmations)), report) as ctx:
+    with store_in(folder, vault, cast(Ledger, LedgerOutOfReach(settings.ledger_confirmations)), report) as ctx:
         yield ctx
 
 

@@ -18,10 +18,12 @@ from backend.domain.agreements import AGREEMENTS
 from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
-from backend.domain.verdict import CLOCKS_MAY_DIFFER, REGISTER, ActionBy, Outcome, RegisteredCheck
+from backend.domain.verdict import CLOCKS_MAY_DIFFER, REGISTER, ActionBy, Outcome, RegisteredCheck, Scope
 from backend.messages.verdict import ACTION_BY, REASONS, check_title
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "codes.md"
+_CHECKS = sorted(REGISTER, key=lambda check: (list(Scope).index(check.scope), check.code))
+"""By scope and code, since the register's own order depends on which module was imported first."""
 SERVER_ONLY = frozenset(check.code for check in REGISTER if check.scope.is_server_only)
 """The checks that only a server makes; the others are those of every verifier of bundles."""
 
@@ -46,7 +48,7 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[st
 
 def triples() -> Iterator[tuple[str, Outcome, str]]:
     """Every (check, outcome, reason) there is."""
-    for check in REGISTER:
+    for check in _CHECKS:
         for answer in sorted(check.answers, key=lambda answer: list(Outcome).index(answer.outcome)):
             yield check.code, answer.outcome, answer.reason
 
@@ -65,7 +67,7 @@ def _checks() -> Iterator[str]:
         ("check", "title", "中文", "rank", "made by"),
         (
             (f"`{check.code}`", check.title, check_title(check.code, "zh"), check.rank, _made_by(check.code))
-            for check in REGISTER
+            for check in _CHECKS
         ),
     )
     yield from table(
@@ -79,7 +81,7 @@ def _checks() -> Iterator[str]:
                 f"`{answer.action_by}`" if answer.action_by else "–",
                 _cell(REASONS[answer.reason]),
             )
-            for check in REGISTER
+            for check in _CHECKS
             for answer in sorted(check.answers, key=lambda answer: list(Outcome).index(answer.outcome))
         ),
     )
@@ -99,7 +101,7 @@ def _match() -> Iterator[str]:
 
 
 def _compared() -> list[RegisteredCheck[Any]]:
-    return [check for check in REGISTER if check.rule is not None]
+    return [check for check in _CHECKS if check.rule is not None]
 
 
 def _verdict_after(outcome: Outcome) -> str:

@@ -26,6 +26,7 @@ from backend.adapters.keys.vault import KeyVault, OperatorKeys
 from backend.domain.errors import StorageUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.parties import Role
+from backend.runtime.context import LedgerOutOfReach
 from backend.services import files, issuance
 from backend.services.organisations import OrganisationProfile, register
 from backend.services.ports import InstallationContext, Keys, Ledger
@@ -57,7 +58,7 @@ def current_context(folder: Path) -> InstallationContext:
     vault, keys = KeyVault((folder / "master").read_bytes()), DataKeys(folder / "record.keys")
     return InstallationContext(
         work=UnitOfWorkFactory(open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)),
-        ledger=cast(Ledger, None),
+        ledger=cast(Ledger, LedgerOutOfReach(0)),
         keys=Keys(vault, OperatorKeys(folder / "operator-keys.sealed", vault), QuickPasswords()),
         files=FolderFiles(folder / "files", keys),
         now=lambda: datetime.now(UTC),

@@ -120,7 +120,8 @@ def without_simulator(app, system, tmp_path):
     """A server-only installation: our files are there, the libraries that the simulator computes with are not."""
     program = "import sys; sys.modules['numpy'] = None; from clearance_sim.cli import main; main()"
     simulator = ProgramSimulator(tmp_path, (sys.executable, "-c", program))
-    install(app, replace(system.ctx, simulator=simulator), (before := app.extensions["provenport"])[1])
+    before = app.extensions["provenport"]
+    app.extensions["provenport"] = (replace(system.ctx, simulator=simulator), *before[1:])
     yield simulator
     app.extensions["provenport"] = before
 
