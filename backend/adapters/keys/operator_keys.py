@@ -1,4 +1,4 @@
-"""The operator's own keys, which state what the ledger held: one signs, those before it are still named."""
+"""The operator's own keys, which sign snapshots of the ledger. The newest key signs, earlier ones stay listed."""
 
 import base64
 import json
@@ -14,9 +14,9 @@ from backend.store.disk import alone, write_new, write_over
 
 
 class OperatorKeys:
-    """Obeys ``backend.services.ports.Operator``: keys in one file, sealed as a whole, the newest first.
+    """Implements ``backend.services.ports.Operator`` with keys in one encrypted file, the newest first.
 
-    The file is read each time, so that a key made by a command counts at once in a running server.
+    The file is read each time, so that a key created by a command takes effect at once in a running server.
     """
 
     def __init__(self, path: Path, vault: KeyVault) -> None:
@@ -24,17 +24,31 @@ class OperatorKeys:
         self._vault = vault
 
     def thumbprints(self) -> tuple[str, ...]:
-        """What a reader's trust file names: every key that ever signed here."""
+        """Return the thumbprints that a reader's trust file lists: every key that ever signed here.
+
+        Raises:
+            WrongMasterKey: if the master key does not open the file.
+        """
         return tuple(sd_jwt.b64(sd_jwt.thumbprint(key["jwk"])) for key in self._keys())
 
     def sign(self, stated: Snapshot) -> str:
-        """The signed text, by the newest key."""
+        """Sign a snapshot with the newest key and return the signed text (a JWS).
+
+        Raises:
+            WrongMasterKey: if the master key does not open the file.
+        """
         key = self._keys()[0]
         private = self._vault.encrypt(base64.b64decode(key["private"]))
         return snapshot.sign(stated, key["jwk"], lambda message: self._vault.sign(private, message))
 
     def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
-        """The ledgers that were used here before, each with its accreditation: what was anchored there stays good."""
+        """Return the ledgers used here before, each with its accreditation contract.
+
+        What was anchored there stays valid.
+
+        Raises:
+            DamagedDeployment: if a deployment's file cannot be read.
+        """
         from backend.adapters.ledger import Deployment  # draws in the contracts, which few who open keys need
 
         read = (Deployment.read(path) for path in sorted(self._path.parent.glob("deployment-*.json")))
@@ -45,7 +59,11 @@ class OperatorKeys:
         )
 
     def renew(self) -> None:
-        """Sign with a fresh key from now on; the earlier ones stay named, for what they have signed."""
+        """Create a key that signs from now on. Earlier keys stay listed for what they have signed.
+
+        Raises:
+            WrongMasterKey: if the master key does not open the file.
+        """
         with alone(self._path.parent):  # nobody else changes keys of this data folder meanwhile
             write_over(self._path, self._sealed([self._fresh(), *self._keys()]))
 

@@ -1,7 +1,7 @@
-"""Signing keys: made here, kept sealed under a master key that never lies in the database.
+"""Signing keys: created here, and stored encrypted under a master key that is never in the database.
 
-While the master key is being replaced, the next one lies beside it: what is sealed then is sealed under the next one,
-and either opens. So a crash at any point leaves every key open to whoever has the data folder.
+While the master key is being replaced, the next one lies beside it: new secrets are encrypted under the next one, and
+either opens. So a crash at any point leaves every key readable to the owner of the data folder.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,15 +18,18 @@ from backend.store.disk import write_new
 
 
 class WrongMasterKey(TraceabilityError):
-    """The master key does not open the sealed keys."""
+    """Raised when the master key does not open the encrypted keys."""
 
     code = "wrong-master-key"
 
 
 def master_key(path: Path, given: str | None = None) -> bytes:
-    """The master key: given (from the environment), or read from its file, which is made at first use, mode 600.
+    """Return the master key: the given one (from the environment), or the one in its file.
 
-    Raises WrongMasterKey where the file is missing though something is sealed already: a new one would open nothing.
+    The file is created at first use, with mode 600.
+
+    Raises:
+        WrongMasterKey: if the file is missing although encrypted keys exist, which a new master key would not open.
     """
     if given:
         return given.encode()
@@ -38,17 +41,17 @@ def master_key(path: Path, given: str | None = None) -> bytes:
 
 
 def next_to(path: Path) -> Path:
-    """Where the next master key lies while it replaces the one at ``path``."""
+    """Return the path of the next master key, which replaces the one at ``path``."""
     return path.with_name(f"{path.name}.next")
 
 
 def new_master_key() -> bytes:
-    """32 random bytes in base64url."""
+    """Return 32 random bytes in base64url."""
     return Fernet.generate_key()
 
 
 def is_master_key(content: bytes) -> bool:
-    """Whether these bytes are 32 in base64url, as a master key is."""
+    """Tell whether these bytes are 32 bytes in base64url, as a master key is."""
     try:
         Fernet(content.strip())
     except ValueError:
@@ -57,20 +60,25 @@ def is_master_key(content: bytes) -> bool:
 
 
 def jwk_of(public: ec.EllipticCurvePublicKey) -> Jwk:
-    """A P-256 public key as a JWK (RFC 7517)."""
+    """Return a P-256 public key as a JWK (RFC 7517)."""
     point = public.public_numbers()
     x, y = (b64(number.to_bytes(32, "big")) for number in (point.x, point.y))
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
 
 
 def es256(private: ec.EllipticCurvePrivateKey, signing_input: bytes) -> bytes:
-    """The 64-byte ES256 signature (RFC 7518, section 3.4)."""
+    """Return the 64-byte ES256 signature (RFC 7518, section 3.4)."""
+    # JWS wants r and s as two fixed-length numbers, where the library gives a DER structure of varying length.
     r, s = decode_dss_signature(private.sign(signing_input, ec.ECDSA(hashes.SHA256())))
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def opened_vault(path: Path, given: str | None = None, following: str | None = None) -> "KeyVault":
-    """The vault of a data folder; ``following`` is the environment's next master key, where there is one."""
+    """Open the vault of a data folder; ``following`` is the next master key from the environment, where there is one.
+
+    Raises:
+        WrongMasterKey: if a master key is missing or malformed.
+    """
 
     def masters() -> list[bytes]:
         if given:
@@ -84,9 +92,9 @@ def opened_vault(path: Path, given: str | None = None, following: str | None = N
 
 
 class KeyVault:
-    """The Vault port: P-256 keys, sealed with Fernet (AES-128-CBC and HMAC-SHA-256) under the master key.
+    """Implements the Vault port: P-256 keys, encrypted with Fernet (AES-128-CBC and HMAC-SHA-256) under the master key.
 
-    The first of ``masters`` seals, any of them opens. ``reread`` tells which they are now.
+    The first of ``masters`` encrypts, any of them decrypts. ``reread`` returns the current ones.
     """
 
     def __init__(self, *masters: bytes, reread: Callable[[], Sequence[bytes]] | None = None) -> None:
@@ -94,7 +102,7 @@ class KeyVault:
         self._seal = _seal(masters)
 
     def new_key(self) -> tuple[Jwk, bytes]:
-        """A fresh key: public JWK, and the private part sealed."""
+        """Create a key and return its public JWK and the encrypted private part."""
         private = ec.generate_private_key(ec.SECP256R1())
         pkcs8 = private.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -102,19 +110,33 @@ class KeyVault:
         return jwk_of(private.public_key()), self.encrypt(pkcs8)
 
     def sign(self, encrypted_private: bytes, signing_input: bytes) -> bytes:
-        """The 64-byte ES256 signature (RFC 7518, section 3.4)."""
+        """Return the 64-byte ES256 signature (RFC 7518, section 3.4).
+
+        Raises:
+            WrongMasterKey: if the master key does not open the private part.
+        """
         private = serialization.load_der_private_key(self.decrypt(encrypted_private), None)
         assert isinstance(private, ec.EllipticCurvePrivateKey)
         return es256(private, signing_input)
 
     def encrypt(self, secret: bytes) -> bytes:
-        """Any secret, sealed under the newest master key there is."""
+        """Encrypt a secret under the newest master key.
+
+        Raises:
+            WrongMasterKey: if the master key is missing or malformed.
+        """
+        # A command in another process may have replaced the master key: encrypting under the old one would lose the
+        # secret.
         if self._reread is not None:
             self._seal = _seal(self._reread())
         return self._seal.encrypt(secret)
 
     def decrypt(self, sealed: bytes) -> bytes:
-        """The secret again; raises WrongMasterKey."""
+        """Decrypt a secret, after re-reading the master keys where the known ones do not open it.
+
+        Raises:
+            WrongMasterKey: if no master key opens it.
+        """
         try:
             return self._seal.decrypt(sealed)
         except InvalidToken:
@@ -127,7 +149,11 @@ class KeyVault:
             raise WrongMasterKey("the master key does not open the keys kept in this data folder") from error
 
     def reencrypt(self, sealed: bytes) -> bytes:
-        """The same secret, sealed under the newest master key."""
+        """Encrypt a secret again under the newest master key.
+
+        Raises:
+            WrongMasterKey: if no master key opens it.
+        """
         return self.encrypt(self.decrypt(sealed))
 
 

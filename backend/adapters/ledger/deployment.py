@@ -1,4 +1,4 @@
-"""Putting the contracts on a chain, once, and remembering where they stand."""
+"""Deploys the contracts to a chain once, and stores their addresses."""
 
 import json
 import secrets
@@ -57,9 +57,9 @@ _ADMINISTRATION = (
 class Safeguards:
     """How long the authority's changes are announced before they can be done, and who may cancel them meanwhile.
 
-    A delay is of the account that acts (AccessManager's execution delay), so it counts from the first block. The delay
-    of new members and of changes to a contract's own rights (``membership_seconds``) is taken up by the manager five
-    days later, as that is the least time it gives to notice a change of delays.
+    A delay belongs to the account that acts (OpenZeppelin AccessManager's execution delay), so it applies from the
+    first block. ``membership_seconds`` delays new role members and changes to a contract's own rights. The manager
+    applies it five days later, the minimum time that it sets for a change of delays.
     """
 
     guardian: str | None = None
@@ -70,14 +70,14 @@ class Safeguards:
 
 
 class DamagedDeployment(TraceabilityError):
-    """The file that says where the contracts stand cannot be read."""
+    """Raised when the file with the contracts' addresses cannot be read."""
 
     code = "damaged-deployment"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where our contracts stand, and by what the chain is known again."""
+    """The addresses of our contracts, and the values by which their chain is recognised."""
 
     chain_id: int
     genesis_hash: bytes
@@ -91,7 +91,11 @@ class Deployment:
 
     @classmethod
     def read(cls, path: Path) -> "Deployment | None":
-        """Read what ``write`` wrote; None where there is no such file. Raises DamagedDeployment."""
+        """Read what ``write`` wrote; None where there is no such file.
+
+        Raises:
+            DamagedDeployment: if the file is not a deployment.
+        """
         if not path.exists():
             return None
         text = path.read_bytes()
@@ -113,7 +117,7 @@ class Deployment:
             ) from error
 
     def write(self, path: Path) -> None:
-        """Keep it so that after a crash there is all of it or nothing."""
+        """Write the file atomically, so that a crash leaves all of it or nothing."""
         fields = {
             "chainId": self.chain_id,
             "genesisHash": self.genesis_hash.hex(),
@@ -137,10 +141,14 @@ def deploy(
     timeout_seconds: float = 120,
     safeguards: Safeguards | None = None,
 ) -> Deployment:
-    """Deploy the contracts, register the accounts as agents, share out the rights, and wait until all of it is mined.
+    """Deploy the contracts, register the accounts as agents, assign the roles, and wait until all of it is mined.
 
-    The authority signs everything. Where it is cut short, deploying again gives a new set of contracts and the first
-    one is never used.
+    The authority signs everything. If it is interrupted, deploying again creates a new set of contracts, and the first
+    set is never used.
+
+    Raises:
+        LedgerUnavailable: if the chain gives no answer or does not mine in time.
+        LedgerRefused: if the chain refuses a transaction.
     """
     instance_id = secrets.token_bytes(32) if instance_id is None else instance_id
     try:
@@ -177,7 +185,7 @@ def deploy(
 
 
 def _governance(manager: str, accreditation: str, ledger: str, authority: str, safeguards: Safeguards) -> ContractCall:
-    """Share out the rights in one transaction; the authority's own delay comes last, since it binds at once."""
+    """Assign the roles in one transaction. The authority's own delay comes last, since it takes effect at once."""
 
     def function_role(target: str, contract: str, functions: tuple[str, ...], role: int) -> bytes:
         selectors = [interface(contract).selector(function) for function in functions]
@@ -246,5 +254,8 @@ def _await_success(chain: Chain, transaction: SignedTransaction, deadline: float
 
 
 def _created_address(creator: str, nonce: int) -> str:
-    """Where a contract will stand: known before it is sent, so that all calls can go at once."""
+    """Compute a contract's address before it is deployed, so that all transactions can be sent at once.
+
+    It is the last 20 bytes of keccak256(rlp([creator, nonce])) (Ethereum Yellow Paper, section 7).
+    """
     return to_checksum_address(keccak(rlp.encode([to_canonical_address(creator), nonce]))[12:])

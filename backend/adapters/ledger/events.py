@@ -1,4 +1,4 @@
-"""The contracts' events as the domain's values."""
+"""Decodes the contracts' events into domain values."""
 
 from eth_abi.abi import decode
 from eth_utils.address import to_checksum_address
@@ -11,13 +11,13 @@ DRAWN = "Drawn(bytes32,address,(bytes32,uint32,bytes32,uint32,uint88)[])"
 
 
 def anchoring(event: FoundLog) -> Anchoring:
-    """A batch that was anchored."""
+    """Decode a ``BatchAnchored`` event."""
     anchorer = to_checksum_address(event.log.topics[2][12:])
     return Anchoring(event.log.topics[1], event.transaction_hash, event.block_number, event.block_hash, anchorer)
 
 
 def drawn(event: FoundLog) -> MakeDrawdowns:
-    """Drawdowns that were made together."""
+    """Decode a ``Drawn`` event into the drawdowns that were made together."""
     (drawdowns,) = decode(["(bytes32,uint32,bytes32,uint32,uint88)[]"], event.log.data)
     return MakeDrawdowns(
         tuple(
