@@ -1,4 +1,4 @@
-"""The tables. Times are UTC; big numbers that must not lose digits are text; ids are random UUIDs."""
+"""The tables. Times are UTC, numbers of more than 64 bits are text so that no digit is lost, ids are random UUIDs."""
 
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -51,24 +51,24 @@ metadata = MetaData(
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC; SQLite would give it back without its zone."""
+    """An aware datetime, stored in UTC. SQLite would return it without its zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To the database."""
+        """Convert to UTC for the database; raise ValueError for a time without a zone."""
         if value is not None and value.tzinfo is None:
             raise ValueError("a time without its zone")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From the database."""
+        """Return an aware datetime in UTC."""
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
 
 
 class Word(TypeDecorator[Any]):
-    """A StrEnum, kept as its value."""
+    """A StrEnum, stored as its value."""
 
     impl = String(40)
     cache_ok = True
@@ -78,16 +78,16 @@ class Word(TypeDecorator[Any]):
         self.words = words
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """To the database."""
+        """Convert to the enum's value."""
         return None if value is None else self.words(value).value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:
-        """From the database."""
+        """Convert to the enum."""
         return None if value is None else self.words(value)
 
 
 class Number(TypeDecorator[Any]):
-    """An IntEnum, kept as its number."""
+    """An IntEnum, stored as its number."""
 
     impl = Integer
     cache_ok = True
@@ -97,26 +97,26 @@ class Number(TypeDecorator[Any]):
         self.numbers = numbers
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
-        """To the database."""
+        """Convert to the number."""
         return None if value is None else int(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> IntEnum | None:
-        """From the database."""
+        """Convert to the enum."""
         return None if value is None else self.numbers(value)
 
 
 class WholeNumber(TypeDecorator[int]):
-    """An integer of up to 128 bits, kept as text."""
+    """An integer of up to 128 bits, stored as text."""
 
     impl = String(40)
     cache_ok = True
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> str | None:
-        """To the database."""
+        """Convert to text."""
         return None if value is None else str(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
-        """From the database."""
+        """Convert to an integer."""
         return None if value is None else int(value)
 
 
@@ -134,9 +134,10 @@ def _folded_name(context: DefaultExecutionContext) -> str:
 
 
 def _index(name: str, table: Table, *columns: str, where: ColumnElement[bool] | None = None) -> None:
-    """An index over these columns, in the order in which a query bounds and sorts; only over rows ``where`` it holds.
+    """Create an index over these columns, in the order in which queries filter and sort.
 
-    They keep the cost of a request from growing with what is stored: tests/web/test_bounded_queries.py.
+    With ``where``, it covers only the rows for which that holds. The indexes keep the cost of a request from growing
+    with what is stored (tests/web/test_bounded_queries.py).
     """
     Index(name, *(table.c[column] for column in columns), sqlite_where=where, postgresql_where=where)
 
@@ -219,6 +220,7 @@ outbound_transaction = Table(
     Column("raised_at", UtcTime),
     Column("trouble", String(200)),
 )
+# Two workers may sign at once even if both believe they hold the lease: only one of them can use a nonce.
 Index(
     "uq_outbound_transaction_open_nonce",
     outbound_transaction.c.signer,
@@ -265,6 +267,8 @@ record = Table(
     _to("issuer_id", "organisation.id", index=False),
     _to("holder_id", "organisation.id", index=False),
     _to("product_id", "product.id", nullable=True, index=False),
+    # What the record says is encrypted and can be erased. Kind, quantity and digest stay, as proofs need them (decision
+    # 0008).
     Column("signed_jwt", EncryptedText, nullable=False),
     Column("disclosures", EncryptedList, nullable=False),
     Column("number", Fingerprint),

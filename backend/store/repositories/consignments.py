@@ -1,4 +1,4 @@
-"""Consignments, their steps, and what they take from certificates."""
+"""Consignments, their events, and their drawdowns on certificates."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -50,11 +50,12 @@ _TO_REFUND = t.to_refund, t.drawdown.c.set_root.is_not(None), t.drawdown.c.refus
 
 
 def _line(with_decisions: bool = False) -> list[ORMOption]:
-    """What a line of a list leaves out: reading it would cost more than all that the line shows."""
+    """Return loader options for a row of a list, without columns and relations that the row does not show."""
     record = joinedload(_attribute(Consignment, "record"))
     unread = ["signed_jwt", "disclosures", "status_reason"]
     unfollowed = ["papers", "events", *([] if with_decisions else ["decisions"])]
     return [
+        # raiseload: a list that touches an omitted field fails at once instead of sending one query per row.
         record.options(*(defer(_attribute(RecordOnFile, name), raiseload=True) for name in unread)),
         record.options(*(raiseload(_attribute(RecordOnFile, name)) for name in ("issuer", "holder", "product"))),
         *(raiseload(_attribute(Consignment, name)) for name in unfollowed),
@@ -62,16 +63,16 @@ def _line(with_decisions: bool = False) -> list[ORMOption]:
 
 
 def _attribute(entity: type[Any], name: str) -> QueryableAttribute[Any]:
-    """What the mapping made of a field of a plain class of the domain."""
+    """Return the mapped attribute of a domain class's field, which type checkers see as a plain value."""
     found: QueryableAttribute[Any] = getattr(entity, name)
     return found
 
 
 class ConsignmentRepository(Repository):
-    """Consignments under their declarations, and their events."""
+    """Consignments, by the id of their declaration, and their events."""
 
     def get(self, declaration_id: str) -> Consignment:
-        """The consignment under this declaration."""
+        """Return the consignment of this declaration, or raise NotFound."""
         return self._get(Consignment, declaration_id, Message("no such consignment"))
 
     def search(
@@ -82,7 +83,13 @@ class ConsignmentRepository(Repository):
         after: str | None = None,
         oldest_first: bool = False,
     ) -> Sequence[Consignment]:
-        """Whole consignments, newest first unless told otherwise; ``after``: the last one's id of the page before."""
+        """Return whole consignments, newest first unless ``oldest_first``.
+
+        ``after`` is the last id of the previous page.
+
+        Raises:
+            NotFound: if ``after`` is not a consignment of this merchant.
+        """
         whole = self._page(merchant, status, limit, after, oldest_first)
         return self._all(whole.options(selectinload(_attribute(Consignment, "planned_drawdowns"))))
 
@@ -95,8 +102,13 @@ class ConsignmentRepository(Repository):
         oldest_first: bool = False,
         with_decisions: bool = False,
     ) -> Sequence[Consignment]:
-        """The same for a list: without papers, events and texts, and without decisions unless they are wanted."""
+        """Return consignments for a list: without papers and events, and without decisions unless ``with_decisions``.
+
+        Raises:
+            NotFound: if ``after`` is not a consignment of this merchant.
+        """
         light = _line(with_decisions)
+        # One query per status: an index keeps the order only within one status, so each reads no more than a page.
         pages = [
             self._all(self._page(merchant, status, limit, after, oldest_first).options(*light))
             for status in (statuses or (None,))
@@ -130,7 +142,7 @@ class ConsignmentRepository(Repository):
     def counts(
         self, statuses: Sequence[DeclarationStatus], merchant: Organisation | None = None
     ) -> dict[DeclarationStatus, int]:
-        """How many declarations stand in each of these statuses, everybody's or a merchant's."""
+        """Count the declarations in each of these statuses, of all merchants or of one."""
         c = t.consignment.c
         query = select(c.status, func.count()).where(c.status.in_(statuses)).group_by(c.status)
         if merchant is not None:
@@ -138,14 +150,14 @@ class ConsignmentRepository(Repository):
         return dict.fromkeys(statuses, 0) | dict([tuple(row) for row in self._session.execute(query)])
 
     def naming(self, record_id: str, merchant: Organisation, limit: int) -> Sequence[Consignment]:
-        """The merchant's consignments whose declarations name this record, newest first, as lines of a list."""
+        """Return the merchant's consignments whose declarations name this record, newest first, as for a list."""
         p, c = t.paper.c, t.consignment.c
         query = select(Consignment).join(t.paper, p.consignment_id == c.id).options(*_line())
         query = query.where(p.record_id == record_id, c.merchant_id == merchant.id)
         return self._all(query.order_by(p.number.desc()).limit(limit))
 
     def is_named(self, record_id: str, statuses: Sequence[DeclarationStatus] = ()) -> bool:
-        """Whether a declaration names this record, or one that stands in one of these statuses."""
+        """Tell whether any declaration names this record, or one that is in one of these statuses."""
         query = select(t.paper.c.number).where(t.paper.c.record_id == record_id)
         if statuses:
             query = query.join(t.consignment, t.paper.c.consignment_id == t.consignment.c.id)
@@ -153,9 +165,10 @@ class ConsignmentRepository(Repository):
         return self._session.execute(query.limit(1)).first() is not None
 
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
-        """What earlier declarations that stand take from these certificates (named by their first versions).
+        """Return what earlier declarations that still count take from these certificates.
 
-        One for each heading, unit and whether it is shared with other certificates.
+        ``certificates`` are the ids of first versions. There is one result for each heading, unit, and whether the
+        goods are shared with other certificates.
         """
         if not certificates:
             return []
@@ -166,7 +179,7 @@ class ConsignmentRepository(Repository):
         ]
 
     def clearances(self, limit: int, merchant: Organisation | None = None) -> Sequence[Clearance]:
-        """The times of the consignments that were released last, everybody's or a merchant's."""
+        """Return the times of the most recently released consignments, of all merchants or of one."""
         c = t.consignment.c
         query = select(c.lodged_at, c.released_at, c.arrived_at).where(c.released_at.is_not(None))
         if merchant is not None:
@@ -174,7 +187,7 @@ class ConsignmentRepository(Repository):
         return [Clearance(*row) for row in self._session.execute(query.order_by(c.released_at.desc()).limit(limit))]
 
     def events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]:
-        """Every step of every declaration in the order of recording, or those recorded since then; row by row."""
+        """Yield every declaration's events in the order of recording, or those recorded since a time."""
         e, c, o = t.event.c, t.consignment.c, t.organisation.c
         query = (
             select(c.id, e.step, e.occurred_at, e.recorded_at, c.customs_office, o.role)
@@ -188,12 +201,12 @@ class ConsignmentRepository(Repository):
             yield ClearanceEvent(declaration, step, occurred, recorded, office, role and role.value)
 
     def in_batch(self, batch: SealedBatch) -> Sequence[Consignment]:
-        """Consignments whose declaration stands in this batch."""
+        """Return consignments whose declaration is in this batch."""
         query = select(Consignment).join(t.record, t.record.c.id == t.consignment.c.id)
         return self._all(query.where(t.record.c.batch_id == batch.id))
 
     def reference_is_taken(self, merchant: Organisation, reference: str) -> bool:
-        """Whether the merchant has lodged under this number before."""
+        """Tell whether the merchant has lodged a declaration under this reference before."""
         query = select(t.consignment.c.id).where(
             t.consignment.c.merchant_id == merchant.id, t.consignment.c.reference == reference
         )
@@ -204,19 +217,19 @@ class DrawdownRepository(Repository):
     """Drawdowns on certificates, and certificates' activations."""
 
     def find_activation(self, certificate_id: str) -> Activation | None:
-        """How far the activation of this certificate has come, where one was asked for."""
+        """Return this certificate's activation, or None where none was requested."""
         return self._session.get(Activation, certificate_id)
 
     def activations(self) -> Sequence[Activation]:
-        """Every activation, in the order of asking."""
+        """Return every activation, in the order of the requests."""
         return self._all(select(Activation).order_by(t.activation.c.asked_at))
 
     def activations_pending(self) -> Sequence[Activation]:
-        """Activations that were not sent yet, in order."""
+        """Return activations that were not sent yet, in the order of the requests."""
         return self._all(select(Activation).where(t.activation_pending).order_by(t.activation.c.asked_at))
 
     def has_pending(self) -> bool:
-        """Whether an activation, a drawdown or a refund waits to be sent."""
+        """Tell whether an activation, a drawdown or a refund waits to be sent."""
         sought = (
             select(t.activation.c.certificate_id).where(t.activation_pending),
             select(t.drawdown.c.id).where(t.drawdown_pending),
@@ -225,52 +238,54 @@ class DrawdownRepository(Repository):
         return any(self._session.execute(query.limit(1)).first() is not None for query in sought)
 
     def activations_sent_by(self, transaction: OutboundTransaction) -> Sequence[Activation]:
-        """The activation that travels with this transaction."""
+        """Return the activations that this transaction carries."""
         return self._all(select(Activation).where(t.activation.c.transaction_id == transaction.id))
 
     def all(self) -> Sequence[Drawdown]:
-        """Every drawdown, in the order of asking."""
+        """Return every drawdown, in the order of the requests."""
         return self._all(select(Drawdown).order_by(t.drawdown.c.asked_at))
 
     def of_declaration(self, declaration_id: str) -> Sequence[Drawdown]:
-        """The drawdowns for one declaration, in order."""
+        """Return the drawdowns of one declaration, in order."""
         return self._draws(t.drawdown.c.declaration_id == declaration_id)
 
     def drawn_by_others(self, original_id: str, declaration_id: str) -> int:
-        """What other declarations have drawn from a certificate and those that it replaced, as far as it stands."""
+        """Return what other declarations have drawn from a certificate and its earlier versions (thousandths of its
+        unit).
+        """
         given = {"original": original_id, "declaration": declaration_id}
         return int(self._session.execute(_DRAWN_BY_OTHERS, given).scalar_one())
 
     def of_certificate(self, certificate_id: str) -> Sequence[Drawdown]:
-        """The drawdowns on one certificate that stand."""
+        """Return the drawdowns on one certificate that were neither refused nor refunded."""
         c = t.drawdown.c
         return self._draws(c.certificate_id == certificate_id, c.refusal.is_(None), c.refunded_at.is_(None))
 
     def pending(self, limit: int) -> Sequence[Drawdown]:
-        """Drawdowns that were not sent yet, in order."""
+        """Return drawdowns that were not sent yet, in the order of the requests."""
         c = t.drawdown.c
         query = select(Drawdown).where(t.drawdown_pending)
         return self._all(query.order_by(c.asked_at, c.declaration_id, c.id).limit(limit))
 
     def in_set(self, drawdown_set: bytes) -> Sequence[Drawdown]:
-        """The drawdowns of one drawdown set, by their positions."""
+        """Return the drawdowns of one drawdown set, by their positions."""
         query = select(Drawdown).where(t.drawdown.c.set_root == drawdown_set)
         return self._all(query.order_by(t.drawdown.c.position))
 
     def sent_by(self, transaction: OutboundTransaction) -> Sequence[Drawdown]:
-        """The drawdowns that travel with this transaction."""
+        """Return the drawdowns that this transaction carries."""
         return self._draws(t.drawdown.c.transaction_id == transaction.id)
 
     def refunded_by(self, transaction: OutboundTransaction) -> Sequence[Drawdown]:
-        """The drawdowns that this transaction refunds."""
+        """Return the drawdowns that this transaction refunds."""
         return self._draws(t.drawdown.c.refund_transaction_id == transaction.id)
 
     def to_refund(self) -> Sequence[Drawdown]:
-        """Drawdowns that are to be refunded and whose transaction for it was not made yet."""
+        """Return drawdowns that are to be refunded and have no transaction for it yet."""
         return self._draws(*_TO_REFUND)
 
     def is_pending_for(self, declaration_id: str) -> bool:
-        """Whether a drawdown for this declaration has never been final on the ledger yet."""
+        """Tell whether a drawdown of this declaration is not final on the ledger yet."""
         c = t.drawdown.c
         query = select(c.id).where(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None))
         return self._session.execute(query.limit(1)).first() is not None
