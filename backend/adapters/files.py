@@ -158,6 +158,7 @@ class FolderFiles:
         return True
 
     def _sealed(self, digest: str) -> bytes | None:
+        # A digest from a request becomes a path: anything else, such as "../", must not reach the file system.
         if not re.fullmatch("[0-9a-f]{64}", digest):
             return None
         try:

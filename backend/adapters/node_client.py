@@ -99,6 +99,7 @@ class Node:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
         try:
             content = self._posted(body)
+            # The node may be hostile: duplicate keys or deep nesting are refused as in bundles.
             answer = strict_json.loads(content)
         except (OSError, ValueError, http.client.HTTPException, urllib.error.URLError) as fault:
             raise self._response_error(Message("it cannot be reached ({fault})", fault=type(fault).__name__)) from fault
@@ -373,6 +374,8 @@ class _Reading:
         block = self._node.block(number)
         if block is None or block.block_hash != receipt.get("blockHash"):
             raise NodeResponseError("chain-reorganised", node=self._node.name)
+        # By the confirmations in the trust entry: how deep a block must be is for the reader to say, not for the
+        # bundle.
         is_final = self.block.number - number >= ledger.confirmations
         return number, ProofState.FINAL if is_final else ProofState.ANCHORED
 

@@ -118,6 +118,7 @@ class ProgramSimulator:
             SimulatorMissing: if the simulator cannot be started.
         """
         folder = self._place(simulation.id)
+        # Files of an interrupted run of the same simulation must not be taken for this one's.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
@@ -230,6 +231,7 @@ class _Program:
     def _listen(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as output:
+            # Bounded: a program that prints without a newline must not fill the server's memory.
             while line := output.readline(LONGEST_LINE):
                 self._lines.put(line.decode("utf-8", "replace").rstrip("\n"))
         self._lines.put(None)
@@ -268,6 +270,7 @@ class _Program:
         faults = _object(printed).get("errors")
         if isinstance(faults, list) and faults:
             raise WrongScenario([Fault.read(fault) for fault in faults if isinstance(fault, dict)])
+        # Limits show in several ways: Python's exception, or a signal from the system.
         if "MemoryError" in self._told or self._process.returncode in (-signal.SIGKILL, -signal.SIGSEGV):
             gigabytes = self._bounds.memory_bytes // 1024**3
             raise WrongScenario([Fault("", None, f"took more memory than {gigabytes} GB", _LESS)])

@@ -107,6 +107,7 @@ class JsonRpcChain:
         if found is None:
             return None
         block = self._block(found)
+        # A load balancer may answer from a node that lags behind. Such an answer must not be taken for the block.
         if block.number != number:
             raise ChainUnavailable(
                 Message(
@@ -153,6 +154,7 @@ class JsonRpcChain:
             if not self._is_known(transaction_hash, error):
                 raise self._why_not(error) from error
             return
+        # Receipts are looked up by our own hash: under another one the transaction would be sent again and again.
         if answer != transaction_hash:
             raise ChainUnavailable(Message("{name} took a transaction and named another one", name=self._name))
 
@@ -204,6 +206,7 @@ class JsonRpcChain:
         wanted = {"fromBlock": hex(first), "toBlock": hex(last), "address": address}
         wanted["topics"] = ["0x" + topic.hex() for topic in topics]  # type: ignore[assignment]
         found = [self._found(entry) for entry in self._list(self._ask("eth_getLogs", wanted))]
+        # The specification of eth_getLogs does not promise an order.
         return sorted(found, key=lambda event: (event.block_number, event.index))
 
     # ---- what the node says about a transaction
@@ -212,6 +215,7 @@ class JsonRpcChain:
         """Tell whether an error only says that the node has the transaction already, in any wording."""
         if any(words in error.message.lower() for words in _KNOWN):
             return True
+        # Wordings differ between nodes and versions, so the node is asked for the transaction itself.
         known = self._ask("eth_getTransactionByHash", "0x" + transaction_hash.hex())
         return isinstance(known, dict) and known.get("hash") == "0x" + transaction_hash.hex()
 

@@ -54,6 +54,7 @@ def new_key(path: Path, passphrase: str | None) -> FileKey:
     sealing: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         sealing = serialization.BestAvailableEncryption(passphrase.encode())
+    # Never overwrites: a key that has signed snapshots cannot be made again.
     write_new(path, private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealing))
     return FileKey(private)
 
@@ -65,6 +66,7 @@ def read(path: Path) -> bytes:
         OSError: if the file cannot be read.
     """
     with path.open("rb") as file:
+        # Bounded, as the path may name a device or a huge file.
         return file.read(LARGEST)
 
 
@@ -88,6 +90,7 @@ def opened(content: bytes, passphrase: str | None) -> FileKey:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         why = "the passphrase does not open it" if is_sealed(content) else "it holds no private key in PEM"
         raise UnusableKey(why) from error
+    # ES256 is ECDSA on P-256 only (RFC 7518, section 3.4). A key on another curve would make signatures nobody accepts.
     if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
         raise UnusableKey("it holds another kind of key than P-256 (ES256)")
     return FileKey(private)

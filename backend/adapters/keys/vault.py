@@ -36,6 +36,8 @@ def master_key(path: Path, given: str | None = None) -> bytes:
     if not path.exists():
         if any(path.parent.glob("*.sealed")):
             raise WrongMasterKey("{path} is missing: put it back from a copy that provenport backup made", path=path)
+        # Of two processes at first use one creates the file. The other gets FileExistsError and does not replace the
+        # key.
         write_new(path, new_master_key())
     return path.read_bytes().strip()
 

@@ -30,6 +30,7 @@ class Fees:
     def at(self, price: Price) -> "Fees":
         """Return the fees to offer now: room for the base fee to double, plus a tip, within these limits."""
         tip = min(price.tip, self.max_priority_fee_per_gas, self.max_fee_per_gas)
+        # The base fee changes by at most an eighth per block (EIP-1559): double lasts for about six full blocks.
         return Fees(min(self.max_fee_per_gas, 2 * price.base_fee + tip), tip)
 
 
@@ -89,6 +90,7 @@ def replace_by_fee(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -
         return None
     # Same nonce, target and data: of the two only one can be mined, so the call cannot take effect twice.
     kept = {name: fields[name] for name in ("chainId", "nonce", "gas", "value", "data", "to") if fields.get(name)}
+    # The filter above drops zeros and empty data, which are valid here: nonce 0, value 0.
     kept |= {"nonce": fields["nonce"], "value": fields["value"], "data": fields["data"]}
     signed = account.sign_transaction(kept | {"maxFeePerGas": fee, "maxPriorityFeePerGas": min(tip, fee)})
     return SignedTransaction("", fields["nonce"], bytes(signed.raw_transaction), bytes(signed.hash))

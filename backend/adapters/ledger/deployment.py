@@ -195,8 +195,10 @@ def _governance(manager: str, accreditation: str, ledger: str, authority: str, s
         return interface("AccessManager").call_data(function, *arguments)
 
     wait, guardian = safeguards.membership_seconds, safeguards.guardian
+    # In one multicall: a crash between single transactions would leave contracts with only some of their safeguards.
     steps = [
         function_role(accreditation, "Accreditation", ("accredit", "reinstate", "rotate"), AUTHORITY_ROLE),
+        # Taking trust away has a role without a delay, so that a stolen key can be stopped at once.
         function_role(accreditation, "Accreditation", ("suspend",), BRAKE_ROLE),
         function_role(ledger, "TraceLedger", ("pause",), BRAKE_ROLE),
         function_role(ledger, "TraceLedger", ("registerAgent", "resume"), REGISTRAR_ROLE),
@@ -205,6 +207,7 @@ def _governance(manager: str, accreditation: str, ledger: str, authority: str, s
         manager_call("grantRole", BRAKE_ROLE, authority, 0),
         manager_call("grantRole", REGISTRAR_ROLE, authority, safeguards.registration_seconds),
     ]
+    # The guardian may pause and suspend too, but has no role that gives trust.
     if guardian is not None:
         steps += [manager_call("grantRole", role, guardian, 0) for role in (BRAKE_ROLE, GUARDIAN_ROLE)]
     guarded = (AUTHORITY_ROLE, REGISTRAR_ROLE, ADMINISTRATION)
@@ -258,4 +261,5 @@ def _created_address(creator: str, nonce: int) -> str:
 
     It is the last 20 bytes of keccak256(rlp([creator, nonce])) (Ethereum Yellow Paper, section 7).
     """
+    # It depends on the nonce: if another transaction of this account uses that first, deployment fails.
     return to_checksum_address(keccak(rlp.encode([to_canonical_address(creator), nonce]))[12:])

@@ -99,6 +99,7 @@ class ContractAnswers:
             kept = self._kept.get(subject, {}).get(question)
         if kept is not None:
             return kept
+        # Asked without the lock: a slow node must not hold up answers about other subjects.
         answer = asked()
         # Asked at another block than the one looked at, it may rest on one that leaves the chain again.
         if answer is not None and self._chain.head().block_hash == head.block_hash:
@@ -120,6 +121,8 @@ class ContractAnswers:
         before = self._at
         if before is not None and before.block_hash == head.block_hash:
             return
+        # If the block seen last is gone, the chain was reorganised, and any kept answer may rest on a block that is
+        # gone.
         standing = self._chain.block(before.number) if before is not None else None
         if before is None or standing is None or standing.block_hash != before.block_hash:
             self._kept.clear()
@@ -283,6 +286,7 @@ class EvmLedger:
         """
         contract_call = self._contract_call(call)
         with self._asking():
+            # Before every signature: a signature for another chain with the same accounts could be used there.
             self._require_ours()
             fees = self._fees.at(self._chain.price())
         return sign_call(contract_call, self._accounts, self._deployment.chain_id, nonce, fees)
@@ -372,6 +376,7 @@ class EvmLedger:
 
     def statuses(self, root: bytes, size: int) -> list[int]:
         """Return the statuses of all leaves of a batch, in order."""
+        # Without the cache: the audit compares the database with what the contract holds now.
         words = [self._ask_ledger("statusWord", root, index) for index in range(-(-size // STATUSES_PER_WORD))]
         return [
             words[leaf_index // STATUSES_PER_WORD] >> 4 * (leaf_index % STATUSES_PER_WORD) & 15
@@ -483,6 +488,7 @@ class EvmLedger:
             raise ForeignLedger("the chain ends before our contracts", block=self._deployment.block)
         if landmark.block_hash != self._checked_landmark:
             self._check_identity()
+            # Set only after the check has passed, so that a failed one is repeated.
             self._checked_landmark = landmark.block_hash
 
     def _check_identity(self) -> None:
@@ -595,4 +601,5 @@ def _seconds(moment: datetime) -> int:
 
 
 def _moment(seconds: int) -> datetime:
+    # The contract's largest time, which means "no end", lies beyond datetime's last year.
     return datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC)

@@ -75,6 +75,7 @@ def interface(name: str) -> Interface:
 
 def refusal(data: bytes) -> Refusal | None:
     """Decode the error of a contract that reverted; None for one that we do not know."""
+    # The first four bytes of the error signature's hash select the error (Solidity ABI specification, "Errors").
     error = _errors().get(data[:4])
     if error is None:
         return None

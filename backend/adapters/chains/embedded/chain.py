@@ -143,6 +143,7 @@ class EmbeddedChain:
                 return
             self._closing.set()
             self._shared.notify_all()
+        # The miner uses the store and the lock that are closed below.
         self._miner.join()
         if len(self._pool):
             log.warning(
@@ -197,6 +198,7 @@ class EmbeddedChain:
                 value=0,
                 data=data,
             )
+            # A question needs no signature: the sender is set directly, and the state is discarded.
             spoofed = SpoofTransaction(transaction, from_=caller)
             computation = state.costless_execute_transaction(spoofed)  # type: ignore[arg-type]
         if computation.is_error:
@@ -304,6 +306,7 @@ class EmbeddedChain:
 
     def _receipt_at(self, chain: MiningChain, transaction_hash: bytes, number: int, index: int) -> ChainReceipt:
         receipt = chain.get_transaction_receipt_by_index(BlockNumber(number), index)
+        # Receipts count gas cumulatively over the block (Yellow Paper, section 4.3.1).
         before = chain.get_transaction_receipt_by_index(BlockNumber(number), index - 1).gas_used if index else 0
         block = _block_at(chain, number)
         assert block is not None, "a transaction's block is canonical"
@@ -318,8 +321,8 @@ class EmbeddedChain:
 
     def _decode(self, raw: bytes) -> tuple[SignedTransactionAPI, Address]:
         """Decode and check a transaction that could be mined, and recover its sender."""
-        # EIP-2718: 0x01 and 0x02 are typed transactions, 0xc0 and above is the RLP list of a legacy one. Blob (0x03)
-        # and set-code (0x04) transactions need rules that this chain does not offer.
+        # EIP-2718: 0x01 and 0x02 begin typed transactions, 0xc0 and above the RLP list of a legacy one. Blob (0x03) and
+        # set-code (0x04) transactions are not taken.
         if not raw or 2 < raw[0] < 0xC0:
             raise TransactionRejected("only legacy, access-list and fee-market transactions are taken")
         try:
@@ -365,6 +368,7 @@ class EmbeddedChain:
                 # Whatever it was (a full disk, a fault in the EVM), the next attempt starts from what is on disk.
                 log.exception("no block could be mined; trying again")
                 self._start_over()
+                # A full disk stays full for a while: no busy loop.
                 self._closing.wait(1)
 
     def _await_news(self) -> bool:

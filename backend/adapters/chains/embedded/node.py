@@ -68,6 +68,7 @@ class EmbeddedNode:
                 METHOD_NOT_FOUND, f"the method {method[:60]} is not offered: this node only answers reads"
             )
         try:
+            # Checked before the call, so that a TypeError inside a method is not taken for wrong parameters here.
             signature(self._methods[method]).bind(None, *params)
         except TypeError as fault:
             raise NodeRefused(
@@ -92,6 +93,7 @@ class EmbeddedNode:
         sender = _address(fields["from"]) if fields.get("from") else CALL_SENDER
         header = _header(chain, block)
         with chain.get_vm(header).in_costless_state() as state:
+            # A caller may ask for less gas, but not for more than keeps the shared chain responsive.
             gas = min(CALL_GAS, _quantity(fields["gas"]) if "gas" in fields else CALL_GAS)
             nonce = state.get_nonce(sender)
             call = chain.create_unsigned_transaction(nonce=nonce, gas_price=0, gas=gas, to=target, value=0, data=data)

@@ -65,8 +65,11 @@ class Pool:
         while candidates := self._candidates(next_nonce):
             first = min(candidates, key=lambda waiting: waiting.arrival)
             gas_limit -= first.transaction.gas
+            # Stop rather than try smaller ones: a large transaction must not wait for ever behind later, smaller ones.
             if gas_limit < 0:
                 break
+            # A sender's next nonce becomes a candidate only now: a block must hold its nonces in order and without a
+            # gap.
             chosen.append(first)
             next_nonce[first.sender] += 1
         return chosen

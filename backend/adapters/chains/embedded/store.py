@@ -77,6 +77,7 @@ class BlockStore(CommittedStore):
     def __delitem__(self, key: bytes) -> None:
         if not self._exists(key):
             raise KeyError(key)
+        # None marks a deletion, so that a read before the commit does not find the old value on disk.
         self._waiting[key] = None
 
     def commit(self) -> None:
@@ -94,6 +95,7 @@ class BlockStore(CommittedStore):
                 self._connection.executemany("DELETE FROM entries WHERE key = ?", removed)
                 self._connection.execute("COMMIT")
             except BaseException:
+                # After some errors, such as a full disk, SQLite has rolled back by itself.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
