@@ -57,7 +57,7 @@ def _note(session: Session, *_: Any) -> None:
     if not (new or dirty or deleted):
         return
     keys = keys_of(session.get_bind().dialect)
-    # Keys are created before the flush, so that a full disk refuses the unit of work before it has written anything.
+    # The keys for this flush are made now, so that the count stored below includes them.
     keys.reserve((len(new) + len(dirty)) * _MOST_OF_A_ROW)
     connection = session.connection()
     # The database remembers how many keys there must be: a start with an older file of keys is refused by it.
@@ -65,6 +65,7 @@ def _note(session: Session, *_: Any) -> None:
         _remember(connection, made=keys.made)
     gone = {number for thing in dirty for number in _numbers_of(connection, thing, _given_way(thing))}
     gone |= {number for thing in deleted for number in _numbers_of(connection, thing, _sealed(thing))}
+    # Several flushes of one transaction may record the same key, which is the table's primary key.
     gone -= set(connection.scalars(select(t.key_to_destroy.c.number))) if gone else set()
     if gone:
         connection.execute(insert(t.key_to_destroy), [{"number": number} for number in sorted(gone)])
@@ -143,6 +144,7 @@ def follow_the_keys(engine: Engine, files: EncryptedFiles, now: datetime) -> int
     sessions = sessionmaker(engine)
     watch(sessions)
     with sessions() as session:
+        # Equal counts mean that nothing was erased since this database was copied, so no row needs to be read.
         if session.execute(select(t.key_state.c.destroyed)).scalar_one() == keys.destroyed:
             return 0
         gone = [one for one, sealed in session.execute(_numbers()) if keys.is_destroyed(_number(sealed))]
@@ -174,6 +176,7 @@ def _number(sealed: bytes) -> int:
 def _check_they_fit(engine: Engine, keys: DataKeys) -> None:
     with engine.connect() as connection:
         state = connection.execute(select(t.key_state)).one()
+    # The mark is an HMAC under the file's secret: only the database's own file of keys reproduces it.
     if state.mark != keys.mark(_OURS):
         raise KeyMissing("the file of keys is not the one of this database: put its newest copy back")
     if keys.present < state.made or keys.destroyed < state.destroyed:

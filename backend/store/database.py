@@ -42,13 +42,13 @@ def open_engine(url: str, keys: DataKeys) -> Engine:
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     # Python's sqlite3 would otherwise begin transactions only before a change, so that reads before it are not in them.
-    # secure_delete overwrites freed pages, which still hold what was erased.
     connection.isolation_level = None  # we say BEGIN ourselves, below
     for pragma in (
         f"busy_timeout={BUSY_MILLISECONDS}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        # Freed pages are overwritten: they hold what was erased.
         "secure_delete=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -66,6 +66,7 @@ class DataKeys:
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with alone(self._path):  # a lock belongs to its opening of the file
             if os.fstat(self._handle).st_size < _HEADING:
+                # Under the lock: two processes at the first start would write different secrets.
                 os.pwrite(self._handle, _FORMAT + os.urandom(32) + bytes(16), 0)
                 os.fsync(self._handle)
                 sync(path.parent)
@@ -95,6 +96,7 @@ class DataKeys:
         """
         number, key = self._take()
         nonce = os.urandom(_NONCE)
+        # A key is used once, so a random nonce cannot repeat under it, which would break AES-GCM.
         return _SEALED + number.to_bytes(8, "big") + nonce + AESGCM(key).encrypt(nonce, content, None)
 
     def open(self, sealed: bytes) -> bytes:
@@ -172,10 +174,13 @@ class DataKeys:
             size = os.fstat(self._handle).st_size
             first = -(-(size - _HEADING) // _LENGTH)  # after a block that was cut short
             written = os.pwrite(self._handle, keys, _place(first))
+            # A short write means a full disk. The keys of an incomplete block are not used.
             if written != len(keys):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._handle)
         made = [(first + n, keys[n * _LENGTH : (n + 1) * _LENGTH]) for n in range(_BLOCK)]
+        # Numbers are popped in rising order. Unused ones of a stopped process are never used again, which costs 32
+        # bytes each.
         self._free = [*reversed(made), *self._free]
         self.made = first + _BLOCK
 
@@ -233,6 +238,7 @@ def key_number(sealed: object) -> int:
 def goes_on_from(later: Path, earlier: Path) -> bool:
     """Tell whether a file of keys opens all that an earlier one does, apart from what was destroyed since."""
     with later.open("rb") as new, earlier.open("rb") as old:
+        # The secret identifies the file. The count of destroyed keys may differ.
         if new.read(_HEADING)[: len(_FORMAT) + 32] != old.read(_HEADING)[: len(_FORMAT) + 32]:
             return False
         while before := old.read(_LENGTH * _BLOCK):
@@ -300,6 +306,7 @@ class EncryptedValue(TypeDecorator[Content]):
         """Encrypt a value for the database; an empty value stays empty."""
         if value is None:
             return None
+        # An empty value needs no key, and is what an erased one is read as.
         return keys_of(dialect).encrypt(self.packed(value)) if value else b""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:

@@ -271,7 +271,9 @@ record = Table(
     # 0008).
     Column("signed_jwt", EncryptedText, nullable=False),
     Column("disclosures", EncryptedList, nullable=False),
+    # Only searched for, so a keyed hash suffices, and an old copy tells no number.
     Column("number", Fingerprint),
+    # Text: an entry's quantity has up to 128 bits, more than an SQL integer.
     Column("quantity", WholeNumber, nullable=False),
     Column("digest", String(64), nullable=False, unique=True),
     Column("issued_at", UtcTime, nullable=False),
@@ -287,6 +289,7 @@ record = Table(
     Column("path", LargeBinary, nullable=False),
     Column("quarantined", String(200)),
     Column("erased_at", UtcTime),
+    # A place on the ledger has one status, so it belongs to one record.
     UniqueConstraint("batch_id", "leaf_index"),
 )
 unsealed = record.c.batch_id.is_(None) & record.c.quarantined.is_(None)
@@ -339,6 +342,7 @@ consignment = Table(
     Column("status", Number(DeclarationStatus), nullable=False),
     Column("arrived_at", UtcTime),
     Column("released_at", UtcTime),
+    # A declaration that is lodged twice at the same moment is accepted once.
     UniqueConstraint("merchant_id", "reference"),
 )
 _index("ix_consignment_lodged", consignment, "lodged_at", "id")

@@ -70,6 +70,8 @@ class BatchRepository(Repository):
             ],
         )
         entered = select(func.count()).select_from(t.record).where(t.record.c.batch_id == batch.id)
+        # Another worker may have sealed one of these records: the root would not match what each record says of its
+        # place.
         if self._session.execute(entered).scalar_one() != len(proofs):
             raise Conflict("a record was sealed or set aside meanwhile", batch=batch.id)
 

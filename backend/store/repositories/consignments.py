@@ -133,8 +133,10 @@ class ConsignmentRepository(Repository):
             query = query.where(c.status == status)
         if after is not None:
             owner = self._session.execute(select(c.merchant_id, c.lodged_at).where(c.id == after)).first()
+            # Another merchant's id must not be confirmed by a different answer.
             if owner is None or (merchant is not None and owner.merchant_id != merchant.id):
                 raise NotFound("no such consignment", id=after)
+            # Keyset pagination: an OFFSET would read all rows before the page, and skip some when new ones arrive.
             here, last = tuple_(c.lodged_at, c.id), tuple_(literal(owner.lodged_at, t.UtcTime()), literal(after))
             query = query.where(here > last if oldest_first else here < last)
         return query
@@ -250,8 +252,9 @@ class DrawdownRepository(Repository):
         return self._draws(t.drawdown.c.declaration_id == declaration_id)
 
     def drawn_by_others(self, original_id: str, declaration_id: str) -> int:
-        """Return what other declarations have drawn from a certificate and its earlier versions (thousandths of its
-        unit).
+        """Return what other declarations have drawn from a certificate and its earlier versions.
+
+        The quantity is in thousandths of the certificate's unit.
         """
         given = {"original": original_id, "declaration": declaration_id}
         return int(self._session.execute(_DRAWN_BY_OTHERS, given).scalar_one())

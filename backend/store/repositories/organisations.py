@@ -53,6 +53,7 @@ class PersonRepository(Repository):
 
     def find_by_email(self, email: str) -> Person | None:
         """Return the person who signs in with this address, or None."""
+        # Addresses are stored in lower case, so that one person cannot be registered twice by case.
         return self._one(select(Person).where(t.person.c.email == email.strip().lower()), Person)
 
     def first_of(self, organisation: Organisation) -> Person | None:

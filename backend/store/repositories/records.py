@@ -30,6 +30,7 @@ class ProductRepository(Repository):
     def get(self, product_id: str, merchant: Organisation) -> Product:
         """Return the merchant's product with this id. Raise NotFound also for another merchant's."""
         product = self._get(Product, product_id, Message("no such product"))
+        # The same error as for an unknown id, so that ids of other merchants cannot be tested.
         if product.merchant.id != merchant.id:
             raise NotFound("no such product", id=product_id)
         return product
