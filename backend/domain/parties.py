@@ -1,4 +1,4 @@
-"""Who takes part: organisations, the people who act for them, and how they prove who they are."""
+"""The parties: organisations, the persons who act for them, and their credentials and keys."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What an organisation does here; everything a person may do follows from it."""
+    """What an organisation does here; it determines what its persons may do."""
 
     MERCHANT = "merchant"
     CHAMBER = "chamber"
@@ -19,7 +19,7 @@ class Role(StrEnum):
 
     @property
     def names(self) -> str:
-        """What the pages call it."""
+        """Its name on the pages (English, the key in the catalogue)."""
         return _ROLE_NAMES[self]
 
 
@@ -40,7 +40,7 @@ LOCAL_LANGUAGE = "zh"
 
 @dataclass(eq=False)
 class Organisation:
-    """A merchant, chamber, laboratory, customs office, the accrediting authority, or those who study clearance."""
+    """A merchant, issuer, customs office, the accrediting authority, or an institute that studies clearance."""
 
     id: str
     role: Role
@@ -54,7 +54,7 @@ class Organisation:
 
 @dataclass(eq=False)
 class Person:
-    """Somebody who signs in, by password or token, and acts for one organisation."""
+    """A person who signs in by password or token and acts for one organisation."""
 
     id: str
     organisation: Organisation
@@ -64,13 +64,13 @@ class Person:
 
     @property
     def role(self) -> Role:
-        """What this person may do."""
+        """The role of the person's organisation."""
         return self.organisation.role
 
 
 @dataclass(eq=False)
 class ApiToken:
-    """A bearer token, kept as its SHA-256 only."""
+    """A bearer token, of which only the SHA-256 is stored."""
 
     digest: str
     person: Person
@@ -79,11 +79,11 @@ class ApiToken:
 
 @dataclass(eq=False)
 class SigningKey:
-    """An organisation's P-256 key: public part, and the private part sealed by the vault.
+    """An organisation's P-256 key: the public part, and the private part encrypted by the vault.
 
-    ``encrypted_private`` is None where the organisation keeps the key itself and hands in signatures. ``successor`` is
-    the thumbprint of the key that takes its place: while this one is still active, the ledger has not said so yet.
-    ``usable_from`` is when the ledger let it sign. ``compromised_since``: from then on others may have signed with it.
+    ``encrypted_private`` is None where the organisation keeps the key itself and submits signatures. ``successor`` is
+    the thumbprint of the key that replaces it; while this key is still active, the ledger has not confirmed that yet.
+    ``usable_from`` is when the ledger accepted it. From ``compromised_since`` on others may have signed with it.
     """
 
     thumbprint: str
@@ -99,9 +99,9 @@ class SigningKey:
 
     @property
     def is_outside(self) -> bool:
-        """Whether its organisation keeps it."""
+        """Whether the organisation keeps the private part itself."""
         return self.encrypted_private is None
 
     def retire(self, moment: datetime) -> None:
-        """Sign nothing more; what was signed stays."""
+        """Stop signing with it; earlier signatures stay valid."""
         self.is_active, self.retired_at = False, moment

@@ -1,7 +1,7 @@
 """Units of quantity: UN/ECE Recommendation 20 (revision 17, 2021), and packages of Recommendation 21.
 
-Those that trade documents use, the everyday ones first; the full lists hold two thousand, most of them for
-laboratories. Names by language: people type them in tables. A code is at most three characters.
+Only units that trade documents use are listed, common ones first; the full lists hold two thousand, most of them for
+laboratories. Names are given by language, because people type them in tables. A code has at most three characters.
 """
 
 UNITS: dict[str, dict[str, str]] = {

@@ -93,7 +93,7 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether its cells are numbers, which are written differently in different places."""
+        """Whether its cells are numbers, which are written differently in different countries."""
         return self.read in (_number, _whole_number)
 
 

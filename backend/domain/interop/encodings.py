@@ -1,7 +1,7 @@
-"""Which characters the bytes of a table stand for: told by a mark, by the merchant, or by what the bytes can mean.
+"""Detects a table's character encoding: from a byte order mark, the merchant's statement, or the bytes themselves.
 
-Text in other encodings than UTF-8 decodes in several ways, most of them nonsense. What is not plain is shown in each
-way that it can be read, and the merchant says which one is right.
+Text in other encodings than UTF-8 decodes in several ways, most of them nonsense. An ambiguous file is shown in each
+possible reading, and the merchant says which one is right.
 """
 
 import codecs
@@ -29,7 +29,7 @@ _SHOWN_WORDS = 3
 
 @dataclass(frozen=True)
 class Decoded:
-    """A table's text, the name of its encoding, and some words where that was presumed from the bytes alone."""
+    """A table's text, the name of its encoding, and some sample words where the encoding was only presumed."""
 
     text: str
     encoding: str
@@ -37,7 +37,7 @@ class Decoded:
 
 
 def is_encoding(name: str) -> bool:
-    """Whether this names an encoding of text."""
+    """Tell whether this names a text encoding."""
     try:
         b"".decode(name)
     except (LookupError, ValueError):
@@ -46,10 +46,13 @@ def is_encoding(name: str) -> bool:
 
 
 def decode(content: bytes, encoding: str | None = None) -> Decoded:
-    """Decode by the given encoding, else a byte order mark, else as UTF-8, UTF-16 without a mark, or everyday Chinese.
+    """Decode a table's bytes.
+
+    It tries the given encoding, a byte order mark, UTF-16 without a mark, UTF-8, and common Chinese (GB18030), in this
+    order.
 
     Raises:
-        UnknownFormat: the bytes are no text in the encoding, or may be read in several ways.
+        UnknownFormat: if the bytes are not text in the encoding, or may be read in several ways.
     """
     if encoding is not None:
         return _strictly(content, encoding, encoding)
@@ -83,7 +86,7 @@ def _decoded(content: bytes, codec: str) -> str | None:
 
 
 def _utf_16_without_mark(content: bytes) -> str | None:
-    """The codec, where every other byte of what is mostly ASCII is zero."""
+    """Return the codec, where every second byte is zero, as in UTF-16 of mostly ASCII text."""
     sample = content[: _SAMPLE // 2 * 2]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if len(sample) < 4:
@@ -98,10 +101,11 @@ def _foreign(text: str) -> list[str]:
 
 
 def _is_everyday_chinese(content: bytes, text: str) -> bool:
-    """Whether GB18030 yields everyday characters (GB 2312, level 1, and its signs), and no other script is as likely.
+    """Tell whether GB18030 yields common characters, and no other script is as likely.
 
-    Western, Japanese and Cyrillic bytes decode as GB18030, too, but into characters that hardly anybody writes. Korean
-    bytes decode into everyday ones, and are Hangul throughout in their own encoding, which Chinese is only by chance.
+    Common are those of GB 2312, level 1, and its signs. Western, Japanese and Cyrillic bytes also decode as GB18030,
+    but into rare characters. Korean bytes decode into common ones, and are Hangul throughout in their own encoding,
+    which Chinese is only by chance.
     """
     foreign = _foreign(text)
     common = sum(b"\xa1\xa1" <= character.encode("gb18030")[:2] <= b"\xd7\xf9" for character in foreign)
@@ -117,7 +121,7 @@ def _is_all(content: bytes, codec: str, script: str) -> bool:
 
 
 def _several(content: bytes, position: int) -> UnknownFormat:
-    """What the bytes say in each encoding that they may be in."""
+    """Return an error with the first words in each encoding that the bytes may have."""
     best = from_bytes(content[:_SAMPLE]).best()
     likely = [*_COMMON, *([best.encoding] if best is not None else [])]
     read: dict[str, str] = {}
@@ -131,7 +135,7 @@ def _several(content: bytes, position: int) -> UnknownFormat:
 
 
 def _words(text: str) -> str:
-    """A few words that are no ASCII, to be looked at."""
+    """Return a few words that are not ASCII, for the merchant to look at."""
     sample = text[:_SAMPLE]
     for mark in ',;\t|"\r':
         sample = sample.replace(mark, "\n")

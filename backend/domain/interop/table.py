@@ -1,6 +1,6 @@
-"""Tables as spreadsheets save them: which delimiter, which row is which, and what a spreadsheet put around a cell.
+"""Reads tables as spreadsheets save them: finds delimiter and header, and strips what spreadsheets add to cells.
 
-A cell is text and nothing else: what begins with = + - or @ is a formula to a spreadsheet, never to us.
+A cell is text and nothing else: what begins with = + - or @, a formula to a spreadsheet, is never evaluated.
 """
 
 import csv
@@ -29,7 +29,7 @@ _SEP_LINE = re.compile(r'["\']?sep=(?P<mark>\t|[^\w\s"\'])["\']?[^\S\n]*\r?\n', 
 class RawTable:
     """A table's cells, trimmed: the header, and the rows that are not blank, each with its number in a spreadsheet.
 
-    ``presumed`` holds words of the table where its encoding was only presumed, ``titles`` the rows above the header.
+    ``presumed`` holds sample words where the encoding was only presumed, ``titles`` the rows above the header.
     """
 
     header: tuple[str, ...]
@@ -41,10 +41,10 @@ class RawTable:
 
 
 def without_guard(cell: str, is_free_text: bool) -> str:
-    """A cell without what keeps a spreadsheet from reading it as a number: ``="0012"``, or an apostrophe before it.
+    """Return a cell without a spreadsheet's text marker: ``="0012"``, or an apostrophe in front.
 
-    In free text an apostrophe may be part of a name ('s-Hertogenbosch): there only one before a number or a formula is
-    a guard.
+    In free text an apostrophe may be part of a name ('s-Hertogenbosch), so there it is removed only before a number or
+    a formula.
     """
     if quoted := _QUOTED.fullmatch(cell):
         return quoted.group(1).strip(_SPACES)
@@ -54,7 +54,7 @@ def without_guard(cell: str, is_free_text: bool) -> str:
 
 
 def _fault(error: csv.Error) -> Message:
-    """What the standard library's reader stumbled over, which it tells in English only."""
+    """Translate an error of the standard library's reader, which is in English only."""
     if "limit" in str(error):
         return Message("a cell is longer than {most} characters", most=csv.field_size_limit())
     if "expected after" in str(error):
@@ -65,10 +65,10 @@ def _fault(error: csv.Error) -> Message:
 
 
 def read_table(content: bytes, known_names: Collection[str], encoding: str | None = None) -> RawTable:
-    """Read the table whose delimiter and header yield the most known column names.
+    """Read the table with the delimiter and header that yield the most known column names.
 
     Raises:
-        UnknownFormat: it is no text, holds no known columns, is broken, or has too many rows.
+        UnknownFormat: if it is not text, holds no known columns, is broken, or has too many rows.
     """
     decoded = decode(content, encoding)
     text, told = _without_sep_line(decoded.text)
@@ -98,13 +98,13 @@ def _refuse(text: str) -> None:
 
 
 def _without_sep_line(text: str) -> tuple[str, str | None]:
-    """Take off the line that tells a spreadsheet the delimiter; it shows no such row, and counts none."""
+    """Remove the line that tells a spreadsheet the delimiter; spreadsheets neither show nor count it as a row."""
     told = _SEP_LINE.match(text)
     return (text[told.end() :], told["mark"]) if told else (text, None)
 
 
 def _header(text: str, known_names: Collection[str], told: str | None) -> tuple[str, int, int]:
-    """The delimiter, how many filled rows stand above the header, and how many names in it are known."""
+    """Return the delimiter, how many filled rows are above the header, and how many names in it are known."""
     best = (told or ",", 0, 0)
     for delimiter in [told] if told else _DELIMITERS:
         for above, row in enumerate(_first_rows(text, delimiter)):
