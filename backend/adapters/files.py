@@ -22,9 +22,9 @@ from backend.store.encryption import (
 )
 
 _BEGINNING = 9
-"""Bytes that hold the number of the key."""
+"""Length in bytes of the prefix that holds the key number."""
 MOST_REMEMBERED = 10_000
-"""Files that are known to be right, at most."""
+"""Maximum number of files that are remembered as intact."""
 
 
 class FolderFiles:
@@ -73,7 +73,7 @@ class FolderFiles:
     def get(self, digest: str) -> bytes | None:
         """Return the bytes, or None where the file is missing or its key was destroyed.
 
-        A damaged file is returned as it lies there: the caller compares the digest.
+        A damaged file is returned as it is stored: the caller compares the digest.
         """
         sealed = self._sealed(digest)
         if sealed is None:

@@ -31,15 +31,15 @@ from backend.services.simulations import COMPLETE, REPORTS
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
-"""Between looks at whether a simulation is still wanted."""
+"""Interval of the checks whether a simulation is still wanted."""
 GRACE_SECONDS = 3.0
-"""Between asking a program to end and ending it."""
+"""Time between SIGTERM and SIGKILL."""
 LONGEST_LINE = 64 * 1024
 NOT_INSTALLED = 69
-"""The program's exit code where its packages are not installed: a server can do without them."""
+"""The program's exit code where its packages are not installed."""
 OWN_SCENARIO = "scenario.toml"
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV", "XDG_CACHE_HOME")
-"""Of the environment: the rest, and above all the master key, is none of the program's business."""
+"""Environment variables that the program gets. The others, above all the master key, are withheld from it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Bounds:
     run_seconds: float = 600
     look_through_seconds: float = 60
     memory_bytes: int = 6 * 1024**3
-    """Of address space, of which compiled code and libraries take about 2 GiB before anything is simulated."""
+    """Limit of the address space; compiled code and libraries take about 2 GiB of it before anything is simulated."""
     file_bytes: int = 512 * 1024**2
     workers: int = 1
 

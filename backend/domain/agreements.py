@@ -82,4 +82,4 @@ _LISTED = (
     ),
 )
 AGREEMENTS: dict[str, Agreement] = {agreement.code: agreement for agreement in _LISTED}
-"""By code, in the order in which a form offers them."""
+"""The agreements by code, in the order of the forms."""

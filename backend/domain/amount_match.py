@@ -20,7 +20,7 @@ from backend.domain.verdict import REGISTER, ActionBy, Check, Outcome, Rank, Sco
 
 _MERCHANT = ActionBy.MERCHANT
 WITH_FREIGHT = frozenset({"CFR", "CIF", "CPT", "CIP", "DAP", "DPU", "DDP"})
-"""Incoterms 2020 under which the seller pays the carriage, so that a price may hold it."""
+"""Incoterms 2020 under which the seller pays the carriage, so that a price may include it."""
 BULK = Decimal("0.05")
 """Tolerance between the ordered and the shipped quantity of goods that are not counted (UCP 600, article 30 b)."""
 _CENTS = "one minor unit of the currency (ISO 4217) for each line on either side, for the rounding of line amounts"

@@ -21,7 +21,7 @@ from backend.domain.snapshot import address, bytes32, natural, time_of, time_tex
 FORMAT = "provenport-evidence"
 VERSION = 1
 LARGEST = 16 * 1024 * 1024
-"""In bytes; a file beyond it is not opened."""
+"""Maximum size of a file in bytes; a larger one is not parsed."""
 MOST_RECORDS = 500
 LONGEST_PATH = 64
 

@@ -266,7 +266,7 @@ def _leads_to(
 
 
 _MUST_STAND = frozenset({"BUNDLE", "SNAPSHOT", "LEDGER", "SIGNATURE", "CONTENT", "INCLUSION", "ANCHOR"})
-"""Checks of the file itself, and of whether the right ledger was read and holds these very records for good."""
+"""Checks of the file itself, and of whether the right ledger was read and holds exactly these records finally."""
 
 
 class NothingToSign(Invalid):

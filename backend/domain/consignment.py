@@ -104,7 +104,7 @@ class ClearanceEvent:
     recorded_at: datetime
     customs_office: str
     party: str | None
-    """The role of who took the step."""
+    """The role of the organisation that caused the event."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class DecisionTaken:
     decided_at: datetime
     verdict: dict[str, Any]
     undone: str | None = None
-    """Why the ledger did not take it; None while it stands."""
+    """Why the ledger did not accept it, or None."""
 
 
 @dataclass(eq=False)

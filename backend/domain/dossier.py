@@ -455,7 +455,7 @@ class BoundFiles:
     files: tuple[tuple[str, str], ...]
     is_intact: Callable[[str], bool | None]
     is_needed: bool = True
-    """Whether a file that is not here keeps the verdict from being VALID."""
+    """Whether a missing file prevents VALID."""
 
 
 @REGISTER.check(

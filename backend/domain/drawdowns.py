@@ -62,7 +62,7 @@ class Activation:
     transaction: OutboundTransaction | None = None
     refusal: str | None = None
     is_known: bool = False
-    """Whether the ledger had it open already: somebody else's doing, or an older copy of the database."""
+    """Whether the ledger had activated it before, by another party or by a newer copy of this database."""
 
 
 @dataclass(eq=False)

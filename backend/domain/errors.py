@@ -130,4 +130,4 @@ class ForeignLedger(TraceabilityError):
         "put that chain's data back from its backup",
         "where the chain is lost for good: provenport chain deploy --again, which anchors every record anew",
     )
-    """What an operator can do then."""
+    """What an operator can do about it."""

@@ -37,7 +37,7 @@ _OURS = {
     "missing": Message("is missing"),
     "extra_forbidden": Message("is not a field of this document"),
 }
-"""What we say in place of pydantic."""
+"""Our messages in place of pydantic's."""
 _TEMPLATE = "template"
 
 
@@ -82,7 +82,7 @@ def _template(kind: str, values: dict[str, Any]) -> str:
 
 
 HS_CHAPTERS = frozenset(range(1, 98)) - {77}
-"""HS 2022: chapters 1 to 97; 77 is kept for later use."""
+"""HS 2022 has chapters 1 to 97; 77 is reserved for future use."""
 
 ORIGIN_CRITERIA: dict[str, str] = {
     "WO": "Wholly obtained",
@@ -95,11 +95,11 @@ ORIGIN_CRITERIA: dict[str, str] = {
     "PSR": "Product-specific rule",
     "NP": "Non-preferential origin",
 }
-"""RCEP chapter 3 and ASEAN-China Form E, box 8; NP stands for certificates that claim no preference."""
+"""RCEP chapter 3 and ASEAN-China Form E, box 8; NP is used for certificates that claim no preference."""
 
 
 AS_SIGNED = {"as_signed": True}
-"""Validation context for what was signed already: code lists move on, and a record does not become wrong with them."""
+"""Validation context for signed records, which do not become invalid when a code list changes."""
 
 
 def is_read_as_signed(info: ValidationInfo) -> bool:
@@ -138,9 +138,9 @@ _BASES: dict[str, dict[str, str]] = {
     },
     "KWH": {"KWH": "1", "MWH": "1000"},
 }
-"""How many of a base unit each unit is: the conversion factors of Recommendation 20, which are exact.
+"""Size of each unit in its base unit, by the conversion factors of Recommendation 20, which are exact.
 
-Pairs, sets, boxes and other packages have none: how much is in one, the goods decide.
+Pairs, sets, boxes and other packages have none, because their content depends on the goods.
 """
 _FACTORS = {unit: (base, Decimal(factor)) for base, units in _BASES.items() for unit, factor in units.items()}
 
@@ -297,7 +297,7 @@ LongText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_
 Reference = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_plain_text)]
 Day = Annotated[date, BeforeValidator(_day)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
-"""A moment with its time zone, as a question names it."""
+"""A moment with its time zone, as in a request."""
 Moment = Annotated[Instant, AfterValidator(_readable), PlainSerializer(_moment_text, return_type=str), _MOMENT]
 Quantity = Annotated[
     Decimal,

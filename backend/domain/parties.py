@@ -35,7 +35,7 @@ _ROLE_NAMES: Mapping[Role, str] = {
 
 
 LOCAL_LANGUAGE = "zh"
-"""The language of the second name that organisations and products have here."""
+"""The language of the second name of organisations and products."""
 
 
 @dataclass(eq=False)

@@ -316,7 +316,7 @@ class RequestState(StrEnum):
     CONFIRMED = "confirmed"
     SENT_BACK = "sent-back"
     CLOSED = "closed"
-    """Was sent back, and the merchant has submitted another statement instead, or erased this one."""
+    """It was sent back, and the merchant has since submitted another statement or erased this one."""
 
 
 @dataclass(eq=False)
@@ -333,7 +333,7 @@ class ConfirmationRequest:
     reason: str | None = None
     confirmed: RecordOnFile | None = None
     content: str | None = None
-    """What the statement says, to find the same one again: see ``content_of``."""
+    """The statement's content, to find an equal one: see ``content_of``."""
 
 
 @dataclass(eq=False)
@@ -348,7 +348,7 @@ class StoredFile:
 
 
 ALREADY_THERE = "the ledger has it already"
-"""Why a change of status needed no transaction, where the ledger shows it; any other reason is a refusal."""
+"""The reason of a settled change that the ledger shows already; any other reason is a refusal."""
 _PROOF_STATES = {
     TransactionState.SIGNED: "submitted",
     TransactionState.SENT: "submitted",

@@ -26,7 +26,7 @@ from backend.domain.strict_json import parse_timestamp
 
 MEDIA_TYPE = "vc+sd-jwt"
 MOST_DISCLOSURES = 500
-"""Far more than any document here has fields."""
+"""Far more than the number of fields of any document here."""
 Jwk = Mapping[str, str]
 _P256_FIELD = 2**256 - 2**224 + 2**192 + 2**96 - 1
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -36,7 +36,7 @@ _BASE64URL = re.compile("[A-Za-z0-9_-]*")
 _TO_BASE64 = bytes.maketrans(b"-_", b"+/")
 _FROM_BASE64 = bytes.maketrans(b"+/", b"-_")
 _LAST_LETTERS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
-"""What one or two bytes end in: any other letter says the same and would be a second spelling."""
+"""The possible last letters where one or two bytes remain. Any other would decode to the same bytes."""
 
 
 class MalformedRecord(Invalid):

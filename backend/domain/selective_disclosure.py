@@ -20,9 +20,9 @@ from backend.domain.sd_jwt import Jwk, MalformedRecord, b64, digests_in, member_
 MOST_DISCLOSURES = 5_000
 MOST_SIGNATURES = 16
 DEEPEST = strict_json.DEEPEST
-"""Levels of what comes out: every disclosure may lie inside another one."""
+"""Maximum depth of the result, because every disclosure may be inside another one."""
 HASHES = {"sha-256": sha256, "sha-384": sha384, "sha-512": sha512}
-"""Those of the IANA registry that are in use; truncated ones are unfit (section 9.4)."""
+"""Algorithms of the IANA registry in use; truncated ones are unsuitable (section 9.4)."""
 SIGNED_WITH = "ES256"
 
 

@@ -16,16 +16,16 @@ from backend.domain.parties import Organisation
 MOST_REPLICATIONS = 200
 LARGEST_SEED = 2**31 - 1
 LARGEST_SCENARIO = 256 * 1024
-"""Of a scenario file, in bytes."""
+"""Maximum size of a scenario file in bytes."""
 MOST_PENDING = 5
-"""Simulations of one organisation that wait or run."""
+"""Maximum number of waiting or running simulations of one organisation."""
 MOST_KEPT = 100
-"""Simulations of one organisation in all: older ones are to be deleted first."""
+"""Maximum number of simulations of one organisation; older ones must be deleted first."""
 SILENT_SECONDS = 60
-"""A running simulation that nobody has heard of for so long was lost with the process that ran it."""
+"""A running simulation without any report for this long was lost with its process."""
 
 Words = Mapping[str, str]
-"""A text in both languages, by their codes."""
+"""A text by language code."""
 
 
 class SimulatorMissing(TraceabilityError):
@@ -129,7 +129,7 @@ class Scenario:
     summary: Words
     parameters: tuple[Parameter, ...] = ()
     text: str | None = None
-    """The file itself, where it is somebody's own."""
+    """The file's text, where it is a user's own."""
 
     def settings(self, given: Mapping[str, float]) -> dict[str, float]:
         """Return the values that differ from the scenario's own.

@@ -17,9 +17,9 @@ from backend.domain.errors import Invalid
 
 DEEPEST = 64
 MOST_BRACKETS = 200_000
-"""Far more lists and objects than any document here has: a second of work lies in two megabytes of empty ones."""
+"""Far more lists and objects than any document here has: two megabytes of empty ones take a second to parse."""
 LARGEST_INTEGER = 2**53 - 1
-"""RFC 7493 (I-JSON), section 2.2: larger integers are not read alike everywhere."""
+"""RFC 7493 (I-JSON), section 2.2: programs read larger integers differently."""
 
 
 class HostileJson(Invalid):
@@ -62,7 +62,7 @@ def _value(text: str) -> Any:
 
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
-"""A string, or what was begun as one and never ends; it always matches, so that no text makes it look again."""
+"""A string, also an unterminated one. It always matches, so that no text causes backtracking."""
 _NO_BRACKET = re.compile(r"[^\[\]{}]+")
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 

@@ -39,7 +39,7 @@ _SCALES = (
     "that we know of fixes one"
 )
 ZONES = timedelta(days=1)
-"""A moment may fall on the day before or after, by the zone in which a paper counts its days."""
+"""A moment may be on the day before or after, depending on the time zone of a paper's days."""
 
 
 def _kilograms(weight: Decimal) -> str:

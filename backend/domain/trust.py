@@ -14,7 +14,7 @@ from backend.domain.errors import Invalid
 FORMAT = "provenport-trust"
 VERSION = 1
 LARGEST = 1024 * 1024
-"""In bytes; no more is read."""
+"""Maximum size in bytes."""
 _MEMBERS = frozenset({"name", "chainId", "instanceId", "ledger", "accreditation", "confirmations", "keys"})
 
 

@@ -120,10 +120,10 @@ UNIT_WORDS: dict[str, tuple[str, ...]] = {
     "CT": ("ctn", "ctns", "cartons"),
     "RO": ("roll", "rolls"),
 }
-"""Everyday words for units that can mean nothing else, beside the names in use here.
+"""Common words that can mean only one unit, in addition to the units' names.
 
-A word means one unit wherever it stands. The Recommendation has several codes for countable goods: 个 is C62, whose
-Chinese name it is, 件 and piece are H87, 只 and each are EA. Quantities in the three are compared one to one.
+The Recommendation has several codes for countable goods: 个 is C62, whose Chinese name it is, 件 and piece are H87,
+只 and each are EA. Quantities in the three are compared one to one.
 """
 
 CHINA_UNIT_WORDS: dict[str, str] = {
@@ -146,4 +146,4 @@ CHINA_UNIT_WORDS: dict[str, str] = {
     "127": "打",
     "140": "盒",
 }
-"""China customs' unit codes whose word is that of a unit in use here; the others are refused."""
+"""China customs' unit codes whose word is that of a unit in use here; others are refused."""

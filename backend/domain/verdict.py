@@ -130,24 +130,24 @@ class Rank(StrEnum):
     """The worst effect that a check can have on a verdict."""
 
     NOTE = "note"
-    """Nothing: it is told."""
+    """No effect."""
     WARNING = "warning"
-    """Keep it from being VALID: something is to be looked at, or could not be read."""
+    """It prevents VALID: something must be looked at, or could not be read."""
     FAIL = "fail"
-    """Make it INVALID."""
+    """It makes the verdict INVALID."""
 
 
 class Scope(StrEnum):
     """What a check is about, and so who can make it."""
 
     FILE = "file"
-    """A bundle as a file, and where the ledger's facts come from: every verifier of bundles."""
+    """A bundle as a file, and the source of the ledger's facts; made by every verifier of bundles."""
     RECORD = "record"
-    """One record: every verifier."""
+    """One record; made by every verifier."""
     NAMED = "named"
-    """Whether papers are those that a declaration names: every verifier."""
+    """Whether papers are those that a declaration names; made by every verifier."""
     MATCH = "match"
-    """What papers say, compared with one another: a server."""
+    """The content of papers, compared with each other; made by a server."""
     SERVER = "server"
     """What only a server has: files, its own count."""
 
@@ -331,7 +331,7 @@ class Register:
 
 
 REGISTER = Register()
-"""The checks of this program; modules with checks enter theirs when they are imported."""
+"""The checks of this program; modules register theirs when they are imported."""
 
 
 def about(record_id: str, checks: Iterable[Check]) -> list[Check]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Language = str
 """The code of a language that the catalogue has, such as zh."""
 SOURCE: Language = "en"
-"""The language in which texts stand in the code: each is its own key."""
+"""The language of the texts in the code, which are their own keys."""
 FOLDER = Path(__file__).parent
 
 

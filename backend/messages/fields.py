@@ -69,7 +69,7 @@ PATTERNS: dict[str, str] = {
     r"names no uploaded file": "This file is not here any more: attach it again.",
     r"match pattern '\^\(\[0-9\]\{8\}": "A GTIN has 8, 12, 13 or 14 digits.",
 }
-"""By a part of the English: its named groups fill the sentence."""
+"""Replacements by a pattern of the English message; its named groups fill the sentence."""
 _COMPILED = [(re.compile(pattern, re.IGNORECASE), reason_text) for pattern, reason_text in PATTERNS.items()]
 
 _PLACES = {

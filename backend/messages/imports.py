@@ -9,7 +9,7 @@ from backend.domain.units import UNITS
 from backend.messages.catalogue import SOURCE, Language, gettext, name_in, ngettext, say
 
 _LONGEST = {"value": 80, "raw": 80}
-"""Characters that are shown of a value; explanations may be longer."""
+"""Maximum length of a displayed value; explanations may be longer."""
 
 MESSAGES: dict[str, str] = {
     # taken

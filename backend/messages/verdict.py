@@ -24,15 +24,15 @@ CONCLUSIONS: dict[Conclusion, str] = {
 
 CHECKS = REGISTER.titles
 REASONS = REGISTER.texts
-"""One sentence for each reason; placeholders are the check's values."""
+"""One message per reason; the placeholders are the check's values."""
 RULES = tuple(dict.fromkeys(text for check in REGISTER for text in (check.rule, check.tolerance) if text is not None))
-"""What comparisons compare, and how closely."""
+"""Rules and tolerances of comparisons."""
 
 BECAUSE: dict[str, str] = {
     "revoked": "Revoked: {why} — Ask {issuer} for a new one.",
     "suspended": "Suspended by the issuer: {why} — Ask {issuer}.",
 }
-"""The same reasons, said where it is known why."""
+"""Messages for the same reasons where the cause is known."""
 
 ACTION_BY: dict[str, str] = {
     "merchant": "the merchant",

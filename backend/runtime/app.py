@@ -50,11 +50,11 @@ from backend.web.public import downloads, health, label, rpc
 from backend.web.security import install_security
 
 NODE_BUSY_SECONDS = 1.0
-"""Between rounds while something is under way: a node's blocks take longer, and it counts what it is asked."""
+"""Pause between rounds while transactions are pending: a node's blocks take longer, and nodes limit requests."""
 
 GWEI = 10**9
 GAS_TO_BEGIN = {"authority": 16_000_000, "anchorer": 15_000_000, "office": 15_000_000, "guardian": 2_000_000}
-"""Gas that an account must be able to pay for: the deployment, its first hundred transactions, three vetoes."""
+"""Gas that each account must be able to pay for: deployment, its first hundred transactions, three cancellations."""
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ class System:
     chain: Chain
     simulations: SimulationWorker
     node: Node | None
-    """The embedded chain as others may read it; none where the ledger is on a node of the operator's."""
+    """The embedded chain for others to read; None where the ledger is on an external node."""
 
 
 @contextmanager

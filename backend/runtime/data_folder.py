@@ -10,7 +10,7 @@ from backend.domain.errors import TraceabilityError
 from backend.store.disk import write_over
 
 FORMAT = 1
-"""Raised whenever an older version could not use the folder any more."""
+"""Incremented whenever older versions cannot use the folder any more."""
 
 
 class UnusableFolder(TraceabilityError):

@@ -41,19 +41,19 @@ class ConnectionLimits:
 
     connections: int = 1000
     per_address: int = 200
-    """Proxies that are trusted have no such limit: all users come from theirs."""
+    """Trusted proxies have no such limit, because all users come from their addresses."""
     head_seconds: float = 10
-    """From the first byte of a request to the end of its head; also for the first byte of a new connection."""
+    """From the first byte of a request to the end of its head, and from a new connection to its first byte."""
     body_seconds: float = 20
-    """For the body, and as much again for each ``slowest_rate`` bytes that came: the slower, the sooner it ends."""
+    """For the body, plus one second for each ``slowest_rate`` bytes received."""
     slowest_rate: int = 4096
-    """Bytes a second, of bodies that come and answers that go."""
+    """Bytes per second, of incoming bodies and outgoing answers."""
     idle_seconds: float = 60
-    """Between two requests, and without any progress of an answer."""
+    """Between two requests, and without progress of an answer."""
     discard_seconds: float = 30
-    """What was refused is thrown away for so long, so that the client reads the answer; nothing of it is kept."""
+    """How long the rest of a refused body is read and discarded, so that the client reads the answer."""
     bodies: int = 512 * 1024 * 1024
-    """Bytes of all bodies that are being received or worked on."""
+    """Bytes of all bodies that are being received or processed."""
     trusted: Networks = ()
 
 
@@ -134,10 +134,10 @@ class Channel(HTTPChannel):
         self.waiting_since = time.monotonic()
         self.answering_since: float | None = None
         self.answer = 0
-        """Bytes that were waiting to be sent at that time."""
+        """Bytes that were pending at that time."""
         self.is_new = True
         self.is_refusing = False
-        """An answer goes out to a request whose body was not read."""
+        """Whether an answer is being sent to a request whose body was not read."""
         self.discarding_until: float | None = None
         super().__init__(server, sock, addr, adj, map=map)
 

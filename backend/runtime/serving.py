@@ -20,7 +20,7 @@ from backend.web.security import body_limits
 
 THREADS = 8
 FILES_BESIDE_CONNECTIONS = 150
-"""Files that the process has open besides: databases, attachments, bodies that lie on the disk."""
+"""Files that the process has open in addition to connections: databases, attachments, bodies on disk."""
 
 
 class PortInUse(TraceabilityError):

@@ -11,15 +11,15 @@ from backend.services.ports import AnchoringContext, SimulationContext
 from backend.services.simulations import give_up_lost, run_next
 
 BUSY_SECONDS = 0.15
-"""Between rounds while something is under way."""
+"""Pause between rounds while transactions are pending."""
 IDLE_SECONDS = 2.0
-"""Between rounds otherwise; new work wakes the worker at once."""
+"""Pause between rounds otherwise; new work wakes the worker at once."""
 TROUBLED_SECONDS = 5.0
 
 QUEUE_SECONDS = 10.0
-"""Between looks at the queue; a new order wakes the worker at once."""
+"""Interval of checks of the queue; a new order wakes a worker at once."""
 AT_ONCE = max(1, min(2, (os.cpu_count() or 1) // 2))
-"""Simulations that run at once: the server keeps half of the machine."""
+"""Number of simulations at the same time, which leaves half of the machine to the server."""
 
 log = structlog.get_logger()
 

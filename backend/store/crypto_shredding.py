@@ -40,7 +40,7 @@ from backend.store.encryption import (
 
 _MOST_OF_A_ROW = 3
 _OURS = "record.keys"
-"""What a file of keys is known by: the database keeps its mark."""
+"""The text whose mark, stored in the database, identifies the file of keys."""
 _NONE = 2**48
 """A number that no key has."""
 

@@ -30,7 +30,10 @@ _HEADING = 64
 _LENGTH = 32
 _BLOCK = 1024
 _SEALED = b"\x01"
-"""The first byte of what is sealed; then the key's number in 8 bytes, the nonce, the text and its tag (AES-256-GCM)."""
+"""The first byte of an encrypted value.
+
+The key number in 8 bytes, the nonce, the text and its tag (AES-256-GCM) follow.
+"""
 _NONCE = 12
 _START = len(_SEALED) + 8 + _NONCE
 _DESTROYED = bytes(_LENGTH)
@@ -76,7 +79,7 @@ class DataKeys:
             raise NotEncrypted("{path} is no file of keys", path=path)
         self._secret = heading[len(_FORMAT) : len(_FORMAT) + 32]
         self.made = 0
-        """The number after the highest that was made here, and is on disk."""
+        """One more than the highest key number created here and synced to disk."""
         self._free: list[tuple[int, bytes]] = []
         self._owner = os.getpid()
         self._taking = threading.Lock()
@@ -298,9 +301,9 @@ class EncryptedValue(TypeDecorator[Content]):
     impl = LargeBinary
     cache_ok = True
     kept: ClassVar[Callable[..., Any]]
-    """Makes what is handed out, which knows where it lay."""
+    """Wraps a value that was read, with its key number."""
     altered: ClassVar[Any] = None
-    """What stands for a content that was altered: nothing that anybody would take for one."""
+    """The value that is returned for one that was altered; it cannot be mistaken for a real one."""
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:
         """Encrypt a value for the database; an empty value stays empty."""

@@ -295,8 +295,8 @@ record = Table(
 unsealed = record.c.batch_id.is_(None) & record.c.quarantined.is_(None)
 """Records that wait for their batch.
 
-The index over them, like the others of what waits, begins with a column that is empty in all of them: SQLite would
-rather use another index over that column otherwise, and read all rows in which it is empty.
+Its index, like those of other pending rows, begins with a column that is NULL in all of them. Otherwise SQLite would
+prefer another index over that column, and read all rows in which it is NULL.
 """
 _index("ix_record_number", record, "issuer_id", "kind", "number")
 _index("ix_record_issued", record, "issuer_id", "kind", "recorded_at", "id", "superseded_by_id", "status")
@@ -413,7 +413,7 @@ activation = Table(
 activation_pending = (
     activation.c.transaction_id.is_(None) & activation.c.refusal.is_(None) & activation.c.is_known.is_(False)
 )
-"""Openings that were not sent yet."""
+"""Activations that were not sent yet."""
 _index("ix_activation_pending", activation, "transaction_id", "asked_at", where=activation_pending)
 drawdown = Table(
     "drawdown",
@@ -434,13 +434,13 @@ drawdown = Table(
     Column("refunded_at", UtcTime),
 )
 drawdown_pending = drawdown.c.set_root.is_(None) & drawdown.c.refusal.is_(None)
-"""Draws that were not sent yet."""
+"""Drawdowns that were not sent yet."""
 to_refund = (
     drawdown.c.refund_asked_at.is_not(None)
     & drawdown.c.refund_transaction_id.is_(None)
     & drawdown.c.refunded_at.is_(None)
 )
-"""Draws that are to be given back and whose transaction for it was not made yet."""
+"""Drawdowns that are to be refunded and have no transaction for it yet."""
 _index("ix_drawdown_set_root", drawdown, "set_root", where=drawdown.c.set_root.is_not(None))
 _index("ix_drawdown_pending", drawdown, "set_root", "asked_at", "declaration_id", "id", where=drawdown_pending)
 _index("ix_drawdown_to_refund", drawdown, "refund_transaction_id", "asked_at", "id", where=to_refund)
@@ -458,7 +458,7 @@ status_change = Table(
     Column("settled", String(200)),
 )
 change_pending = status_change.c.transaction_id.is_(None) & status_change.c.settled.is_(None)
-"""Changes of status that were not sent yet."""
+"""Status changes that were not sent yet."""
 _index("ix_status_change_pending", status_change, "transaction_id", "asked_at", where=change_pending)
 accreditation_change = Table(
     "accreditation_change",

@@ -89,7 +89,7 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
         "giveBack",
     ): "The call is a check: it reverts for all but active anchorers.",
 }
-"""By detector, contract and function: why it is no fault."""
+"""Why a finding is not a fault, by detector, contract and function."""
 
 
 def main(arguments: list[str]) -> int:

@@ -30,7 +30,7 @@ TARGETS = {
     "CertificateBalance": "src/CertificateBalance.sol",
     "TraceLedger": "src/TraceLedger.sol",
 }
-"""The contracts that are deployed, and the source that holds each."""
+"""The deployed contracts, and the source of each."""
 
 SETTINGS: dict[str, Any] = {
     "evmVersion": "prague",

@@ -39,7 +39,7 @@ INVALID_PARAMS = -32602
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 _KNOWN = ("already known", "known transaction", "already imported", "alreadyknown", "already exists", "already in")
-"""How nodes say that they hold a transaction already."""
+"""Phrases with which nodes say that they have a transaction already."""
 
 _REJECTED = (
     "nonce too low",
@@ -63,7 +63,7 @@ _REJECTED = (
     "rlp",
     "type not supported",
 )
-"""How nodes say that they do not take a transaction: Geth, Erigon, Nethermind, Besu, Reth and anvil."""
+"""Phrases with which nodes refuse a transaction: Geth, Erigon, Nethermind, Besu, Reth and anvil."""
 
 
 class _NodeError(Exception):

@@ -18,7 +18,7 @@ from backend.domain.sd_jwt import Jwk, public_key
 from backend.store.disk import write_new
 
 LARGEST = 64 * 1024
-"""In bytes; no key is longer."""
+"""Maximum size in bytes, more than any key needs."""
 
 
 class UnusableKey(TraceabilityError):

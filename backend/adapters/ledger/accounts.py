@@ -14,7 +14,7 @@ from backend.domain.ledger import SignedTransaction
 
 ACCOUNT_NAMES = ("authority", "anchorer", "office")
 GUARDIAN = "guardian"
-"""Cancels what the authority has announced; its key may be here, or with somebody else."""
+"""The account that cancels announced changes by the authority; its key may be here or with another party."""
 
 Accounts = Mapping[str, LocalAccount]
 """An account for each of ``ACCOUNT_NAMES``."""
@@ -76,7 +76,7 @@ def sign_call(call: ContractCall, accounts: Accounts, chain_id: int, nonce: int,
 
 
 REPLACEMENT_PERCENT = 125
-"""Nodes take a transaction in another's place from 110 on; some ask for more."""
+"""Fee of a replacement. Nodes require at least 110 %, some more."""
 
 
 def replace_by_fee(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -> SignedTransaction | None:

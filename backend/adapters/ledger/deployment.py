@@ -18,7 +18,7 @@ from backend.domain.ledger import Agent, SignedTransaction
 from backend.store.disk import write_over
 
 AGENTS = {"anchorer": Agent.ANCHORER, "office": Agent.OFFICE, "authority": Agent.AUTHORITY}
-"""What each account is registered as."""
+"""The role in which each account is registered."""
 
 DEPLOYMENT_GAS = 5_000_000
 GOVERNANCE_GAS = 3_000_000
@@ -27,17 +27,20 @@ POLL_SECONDS = 0.02
 
 
 ADMIN_ROLE = 0
-"""Of the access manager itself: says who has what role. All else has roles of its own, so that each has its delay."""
+"""Administers the access manager, which assigns roles.
+
+All other rights have roles of their own, each with its delay.
+"""
 AUTHORITY_ROLE = 1
-"""Accredits keys, lets one follow another, lifts suspensions."""
+"""Accredits keys, rotates them, and lifts suspensions."""
 BRAKE_ROLE = 2
-"""Pauses the ledger and suspends keys: takes trust away, gives none, and never waits."""
+"""Pauses the ledger and suspends keys. It only takes trust away, and never waits."""
 REGISTRAR_ROLE = 3
 """Registers anchorers and offices, and ends a pause."""
 GUARDIAN_ROLE = 4
-"""Cancels what was announced and not yet done."""
+"""Cancels announced changes that are not yet done."""
 ADMINISTRATION = 5
-"""A name for the manager's own functions, held by nobody, so that the guardian may cancel these too."""
+"""A role for the manager's own functions that no account has, so that the guardian may cancel calls of these too."""
 
 _ADMINISTRATION = (
     "labelRole",
@@ -87,7 +90,7 @@ class Deployment:
     accreditation: str
     ledger: str
     balance: str | None = None
-    """None where the contracts were deployed before certificates could be drawn."""
+    """None where the contracts were deployed by a version without drawdowns."""
 
     @classmethod
     def read(cls, path: Path) -> "Deployment | None":

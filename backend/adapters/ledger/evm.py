@@ -45,35 +45,37 @@ from backend.domain.ledger import (
 
 STATUSES_PER_WORD = 64
 HIGHEST_STATUS = 14
-"""Four bits hold 16 values; one of them says "leave as it is"."""
+"""Four bits hold 16 values, and one of them means "unchanged"."""
 
 TRANSACTION_GAS_LIMIT = 16_777_216
-"""No more for one transaction: public chains since Osaka refuse it (EIP-7825)."""
+"""The maximum for one transaction on public chains since Osaka (EIP-7825)."""
 
 LOG_BLOCKS = 1_000
-"""Blocks whose events are asked for at once: nodes limit it."""
+"""Number of blocks per query for events, which nodes limit."""
 
 PLAIN_GAS = 30_000
 ANCHOR_GAS = 150_000
 AUTHORITY_GAS = 600_000
-"""Every change of an accreditation is kept beside the earlier ones, and a rotation writes two."""
+"""Every change of an accreditation is stored beside the earlier ones, and a rotation writes two."""
 ACTIVATION_GAS = 400_000
 REFUND_GAS = 200_000
 DRAWDOWNS_GAS = 100_000
 DRAWDOWN_GAS = 45_000
-"""Enough for a drawdown that shares nothing with its neighbours."""
+"""Enough for a drawdown that shares no storage with its neighbours."""
 MAX_DRAWDOWNS = 248
 LARGEST_QUANTITY = 2**88 - 1
 NO_END = 2**40 - 1
 STATUSES_GAS = 100_000
 STATUS_WORD_GAS = 45_000
-"""Enough for a word that was never written and whose statuses take every edge there is."""
+"""Enough for a word that is written for the first time and whose statuses change in every allowed way."""
 
 _LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 MOST_SUBJECTS = 20_000
-"""Batches, keys and transactions about which answers are kept at once."""
+"""Maximum number of batches, keys and transactions in the cache."""
 MOST_QUESTIONS = 20_000
-"""About one of them: what an issuer's key was accredited for is asked at the time of each record that it signed."""
+"""Maximum number of answers about one subject: a key's accreditation is asked at the time of each record that it
+signed.
+"""
 
 
 class ContractAnswers:
@@ -160,7 +162,7 @@ class EvmLedger:
         self._accounts = accounts
         self._fees = fees or Fees()
         self.confirmations = confirmations
-        """Blocks that must follow another one before nothing in it is expected to change any more."""
+        """Number of further blocks after which a block is treated as final."""
         self._checked_landmark: bytes | None = None
         self._head: Head | None = None
         contracts = [deployment.ledger, deployment.accreditation, *filter(None, [deployment.balance])]

@@ -35,7 +35,7 @@ _GROUPS = {
         "625WF"
     ),
 }
-"""By the continent that the first digit stands for: each number and ISO 3166-1's two letters."""
+"""By the continent, which is the first digit: each number with its ISO 3166-1 alpha-2 code."""
 
 CHINA_COUNTRIES = {entry[:3]: entry[3:] for group in _GROUPS.values() for entry in group.split()}
 """ISO 3166-1 code of two letters, by China customs' number."""

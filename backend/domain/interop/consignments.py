@@ -64,7 +64,7 @@ class TableStyle:
 
 
 AS_IT_SEEMS = TableStyle()
-"""Nothing is said of how a table is written: what its cells leave open is asked."""
+"""The default style: nothing is stated, so ambiguous cells are reported to the merchant."""
 
 
 @dataclass

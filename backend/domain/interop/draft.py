@@ -26,7 +26,7 @@ DEFAULTS: dict[Kind, dict[str, str]] = {
     for kind, stated in KINDS.items()
     if stated.without_import is None
 }
-"""What our documents say where nothing is said: the report tells it, so that it is nobody's surprise."""
+"""The values of fields that are not stated, which the report lists."""
 
 _MOST_ELEMENTS = 200
 _SWITCHES = ("conforms",)

@@ -19,10 +19,10 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
-"""The mark of UTF-32 begins with that of UTF-16, and so comes first."""
+"""UTF-32 comes first, because its mark begins with that of UTF-16."""
 _COMMON = ("gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1252", "cp1250", "cp1251", "koi8_r")
 _OTHER_SCRIPTS = {"euc_kr": "HANGUL", "cp1251": "CYRILLIC", "koi8_r": "CYRILLIC"}
-"""Encodings whose bytes yield everyday Chinese, by the script that they hold."""
+"""Encodings whose bytes may also decode as common Chinese, and their scripts."""
 _SAMPLE = 64 * 1024
 _SHOWN_WORDS = 3
 

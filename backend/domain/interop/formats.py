@@ -210,7 +210,7 @@ def _own_credential(kind: Kind, document: dict[str, Any], given: Mapping[str, st
 
 
 LARGEST = 20_000_000
-"""Bytes in one file."""
+"""Maximum size of a file in bytes."""
 
 _NOT_TEXT = {b"PK\x03\x04": "spreadsheet", b"\xd0\xcf\x11\xe0": "spreadsheet", b"%PDF": "pdf", b"<": "xml"}
 

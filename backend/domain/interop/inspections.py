@@ -13,7 +13,7 @@ _DEFECTS = {
     "seriousDamage": ("serious damage", "items of the sample"),
     "verySeriousDamage": ("very serious damage", "items of the sample"),
 }
-"""What the vocabulary says that these members count."""
+"""What these members count, by the vocabulary."""
 
 
 class Results:

@@ -10,7 +10,7 @@ from backend.domain.errors import TraceabilityError
 from backend.domain.kinds import Kind
 
 _SILENT = ("@context", "type", "credentialSchema")
-"""Members that name the vocabulary and state no fact of trade."""
+"""Members that name the vocabulary and contain no trade data."""
 
 
 class Source:

@@ -33,13 +33,13 @@ KINDS: Mapping[Kind, RecordKind] = {
 }
 BY_SLUG: Mapping[str, Kind] = {kind.slug: kind for kind in Kind}
 PAPERS = tuple(kind for kind, stated in KINDS.items() if stated.signing is not Signing.LODGED)
-"""Kinds that a declaration can rely on: all but declarations themselves."""
+"""Kinds that a declaration can rely on: all except declarations."""
 CERTIFIED = tuple(kind for kind, stated in KINDS.items() if stated.signing is Signing.CERTIFIED)
 """Kinds that issuers sign for merchants."""
 OWN = tuple(kind for kind, stated in KINDS.items() if stated.signing is Signing.OWN)
-"""Papers of their own trade that merchants sign."""
+"""Kinds that merchants sign themselves."""
 ISSUERS = tuple(dict.fromkeys(role for kind in CERTIFIED for role in sorted(KINDS[kind].signed_by)))
-"""Roles that certify something for others."""
+"""Roles that certify for others."""
 
 
 def signed_by(role: Role) -> frozenset[Kind]:

@@ -55,9 +55,9 @@ class Signing(StrEnum):
     LODGED = "lodged"
     """By the merchant who lodges it, with the records that it relies on."""
     OWN = "own"
-    """By the merchant whose own paper it is."""
+    """By the merchant who issues the document."""
     CERTIFIED = "certified"
-    """By an issuer, of its own accord or on a merchant's statement that was submitted to it."""
+    """By an issuer, on its own initiative or for a merchant's statement that was submitted to it."""
 
 
 A_MERCHANT = {
@@ -68,7 +68,7 @@ A_MERCHANT = {
 A_BUYER = {"name": "Lim Household Supplies Pte. Ltd.", "countryCode": "SG"}
 A_LINE = {"description": "LED desk lamp, 8 W", "quantity": "200", "unitCode": "H87", "amount": "1300"}
 A_MOMENT = "2026-03-31T06:05:00Z"
-"""What stands in the examples of more than one kind."""
+"""Values used in the examples of several kinds."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def _drawn_before() -> Select[Any]:
 
 
 _DRAWN_BEFORE = _drawn_before()
-"""Made once: a page of the desk asks it for every line."""
+"""Built once, because a page of the customs desk runs it for every line."""
 _DRAWN_BY_OTHERS = select(func.coalesce(func.sum(t.drawdown.c.quantity), 0)).where(
     t.drawdown.c.original_id == bindparam("original"),
     t.drawdown.c.declaration_id != bindparam("declaration"),

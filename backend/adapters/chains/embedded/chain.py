@@ -44,11 +44,13 @@ from backend.domain.errors import Message, TraceabilityError, message_of
 log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 0.05
-"""How long the first transaction after a pause waits for company, so that a burst shares its first block."""
+"""How long mining waits for more transactions after a pause, so that a burst shares its first block."""
 
 IDLE_SECONDS = 3600
-"""How old the newest block of an idle chain grows before an empty one follows: whoever reads the chain can tell that it
-lives, and a verifier that asks it does not call it stale."""
+"""Age of the newest block at which an idle chain mines an empty one.
+
+It shows readers that the chain is running, and keeps verifiers from treating it as stale.
+"""
 
 IDLE_LOOK_SECONDS = 60.0
 

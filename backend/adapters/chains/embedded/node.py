@@ -26,7 +26,7 @@ from backend.domain.errors import LedgerUnavailable
 from backend.services.ports import NodeRefused
 
 CALL_GAS = 2_000_000
-"""Plenty for every view of our contracts, and little enough that nobody keeps the chain busy."""
+"""More than every view of our contracts needs, and too little to keep the chain busy."""
 LOG_BLOCKS = 1_000
 LOG_LIMIT = 10_000
 

@@ -114,10 +114,10 @@ class BlockStore(CommittedStore):
 
 
 BLOCK_GAS_LIMIT = 300_000_000
-"""Room for thousands of anchors in a block; the base fee falls to its floor and stays there."""
+"""Enough for thousands of anchors in a block, so that the base fee falls to its minimum and stays there."""
 
 BALANCE = 10**30
-"""Wei for each funded account: no transaction of ours will ever be short of it."""
+"""Wei for each funded account, more than our transactions can ever use."""
 
 
 def ensure_genesis(store: BlockStore, funded: Iterable[str], timestamp: int) -> type[MiningChain]:
