@@ -98,9 +98,9 @@ def import_command(
 ) -> None:
     """Bring in documents that others made, and tables of consignments, into the data folder (DATA_DIR).
 
-    JSON: certificates of origin (TradeTrust, W3C CCG traceability), inspections and commercial invoices (traceability),
-    Provenport's own documents and records; as they are, or secured as SD-JWT. Tables: CSV with our column names or
-    those of China's 9610 list. See docs/import.md.
+    JSON: certificates of origin (TradeTrust, W3C CCG traceability, USMCA), inspections and commercial invoices
+    (traceability), conformity credentials (UNTP), Provenport's own documents and records; as they are, or secured as
+    SD-JWT. Tables: CSV with our column names or those of China's 9610 list. See docs/import.md.
 
     All files go in together or not at all. Exit codes: 0 stored, 1 refused and nothing stored, 2 wrong usage, 3 stored,
     but the report could not be written.

@@ -16,7 +16,7 @@ from backend.cli.terminal import Output, _, fault_told, language_asked, speak
 
 GROUPS = {
     "Everybody": ("verify", "snapshot"),
-    "Operators": ("serve", "register", "keys", "erase", "backup", "restore", "chain", "audit", "trust-file"),
+    "Operators": ("serve", "register", "office", "keys", "erase", "backup", "restore", "chain", "audit", "trust-file"),
     "Merchants": ("import",),
     "Customs and analysts": ("trs",),
 }
@@ -27,6 +27,7 @@ COMMANDS = {
     "erase": "backend.cli.operators:erase_command",
     "import": "backend.cli.importing:import_command",
     "keys": "backend.cli.operators:keys_command",
+    "office": "backend.cli.customs_offices:office_command",
     "register": "backend.cli.operators:register_command",
     "restore": "backend.cli.operators:restore_command",
     "serve": "backend.cli.operators:serve_command",

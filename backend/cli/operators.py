@@ -116,14 +116,18 @@ def restore_command(copy: Path) -> None:
 @click.option("--name", required=True, metavar="NAME", help="Its name, as it stands on papers.")
 @click.option("--email", required=True, metavar="EMAIL", help="The address that its first person signs in with.")
 @click.option("--identifier", metavar="NUMBER", help="Company number, for China the USCC.")
+@click.option("--office", "offices", multiple=True, metavar="CODE", help="A customs office's code; again for another.")
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
-def register_command(role: str, name: str, email: str, identifier: str | None, as_json: bool) -> None:
+def register_command(
+    role: str, name: str, email: str, identifier: str | None, offices: tuple[str, ...], as_json: bool
+) -> None:
     """Register an organisation; prints its password and token once."""
     from backend.services.organisations import OrganisationProfile
     from backend.services.organisations import register as register_organisation
 
     with installation() as ctx:
-        joined = register_organisation(ctx, OrganisationProfile(Role(role), name, email, identifier=identifier))
+        profile = OrganisationProfile(Role(role), name, email, identifier=identifier, offices=offices)
+        joined = register_organisation(ctx, profile)
     shown = {
         "role": role,
         "organisation": name,

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from backend.domain.errors import Conflict
+from backend.domain.errors import Conflict, LaterChange
 from backend.domain.ledger import OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 from backend.domain.parties import Organisation
-from backend.domain.records import RecordOnFile
+from backend.domain.records import RecordOnFile, StatusChange
 
 
 class Decision(StrEnum):
@@ -63,11 +63,32 @@ class Step(StrEnum):
     RETURNED = "returned"
     SEIZED = "seized"
     WITHDRAWN = "withdrawn"
+    DECISION_UNDONE = "decision-undone"
+    PAPER_REVOKED = "paper-revoked"
+    PAPER_SUSPENDED = "paper-suspended"
+    PAPER_REINSTATED = "paper-reinstated"
 
     @classmethod
     def of(cls, status: DeclarationStatus) -> "Step":
         """Return the step that ends in this status."""
         return cls(status.name.lower().replace("_", "-"))
+
+
+class DecisionState(StrEnum):
+    """The progress of a decision, which is binding for everybody once it is on the ledger and may be undone before."""
+
+    ACCEPTED = "accepted"
+    ON_LEDGER = "on-ledger"
+    FINAL = "final"
+    UNDONE = "undone"
+
+
+_DECISION_STATES = {
+    "anchored": DecisionState.ON_LEDGER,
+    "final": DecisionState.FINAL,
+    "refused": DecisionState.UNDONE,
+}
+"""By the progress of its status change; before these states a decision is only accepted here."""
 
 
 def decide(status: DeclarationStatus, decision: Decision) -> DeclarationStatus:
@@ -166,6 +187,10 @@ class Event:
     recorded_at: datetime
     organisation: Organisation | None = None
     note: str | None = None
+    version: int | None = None
+    """The version that the consignment has since; None for what changed nothing that a decision rests on."""
+    record: RecordOnFile | None = None
+    """The paper that something happened to."""
 
 
 @dataclass(eq=False)
@@ -181,6 +206,18 @@ class DecisionTaken:
     verdict: dict[str, Any]
     undone: str | None = None
     """Why the ledger did not accept it, or None."""
+    version: int | None = None
+    """The version that the consignment has since."""
+    change: StatusChange | None = None
+    """The status change that it queued for the ledger."""
+
+    @property
+    def state(self) -> DecisionState:
+        """The progress of the decision."""
+        if self.undone is not None:
+            return DecisionState.UNDONE
+        far = self.change.proof_state if self.change else "stored"
+        return _DECISION_STATES.get(far, DecisionState.ACCEPTED)
 
 
 @dataclass(eq=False)
@@ -205,6 +242,12 @@ class PlannedDrawdown:
     is_shared: bool
 
 
+def _reason(event: Event, taken: DecisionTaken | None) -> str | None:
+    if taken is not None:
+        return taken.reason
+    return event.record.status_reason if event.record is not None and event.step is Step.PAPER_REVOKED else event.note
+
+
 @dataclass(eq=False)
 class Consignment:
     """A consignment; it has the id of its declaration's record."""
@@ -218,6 +261,11 @@ class Consignment:
     status: DeclarationStatus = DeclarationStatus.LODGED
     arrived_at: datetime | None = None
     released_at: datetime | None = None
+    alerted_at: datetime | None = None
+    """When something happened after a decision that merchant and office must know: it was undone, or a paper behind
+    released goods was revoked or suspended. None again where nothing of that stands any more."""
+    version: int = 1
+    """Counts what was done to it. The repository moves it on, before a change and in the same unit of work."""
     papers: list[NamedPaper] = field(default_factory=list)
     planned_drawdowns: list[PlannedDrawdown] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -230,24 +278,37 @@ class Consignment:
             Conflict: if the present status does not allow it.
         """
         self.status = decide(self.status, decision.decision)
+        decision.version = self.version
+        self.alerted_at = None
         self.decisions.append(decision)
         self._leave(event)
 
-    def revert_release(self, why: str, event: Event) -> None:
+    @property
+    def decision_state(self) -> DecisionState | None:
+        """The progress of the latest decision, or None where there is none."""
+        return self.decisions[-1].state if self.decisions else None
+
+    def revert_release(self, why: str, undone: Event, event: Event) -> None:
         """Detain goods whose release the ledger refused, so that an officer must decide again."""
         for taken in self.decisions:
             if taken.decision is Decision.RELEASE and taken.undone is None:
                 taken.undone = why
         self.status, self.released_at = DeclarationStatus.DETAINED, None
-        self.events.append(event)
+        self._alert(undone)
+        self._note(event)
 
-    def follow_ledger(self, status: DeclarationStatus, why: str, event: Event) -> None:
+    def follow_ledger(self, status: DeclarationStatus, why: str, undone: Event, event: Event) -> None:
         """Adopt the final status on the ledger, where another server's decision arrived before ours."""
+        lost = [taken for taken in self.decisions if taken.undone is None and taken.state is DecisionState.UNDONE]
         if self.decisions and self.decisions[-1].decision.leads_to is not status:
-            self.decisions[-1].undone = why
+            lost.append(self.decisions[-1])
+        for taken in lost:
+            taken.undone = why
+        if lost:
+            self._alert(undone)
         self.status = status
         self.released_at = event.occurred_at if status is DeclarationStatus.RELEASED else None
-        self.events.append(event)
+        self._note(event)
 
     def withdraw(self, event: Event) -> None:
         """Withdraw the declaration for the merchant.
@@ -261,10 +322,33 @@ class Consignment:
     def arrive(self, event: Event) -> None:
         """Record when the goods came under customs control."""
         self.arrived_at = event.occurred_at
+        self._note(event)
+
+    def changes_since(self, version: int) -> list[LaterChange]:
+        """Return what happened after this version, in order, for a reader of that version: who, what, when and why."""
+        later = [event for event in self.events if event.version is not None and event.version > version]
+        return [self._told(event) for event in sorted(later, key=lambda event: event.version or 0)]
+
+    def _told(self, event: Event) -> LaterChange:
+        taken = next((taken for taken in self.decisions if taken.version == event.version), None)
+        return LaterChange(
+            event.step.value,
+            event.recorded_at,
+            event.organisation.name if event.organisation else None,
+            taken.officer_id if taken else None,
+            _reason(event, taken),
+        )
+
+    def _alert(self, event: Event) -> None:
+        self.alerted_at = event.recorded_at
+        self._note(event)
+
+    def _note(self, event: Event) -> None:
+        event.version = self.version
         self.events.append(event)
 
     def _leave(self, event: Event) -> None:
-        self.events.append(event)
+        self._note(event)
         if event.step is Step.RELEASED:
             self.released_at = event.occurred_at
 

@@ -4,7 +4,9 @@ Each carries a message template and the values for it, so that it can be shown i
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -85,6 +87,38 @@ class Conflict(TraceabilityError):
     """Raised when something is not possible in the present state."""
 
     code = "conflict"
+
+
+@dataclass(frozen=True)
+class LaterChange:
+    """What somebody did to a thing after somebody else had read it."""
+
+    what: str
+    """The step, status or act, by its stable name."""
+    at: datetime
+    organisation: str | None = None
+    """Who did it, by name; None where the ledger or the system brought it about."""
+    person_id: str | None = None
+    why: str | None = None
+
+
+class StaleVersion(TraceabilityError):
+    """The thing was changed after it was read: what was asked rests on an earlier version of it."""
+
+    code = "stale-version"
+
+    def __init__(self, version: int, changes: Sequence[LaterChange] = ()) -> None:
+        super().__init__(Message("this was changed after you read it: read it again, then decide"), version=version)
+        self.version = version
+        """The version that it has now."""
+        self.changes = tuple(changes)
+        """What happened since the version that was read, in order."""
+
+
+class VersionRequired(TraceabilityError):
+    """A change of something that others may change at the same time must say which version of it was read."""
+
+    code = "version-required"
 
 
 class StorageUnavailable(TraceabilityError):

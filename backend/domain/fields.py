@@ -230,11 +230,12 @@ def _is_hidden(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co") and character not in "\n\t"
 
 
-def _from_text(value: Any) -> Any:
+def _from_text(value: Any, info: ValidationInfo) -> Any:
     # A float has lost digits already; whole numbers and strings have not.
     if isinstance(value, float) and not value.is_integer():
         return repr(value)
-    if isinstance(value, str) and not re.fullmatch(r"[+-]?[0-9]+(?:[.][0-9]+)?", value.strip(), re.ASCII):
+    is_plain = not isinstance(value, str) or re.fullmatch(r"[+-]?[0-9]+(?:[.][0-9]+)?", value.strip(), re.ASCII)
+    if not is_plain and not is_read_as_signed(info):
         raise fault("plain_decimal", "Input should be a valid decimal in plain digits, such as 12.5")
     return value
 
@@ -264,9 +265,9 @@ _INSTANT = re.compile(
 )
 
 
-def _instant(value: Any) -> Any:
+def _instant(value: Any, info: ValidationInfo) -> Any:
     # Numbers and digits alone would pass as seconds since 1970, and a day as its first minute.
-    if isinstance(value, datetime):
+    if isinstance(value, datetime) or is_read_as_signed(info):
         return value
     if not isinstance(value, str) or not _INSTANT.fullmatch(value.strip()):
         raise fault("moment", "Input should be a valid datetime with its time zone, such as 2026-03-31T14:05+08:00")

@@ -50,6 +50,8 @@ class Organisation:
     postal_address: str | None = None
     country_code: str = "CN"
     identifier: str | None = None
+    version: int = 1
+    """Counts the authority's acts on its keys and their accreditation."""
 
 
 @dataclass(eq=False)

@@ -23,7 +23,7 @@ from backend.domain.evidence import Entry, InclusionProof, Segments
 from backend.domain.fields import AS_SIGNED, Document, problems_of
 from backend.domain.kinds import KINDS, Kind
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
-from backend.domain.ledger import DocumentStatus
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.domain.parties import Organisation
 
@@ -244,6 +244,13 @@ class RecordOnFile:
     path: bytes = b""
     quarantined: str | None = None
     erased_at: datetime | None = None
+    version: int = 1
+    """Counts what was done to it: changes of its status, and its erasure. How far its proof has come does not count."""
+
+    def status_name(self, status: int | None = None) -> str:
+        """The name of a status of such a record; of its present one unless told otherwise."""
+        number = self.status if status is None else status
+        return (DeclarationStatus(number) if self.kind is Kind.DECLARATION else DocumentStatus(number)).name
 
     @property
     def sd_jwt(self) -> sd_jwt.Record:
@@ -334,6 +341,7 @@ class ConfirmationRequest:
     confirmed: RecordOnFile | None = None
     content: str | None = None
     """The statement's content, to find an equal one: see ``content_of``."""
+    version: int = 1
 
 
 @dataclass(eq=False)

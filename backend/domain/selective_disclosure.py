@@ -118,13 +118,13 @@ def read_json(document: Any) -> SdJwt:
     if not isinstance(document, dict):
         raise MalformedRecord("no object")
     if ("signatures" in document) == ("signature" in document):
-        raise MalformedRecord("neither the general nor the flattened form")
+        raise MalformedRecord("neither the general nor the flattened form", "sd-json-form")
     signatures = document.get("signatures", [document])
     if not isinstance(signatures, list) or not 0 < len(signatures) <= MOST_SIGNATURES:
         raise MalformedRecord("not between 1 and {most} signatures", most=MOST_SIGNATURES)
     headers = [_unprotected(signature) for signature in signatures]
     if any("disclosures" in header or "kb_jwt" in header for header in headers[1:]):
-        raise MalformedRecord("disclosures and key binding stand with the first signature only")
+        raise MalformedRecord("disclosures and key binding stand with the first signature only", "sd-other-header")
     disclosures, key_binding = headers[0].get("disclosures", []), headers[0].get("kb_jwt")
     if not isinstance(disclosures, list) or not isinstance(key_binding, str | None) or key_binding == "":
         raise MalformedRecord("disclosures are a list, and the key binding is a text")

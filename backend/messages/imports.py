@@ -22,6 +22,10 @@ MESSAGES: dict[str, str] = {
     "country-name": "{raw} is {value} in ISO 3166",
     "day-of-instant": "{value}, the day of {raw} in its own time zone",
     "valid-from": "{value}: validFrom ({raw}) read as the day of issue",
+    "issuance-date": "{value}: issuanceDate ({raw}) read as the day of issue",
+    "earliest-end": "{value}: the earliest end that is told ({raw})",
+    "importers-country": "{value}: the importer's country ({raw}) read as the importing country",
+    "usmca-criterion": "criterion {raw} of USMCA is {value}",
     "joined": "{value} (its {count} parts joined)",
     "mass": "{raw} × {factor} kg = {value} kg exactly",
     "mass-rounded": "{raw} × {factor} kg = {value} kg, rounded to the gram",
@@ -66,6 +70,14 @@ MESSAGES: dict[str, str] = {
     ),
     "sd-from": "its issuer lets it hold from {value}",
     "sd-until": "its issuer lets it hold until {value}",
+    "holds-until": "its maker lets it hold until {value}",
+    "holds-from": "its maker lets it hold from {value}",
+    "expired": "it ended on {value}: it proves nothing any more, unless its maker renews it",
+    "not-yet": "it begins to hold on {value} only",
+    "revocation-not-checked": (
+        "it names a list of revoked credentials, which was not asked: ask its maker whether it still holds"
+    ),
+    "other-status": "its maker says of its standing: {value}",
     "sd-withheld": "{count} withheld, or digests of nothing to hide how many: only what was shown is read",
     "kb-checked": "shown to {value} on {day} by the holder of the key {key}",
     "kb-not-checked": "its holder's signature was not checked: the holder's key (P-256) is not in the file",
@@ -87,6 +99,7 @@ MESSAGES: dict[str, str] = {
     "column-twice": "this column stands twice, perhaps under both names",
     "too-many-cells": "{cells} cells under {columns} columns: a text with the delimiter in it needs quotes",
     "no-rows": "there are no rows under the header",
+    "taken-back": "its maker says that it is no longer in force ({value}): ask for a valid one",
     "several-goods": "{count} kinds of goods; a certificate of origin here covers one: split the document",
     "several-lots": "{count} lots; an inspection report here is about one: split the document",
     "bare-verdict": (
@@ -107,6 +120,19 @@ MESSAGES: dict[str, str] = {
         "it is no whole SD-JWT: it was cut off, wrapped or altered on its way. "
         "Take the file again from whoever sent it to you"
     ),
+    "sd-no-tilde": (
+        "it is a JWT without ~, and so no SD-JWT, which ends with one even where nothing is withheld (RFC 9901). "
+        "Ask whoever sent it for the whole"
+    ),
+    "sd-json-form": (
+        "it is neither the flattened form of an SD-JWT in JSON (signature) nor the general one (signatures). "
+        "Ask its issuer for one of these"
+    ),
+    "sd-other-header": (
+        "disclosures or the holder's signature stand with another signature than the first, where RFC 9901 (section 8) "
+        "wants them. Ask whoever sent it to put them there"
+    ),
+    "sd-date": "{value} is no date here: RFC 7519 wants a number, seconds since 1970. Ask its issuer for a new one",
     "sd-json": "a part of it is JSON that programs read differently ({why}). Ask its issuer for a new one",
     "sd-unsigned": "nobody signed it. Ask its issuer for the signed one",
     "sd-crit": "its header demands an extension (crit) that is not known here. Ask its issuer for one without",

@@ -51,6 +51,18 @@ PROOF_STATES: dict[ProofState, str] = {
     ProofState.FINAL: "on the ledger, final",
 }
 
+UNDONE: dict[str, str] = {
+    "CertificateBalanceOverdrawn": "Less is left of the certificate than was to be drawn: others were quicker.",
+    "CertificateBalanceNotActive": "The certificate was suspended, revoked or replaced meanwhile.",
+    "CertificateBalanceExpired": "The certificate expired meanwhile.",
+    "CertificateBalanceIssuerSuspended": "The issuer's accreditation was suspended meanwhile.",
+    "CertificateBalanceIssuerNotAccredited": "The issuer had no accreditation for this certificate when it signed.",
+    "CertificateBalanceDeclarationEnded": "The declaration was rejected, returned or withdrawn meanwhile.",
+    "TraceLedgerEdgeForbidden": "Another decision stood on the ledger already; it counts.",
+}
+"""Why the ledger did not take something, by its contracts' errors."""
+UNKNOWN_REFUSAL = "The ledger did not take it. The operator can find out why."
+
 SHORT_OF_FORM = (
     "Record {record} is signed, but no complete paper of its kind: {faults}. The verdict does not weigh this."
 )
@@ -88,6 +100,11 @@ def actor_name(who: ActionBy, language: Language) -> str:
 def proof_state_name(state: ProofState, language: Language) -> str:
     """Return how far a record has come on its way to the ledger."""
     return gettext(PROOF_STATES[state], language)
+
+
+def undone_reason(why: str, language: Language) -> str:
+    """Why the ledger did not take something, in words; what is kept begins with the name of a contract's error."""
+    return gettext(UNDONE.get(why.partition(" ")[0], UNKNOWN_REFUSAL), language)
 
 
 def short_of_form(record: str, faults: Iterable[tuple[str, str]], language: Language) -> str:

@@ -1,4 +1,4 @@
-"""The demonstration: seven organisations, three products, three consignments, clearly marked as fictitious.
+"""The demonstration: eight organisations, three products, three consignments at two offices, marked as fictitious.
 
 Every step uses the services that real users use, so that it shows what the system does. It may be interrupted and
 started again: existing parts are left alone.
@@ -67,6 +67,7 @@ PROFILES = (
         "officer@example.org",
         "义乌海关（演示）",
         "Yiwu, Zhejiang",
+        offices=("CNYIU", "2925"),
     ),
     OrganisationProfile(
         Role.ANALYST,
@@ -76,6 +77,17 @@ PROFILES = (
         "5 Yuhangtang Road, Hangzhou",
     ),
 )
+SECOND_OFFICE = OrganisationProfile(
+    Role.OFFICER,
+    "Ningbo Customs Office (demo)",
+    "ningbo@example.org",
+    "宁波海关（演示）",
+    "Ningbo, Zhejiang",
+    offices=("CNNBO",),
+)
+"""Whose officer sees nothing of what is declared at Yiwu, until Yiwu lets Ningbo act."""
+LOGINS = {**{profile.role.value: profile for profile in PROFILES}, "officer-ningbo": SECOND_OFFICE}
+"""Everybody by the name under which their password and token are kept."""
 PRODUCTS: tuple[dict[str, Any], ...] = (
     {
         "name": "LED desk lamp, 8 W",
@@ -149,6 +161,7 @@ def fill(ctx: AnchoringContext, folder: DataFolder, report: Callable[[Message], 
     credentials = {entry["role"]: entry for entry in credentials_in(folder)}
     report(Message("organisations and their keys"))
     people = _Cast({p.role: _join(ctx, p, credentials[p.role.value]) for p in PROFILES})
+    _join(ctx, SECOND_OFFICE, credentials["officer-ningbo"])
     report(Message("accreditations on the ledger"))
     for role in people.people:
         if accreditation_bits(role):
@@ -172,7 +185,7 @@ def fill(ctx: AnchoringContext, folder: DataFolder, report: Callable[[Message], 
 
 def is_whole(folder: DataFolder) -> bool:
     """Tell whether the data folder has all users of this version's demonstration."""
-    return {entry["role"] for entry in credentials_in(folder)} >= {p.role.value for p in PROFILES}
+    return {entry["role"] for entry in credentials_in(folder)} >= set(LOGINS)
 
 
 def credentials_in(folder: DataFolder) -> list[dict[str, str]]:
@@ -185,7 +198,7 @@ def credentials_in(folder: DataFolder) -> list[dict[str, str]]:
         return []
     try:
         entries = json.loads(folder.demo_credentials.read_bytes())
-        return [{**entry, "role": Role(entry["role"]).value, "email": str(entry["email"])} for entry in entries]
+        return [{**entry, "role": _known(entry["role"]), "email": str(entry["email"])} for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
         raise UnusableFolder(
             "{path} is damaged: put it back from a copy that provenport backup made, or delete it and set "
@@ -194,18 +207,28 @@ def credentials_in(folder: DataFolder) -> list[dict[str, str]]:
         ) from error
 
 
+def role_of(login: str) -> Role:
+    """What somebody does, by the name under which password and token are kept; raises ValueError for nobody's."""
+    return LOGINS[login].role if login in LOGINS else Role(login)
+
+
+def _known(login: str) -> str:
+    role_of(login)
+    return login
+
+
 def _write_credentials(folder: DataFolder) -> None:
     """Give every user a password and a token, unless they have them."""
     if is_whole(folder):
         return
     kept = {entry["role"]: entry for entry in credentials_in(folder)}
-    entries = [kept.get(profile.role.value) or _fresh(profile) for profile in PROFILES]
+    entries = [kept.get(name) or _fresh(name, profile) for name, profile in LOGINS.items()]
     folder.write_secret(folder.demo_credentials, (json.dumps(entries, indent=2) + "\n").encode())
 
 
-def _fresh(profile: OrganisationProfile) -> dict[str, str]:
+def _fresh(name: str, profile: OrganisationProfile) -> dict[str, str]:
     return {
-        "role": profile.role.value,
+        "role": name,
         "organisation": profile.name,
         "email": profile.email,
         "password": secrets.token_urlsafe(9),
@@ -337,7 +360,7 @@ def _consignment(
             return
     fields = {
         "declarationReference": reference,
-        "customsOffice": "YIWU-DEMO",
+        "customsOffice": "CNYIU" if product.hs_code != PRODUCTS[-1]["hsCode"] else "CNNBO",
         "platformName": "Demo Marketplace",
         "orderReference": f"ORDER-{reference[-3:]}",
         "waybillReference": f"WAYBILL-{reference[-3:]}",

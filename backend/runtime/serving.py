@@ -9,7 +9,6 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 from backend.domain.errors import Message, TraceabilityError
-from backend.domain.parties import Role
 from backend.runtime import demo
 from backend.runtime.app import System, create_app, running
 from backend.runtime.context import VERSION
@@ -137,7 +136,7 @@ def _startup_banner(system: System, url: str) -> list[Message]:
     if system.folder.demo_credentials.exists():
         lines += [blank, Message("Demonstration users (also in {file}):", file=system.folder.demo_credentials)]
         for entry in demo.credentials_in(system.folder):
-            role = Message(Role(entry["role"]).names)
+            role = Message(demo.role_of(entry["role"]).names)
             lines.append(Message("  {email}  password {password}  ({role})", **entry | {"role": role}))
             lines.append(Message("      API token {token}", token=entry["token"]))
     lines += [

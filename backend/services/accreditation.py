@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, Message, NotAllowed
+from backend.domain.consignment import Step
+from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, Message, NotAllowed, NotFound
 from backend.domain.kinds import KINDS, Kind, Signing, accreditation_bits
 from backend.domain.ledger import Accredit, Accreditation, LedgerCall, RotateKey, SuspendAccreditation
 from backend.domain.outbox import AccreditationChange
-from backend.domain.parties import Organisation, Person, Role
+from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.verdict import Unknown
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -81,13 +82,18 @@ def accredit(
     chapters: Sequence[int] | None = None,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
+    read: int | None = None,
 ) -> AccreditationChange:
-    """Accredit an organisation's key for what its role issues; see ``propose`` for what is left open."""
+    """Accredit an organisation's key for what its role issues; see ``propose`` for what is left open.
+
+    ``read`` is the version of the organisation's standing that the authority read, here and in the other acts; raises
+    StaleVersion where somebody else has changed it since.
+    """
     _only_the_authority(actor)
-    after = propose(ctx, organisation_id, chapters, valid_from, valid_until).after
+    after = propose(ctx, organisation_id, chapters, valid_from, valid_until, read).after
     start, end = int(after.valid_from.timestamp()), int(after.valid_until.timestamp())
     terms = {"kinds": after.kinds, "chapters": after.chapters, "from": start, "until": end}
-    return _change(ctx, actor, organisation_id, "accredit", terms)
+    return _change(ctx, actor, organisation_id, "accredit", terms, read)
 
 
 def propose(
@@ -96,6 +102,7 @@ def propose(
     chapters: Sequence[int] | None = None,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
+    read: int | None = None,
 ) -> ProposedTerms:
     """The terms that an organisation would have; changes nothing.
 
@@ -103,6 +110,7 @@ def propose(
     every chapter, from a minute ago on, for three years; three years from now too where the end has passed.
 
     Raises:
+        StaleVersion: Somebody else has changed what stands since the version ``read``.
         Invalid: The terms are none.
         LedgerUnavailable: Something is to stay as it stands, and the ledger does not tell what stands.
     """
@@ -110,6 +118,7 @@ def propose(
         raise Invalid("HS chapters run from 1 to 97", [("chapters", "must be from 1 to 97")])
     with ctx.work(reading=True) as work:
         organisation = work.organisations.get(organisation_id)
+        work.organisations.compare(organisation, read)
         kinds = accreditation_bits(organisation.role)
         if not kinds:
             raise Invalid(
@@ -152,12 +161,14 @@ def _standing_terms(
     return last.accreditation if isinstance(last, Accredit) else held
 
 
-def suspend(ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None) -> AccreditationChange:
+def suspend(
+    ctx: AppContext, actor: Person, organisation_id: str, since: datetime | None = None, read: int | None = None
+) -> AccreditationChange:
     """Stop standing behind an organisation's key from a moment on (now, unless told otherwise)."""
     _only_the_authority(actor)
     with ctx.work(reading=True) as work:
         key = work.keys.active(work.organisations.get(organisation_id))
-    return _change(ctx, actor, organisation_id, "suspend", suspension(ctx, actor, key.thumbprint, since).terms)
+    return _change(ctx, actor, organisation_id, "suspend", suspension(ctx, actor, key.thumbprint, since).terms, read)
 
 
 def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime | None) -> AccreditationChange:
@@ -169,13 +180,18 @@ def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime 
     return AccreditationChange(str(uuid4()), thumbprint, "suspend", terms, ctx.now(), actor.id)
 
 
-def reinstate(ctx: AppContext, actor: Person, organisation_id: str) -> AccreditationChange:
+def reinstate(ctx: AppContext, actor: Person, organisation_id: str, read: int | None = None) -> AccreditationChange:
     """Stand behind the key again."""
-    return _change(ctx, actor, organisation_id, "reinstate", {})
+    return _change(ctx, actor, organisation_id, "reinstate", {}, read)
 
 
 def _change(
-    ctx: AppContext, actor: Person, organisation_id: str, operation: str, terms: dict[str, Any]
+    ctx: AppContext,
+    actor: Person,
+    organisation_id: str,
+    operation: str,
+    terms: dict[str, Any],
+    read: int | None,
 ) -> AccreditationChange:
     _only_the_authority(actor)
     with ctx.work() as work:
@@ -185,12 +201,25 @@ def _change(
                 "this organisation issues nothing",
                 [("organisation", Message("is of the role {role}", role=organisation.role))],
             )
+        work.organisations.advance(organisation, read)
         key = work.keys.active(organisation)
         change = AccreditationChange(str(uuid4()), key.thumbprint, operation, terms, ctx.now(), actor.id)
         work.add(change)
+        note_standing(ctx, work, actor, key, operation)
         work.commit()
     ctx.wake_anchoring()
     return change
+
+
+def note_standing(ctx: AppContext, work: UnitOfWork, actor: Person, key: SigningKey, operation: str) -> None:
+    """Tell the declarations that rely on a key's papers, where the authority stops or begins again to stand behind it.
+
+    Goods may have been released on its papers: merchant and office must know it, though nobody asks.
+    """
+    steps = {"suspend": Step.PAPER_SUSPENDED, "reinstate": Step.PAPER_REINSTATED}
+    if operation in steps:
+        authority = work.organisations.get(actor.organisation.id)
+        work.consignments.note_about_key(key, steps[operation], ctx.now(), authority)
 
 
 def cancel(ctx: AppContext, change_id: str) -> AccreditationChange:
@@ -242,10 +271,24 @@ def to_ledger(change: AccreditationChange) -> LedgerCall:
     return SuspendAccreditation(key, since)
 
 
+def standing(ctx: AppContext, organisation_id: str) -> Standing:
+    """One organisation that issues something, with what the ledger says of its key; raises NotFound for any other."""
+    with ctx.work(reading=True) as work:
+        organisation = work.organisations.get(organisation_id)
+    if not accreditation_bits(organisation.role):
+        raise NotFound("no such issuer", id=organisation_id)
+    return _standings(ctx, [organisation])[0]
+
+
 def standings(ctx: AppContext) -> list[Standing]:
     """Every organisation that issues something, with what the ledger says of its key now."""
     with ctx.work(reading=True) as work:
         issuers = [o for o in work.organisations.all() if accreditation_bits(o.role)]
+    return _standings(ctx, issuers)
+
+
+def _standings(ctx: AppContext, issuers: list[Organisation]) -> list[Standing]:
+    with ctx.work(reading=True) as work:
         keys = {o.id: work.keys.active(o).thumbprint for o in issuers}
         pending = {change.thumbprint for change in work.accreditation_changes.pending()}
         for o in issuers:

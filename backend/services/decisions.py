@@ -9,6 +9,7 @@ from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Conclusion, Outcome, Verdict
+from backend.services.declarations import visible
 from backend.services.drawdowns import (
     Elsewhere,
     drawn_elsewhere,
@@ -53,11 +54,19 @@ def decide(
     reason: str,
     accept_indeterminate: bool = False,
     key: IdempotencyKey | None = None,
+    read: int | None = None,
 ) -> DecisionTaken:
     """Record an officer's decision and queue it for the ledger; a release draws down its certificates.
 
     Release needs the verdict VALID. Where it is INDETERMINATE the officer may release on ``accept_indeterminate``,
-    which stays on record; INVALID cannot be released at all.
+    which stays on record; INVALID cannot be released at all. ``read`` is the version of the consignment that the
+    officer read; None where the caller decides on what stands now.
+
+    Raises:
+        StaleVersion: Somebody else has changed the consignment since ``read``.
+        NotFound: It was declared to an office for which the officer may not act.
+        NotReleasable: The papers do not bear the release.
+        Conflict: The status does not allow the decision.
     """
     if actor.role is not Role.OFFICER:
         raise NotAllowed("only customs officers decide")
@@ -65,11 +74,12 @@ def decide(
     if not reason or len(reason) > 2000:
         raise Invalid("a reason is needed", [("reason", "is missing or longer than 2,000 characters")])
     for _ in range(LOOKS):
-        seen = _look(ctx, declaration_id)
+        seen = _look(ctx, actor, declaration_id)
         with ctx.work() as work:
-            consignment = work.consignments.get(declaration_id)
+            consignment = visible(ctx, work, actor, declaration_id)
             if earlier := earlier_result(work, key):
                 return next(taken for taken in consignment.decisions if taken.id == earlier)
+            work.consignments.advance(consignment, read)
             if _papers(work, consignment) != seen.papers:
                 continue
             if decision is Decision.RELEASE and consignment.status.is_open:
@@ -78,7 +88,7 @@ def decide(
                 )
             office = work.organisations.get(actor.organisation.id)
             taken = _take(ctx, actor, office, consignment, decision, reason, seen.verdict)
-            change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
+            taken.change = change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
             if decision.leads_to in REFUNDED:
                 refund(ctx, work, consignment.id)
             keep_result(ctx, work, key, taken.id)
@@ -88,9 +98,9 @@ def decide(
     raise Conflict("the papers were changed while this was decided: read them again")
 
 
-def _look(ctx: AppContext, declaration_id: str) -> _Seen:
+def _look(ctx: AppContext, actor: Person, declaration_id: str) -> _Seen:
     with ctx.work(reading=True) as work:
-        consignment = work.consignments.get(declaration_id)
+        consignment = visible(ctx, work, actor, declaration_id)
         return _Seen(
             verdict_on_consignment(ctx, work, consignment).verdict,
             drawn_elsewhere(ctx, work, consignment),

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from backend.domain.consignment import Consignment, Event, NamedPaper, PlannedDrawdown, Step
+from backend.domain.customs_offices import normalised
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.evidence import quantity_steps
 from backend.domain.kinds import ISSUERS, Kind
@@ -56,8 +57,13 @@ def check(
 ) -> tuple[Declaration, list[RecordOnFile]]:
     """What lodging these fields would sign, and the records it relies on; keeps nothing. Raises Invalid, Conflict."""
     papers, named = _papers(work, merchant, fields.get("records", []))
-    document = document_of(Kind.DECLARATION, {**fields, "merchant": _party(merchant), "records": named})
+    completed = {**fields, "merchant": _party(merchant), "records": named}
+    document = document_of(Kind.DECLARATION, completed)
     assert isinstance(document, Declaration)
+    office = _served_office(work, document.customs_office)
+    if office != document.customs_office:
+        document = document_of(Kind.DECLARATION, {**completed, "customsOffice": office})
+        assert isinstance(document, Declaration)
     _check_arrival(now, document.arrival_date_time)
     if work.consignments.reference_is_taken(merchant, document.declaration_reference):
         raise Conflict("a declaration was lodged under this reference before", reference=document.declaration_reference)
@@ -155,25 +161,30 @@ def report_arrival(ctx: AppContext, actor: Person, declaration_id: str, arrived:
     """Note when goods that were declared beforehand came under customs' control."""
     _check_arrival(ctx.now(), arrived)
     with ctx.work() as work:
-        consignment = visible(work, actor, declaration_id)
+        consignment = visible(ctx, work, actor, declaration_id)
         if actor.role not in (Role.MERCHANT, Role.OFFICER):
             raise NotAllowed("only the merchant or customs report arrival")
         if not consignment.status.is_open:
             raise Conflict("the case is closed: its clock stands", status=consignment.status.name)
         if consignment.arrived_at is not None:
             raise Conflict("the arrival is known already", arrived_at=consignment.arrived_at)
+        work.consignments.advance(consignment)
         reporter = work.organisations.get(actor.organisation.id)
         consignment.arrive(Event(str(uuid4()), Step.ARRIVED, arrived, ctx.now(), reporter))
         work.commit()
     return consignment
 
 
-def withdraw(ctx: AppContext, actor: Person, declaration_id: str) -> Consignment:
-    """The merchant takes a declaration back, as long as customs have not begun to act on the goods."""
+def withdraw(ctx: AppContext, actor: Person, declaration_id: str, read: int | None = None) -> Consignment:
+    """The merchant takes a declaration back, as long as customs have not begun to act on the goods.
+
+    Raises StaleVersion where it was changed after the merchant read this version of it, Conflict where it is too late.
+    """
     with ctx.work() as work:
-        consignment = visible(work, actor, declaration_id)
+        consignment = visible(ctx, work, actor, declaration_id)
         if actor.role is not Role.MERCHANT:
             raise NotAllowed("only the merchant withdraws")
+        work.consignments.advance(consignment, read)
         now = ctx.now()
         consignment.withdraw(Event(str(uuid4()), Step.WITHDRAWN, now, now, consignment.merchant))
         change_status(ctx, work, consignment.record, DeclarationStatus.WITHDRAWN, "withdrawn by the merchant")
@@ -183,9 +194,29 @@ def withdraw(ctx: AppContext, actor: Person, declaration_id: str) -> Consignment
     return consignment
 
 
-def visible(work: UnitOfWork, actor: Person, declaration_id: str) -> Consignment:
-    """The consignment, where this person may see it; otherwise it does not exist for them."""
+def visible(ctx: AppContext, work: UnitOfWork, actor: Person, declaration_id: str) -> Consignment:
+    """The consignment, where this person may see it; otherwise it does not exist for them.
+
+    Merchants see their own, officers what was declared to their office or to one that lets theirs act.
+    """
     consignment = work.consignments.get(declaration_id)
-    if actor.role is Role.OFFICER or consignment.merchant.id == actor.organisation.id:
+    if consignment.merchant.id == actor.organisation.id:
+        return consignment
+    if (served := jurisdiction(ctx, work, actor)) is not None and consignment.customs_office in served:
         return consignment
     raise NotFound("no such declaration", id=declaration_id)
+
+
+def jurisdiction(ctx: AppContext, work: UnitOfWork, actor: Person) -> frozenset[str] | None:
+    """The customs offices whose declarations an officer may read and decide; None for who is no officer."""
+    if actor.role is not Role.OFFICER:
+        return None
+    return work.customs_offices.jurisdiction(actor.organisation, ctx.now())
+
+
+def _served_office(work: UnitOfWork, typed: str) -> str:
+    """The office's code as it is kept; raises Invalid where no office here serves it: nobody could decide then."""
+    code = normalised(typed)
+    if not work.customs_offices.find(code):
+        raise Invalid("no such customs office", [("customsOffice", "is served by no customs office here")])
+    return code

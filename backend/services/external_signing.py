@@ -119,7 +119,10 @@ def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> R
         except sd_jwt.MalformedRecord as error:
             raise Invalid("not a signature", [("signature", "is not base64url of 64 bytes")]) from error
         draft = _draft(ctx, work, request, actor, terms)
-        if (draft.key.thumbprint, sha256(draft.signing_input).hexdigest()) != (request.thumbprint, request.text_digest):
+        if not _is_prepared(draft, request) and (earlier := KINDS[draft.kind].schema_version - 1):
+            # It may have been prepared by the version of this program before an upgrade.
+            draft = _draft(ctx, work, request, actor, terms, earlier)
+        if not _is_prepared(draft, request):
             raise Conflict("things have moved on since this was prepared: prepare it again")
         if not sd_jwt.verify(draft.key.public_jwk, draft.signing_input, raw):
             raise Invalid("not this key's signature", [("signature", "is not the key's signature over the text")])
@@ -130,8 +133,17 @@ def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> R
     return on_file
 
 
+def _is_prepared(draft: UnsignedRecord, request: SigningRequest) -> bool:
+    return (draft.key.thumbprint, sha256(draft.signing_input).hexdigest()) == (request.thumbprint, request.text_digest)
+
+
 def _draft(
-    ctx: AppContext, work: UnitOfWork, request: SigningRequest, actor: Person, terms: SignerTerms
+    ctx: AppContext,
+    work: UnitOfWork,
+    request: SigningRequest,
+    actor: Person,
+    terms: SignerTerms,
+    schema_version: int | None = None,
 ) -> UnsignedRecord:
-    inputs = DraftInputs(request.moment, request.random_bytes(), terms)
+    inputs = DraftInputs(request.moment, request.random_bytes(), terms, schema_version)
     return ACTS[request.act](ctx, work, inputs, actor, request.arguments)

@@ -1,6 +1,7 @@
 """What only the store and the merchant's own name can tell of a document or a table that is to be imported."""
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any
 
 from backend.domain import sd_jwt
@@ -30,6 +31,32 @@ def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
         (Severity.WRONG, "not-your-invoice") if stated.signing is Signing.OWN else (Severity.WARNING, "other-party")
     )
     return [Note(severity, code, field=field, values={"value": named, "merchant": merchant.name})]
+
+
+def date_notes(now: datetime, reading: Reading) -> list[Note]:
+    """What the clock says of a credential: it has ended, or has not begun."""
+    told = []
+    for note in reading.notes:
+        moment = note.values.get("moment")
+        if isinstance(moment, datetime) and (code := _by_clock(note.code, moment, now)):
+            told.append(Note(Severity.WARNING, code, note.where, values={"value": note.values["value"]}))
+    until = _day(reading.fields.get("validUntil"))
+    if until is not None and until < now.date() and not any(note.code == "expired" for note in told):
+        told.append(Note(Severity.WARNING, "expired", field="validUntil", values={"value": until.isoformat()}))
+    return told
+
+
+def _by_clock(code: str, moment: datetime, now: datetime) -> str | None:
+    if code in ("holds-until", "sd-until"):
+        return "expired" if moment < now else None
+    return "not-yet" if code in ("holds-from", "sd-from") and moment > now else None
+
+
+def _day(value: object) -> date | None:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def accreditation_notes(

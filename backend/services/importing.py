@@ -24,7 +24,14 @@ from backend.domain.parties import Organisation, Person, Role
 from backend.domain.sd_jwt import MalformedRecord
 from backend.domain.strict_json import HostileJson
 from backend.services import declarations, statements
-from backend.services.import_checks import accreditation_notes, conflicts, merchant_notes, signer_notes, table_notes
+from backend.services.import_checks import (
+    accreditation_notes,
+    conflicts,
+    date_notes,
+    merchant_notes,
+    signer_notes,
+    table_notes,
+)
 from backend.services.joined_work import joined
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
@@ -166,7 +173,7 @@ def _check(
     if file.reading is None:
         return file
     reading = file.reading
-    notes = merchant_notes(reading, merchant) + signer_notes(work, reading)
+    notes = merchant_notes(reading, merchant) + signer_notes(work, reading) + date_notes(ctx.now(), reading)
     issuer = issuers.get(reading.kind)
     if reading.kind in CERTIFIED and issuer is None:
         roles = sorted(KINDS[reading.kind].signed_by)

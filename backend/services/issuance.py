@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_snake
 
+from backend.domain.consignment import Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.fields import Document, Party
 from backend.domain.kinds import KINDS, Kind, certified_by
@@ -91,6 +92,7 @@ def draft_confirmation(
     )
 
     def answer_request(on_file: RecordOnFile) -> None:
+        work.requests.advance(request)
         request.state, request.answered_at, request.confirmed = RequestState.CONFIRMED, ctx.now(), on_file
 
     return replace(drafted, on_filed=answer_request)
@@ -102,6 +104,7 @@ def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> C
         raise Invalid("a reason is needed", [("reason", "is missing: say what the merchant should correct")])
     with ctx.work() as work:
         request = _waiting(work, actor, request_id)
+        work.requests.advance(request)
         request.state, request.answered_at, request.reason = RequestState.SENT_BACK, ctx.now(), reason.strip()[:2000]
         work.commit()
     return request
@@ -116,8 +119,11 @@ def _waiting(work: UnitOfWork, actor: Person, request_id: str) -> ConfirmationRe
     return request
 
 
-def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str) -> RecordOnFile:
-    """The issuer takes a record back for good; the ledger refuses it from then on."""
+def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str, read: int | None = None) -> RecordOnFile:
+    """The issuer takes a record back for good; the ledger refuses it from then on.
+
+    Raises StaleVersion where it was changed after the issuer read this version of it.
+    """
     if not reason.strip():
         raise Invalid("a reason is needed", [("reason", "is missing")])
     with ctx.work() as work:
@@ -126,9 +132,11 @@ def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str) -> Recor
             raise NotFound("no such record", id=record_id)
         if on_file.assurance is Assurance.STATED and actor.role is not Role.MERCHANT:
             raise NotFound("no such record", id=record_id)
+        work.records.advance(on_file, read)
         if on_file.status not in (DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED):
             raise Conflict("this record is not in force", status=DocumentStatus(on_file.status).name)
         change_status(ctx, work, on_file, DocumentStatus.REVOKED, reason.strip()[:2000])
+        work.consignments.note_about_record(on_file, Step.PAPER_REVOKED, ctx.now(), on_file.issuer)
         work.commit()
     ctx.wake_anchoring()
     return on_file

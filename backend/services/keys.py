@@ -12,7 +12,7 @@ from backend.domain.kinds import accreditation_bits
 from backend.domain.outbox import AccreditationChange, OutboundTransaction
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile
-from backend.services.accreditation import suspension
+from backend.services.accreditation import note_standing, suspension
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -40,6 +40,7 @@ def rotate(ctx: AppContext, actor: Person, organisation_id: str, external: Outsi
         raise NotAllowed("only the authority replaces keys")
     with ctx.work() as work:
         organisation = work.organisations.get(organisation_id)
+        work.organisations.advance(organisation)
         old = work.keys.active(organisation)
         if old.successor is not None:
             raise Conflict("this key is being replaced already", key=old.thumbprint, successor=old.successor)
@@ -131,8 +132,10 @@ def compromised(ctx: AppContext, actor: Person, thumbprint: str, since: datetime
         raise NotAllowed("only the authority stops keys")
     with ctx.work() as work:
         key = _known(work, thumbprint)
+        work.organisations.advance(key.organisation)
         if accreditation_bits(key.organisation.role) and _is_known_to_ledger(work, key):
             work.add(suspension(ctx, actor, key.thumbprint, since))
+            note_standing(ctx, work, actor, key, "suspend")
         elif since > ctx.now():
             raise Invalid("since lies in the future", [("since", "must not lie in the future")])
         key.compromised_since = min(since, key.compromised_since or since)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from backend.domain import sd_jwt
+from backend.domain.customs_offices import CustomsOffice, office_code
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.services.ports import AppContext
@@ -34,6 +35,8 @@ class OrganisationProfile:
     postal_address: str | None = None
     country_code: str = "CN"
     identifier: str | None = None
+    offices: tuple[str, ...] = ()
+    """The codes that a customs office serves; of others none."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
         raise Invalid("not an e-mail address", [("email", "is no e-mail address")])
     if work.persons.find_by_email(email) is not None:
         raise Conflict("this e-mail address is taken", email=email)
+    codes = _office_codes(profile)
     now = ctx.now()
     organisation = Organisation(
         id=str(uuid4()),
@@ -82,6 +86,8 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
         registered_at=now,
     )
     work.add(organisation)
+    for code in codes:
+        work.add(CustomsOffice(code, organisation, now))
     jwk, sealed = ctx.keys.vault.new_key()
     thumbprint = sd_jwt.thumbprint(jwk).hex()
     work.add(SigningKey(thumbprint, organisation, dict(jwk), sealed, now))
@@ -89,6 +95,16 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
     work.add(person)
     work.add(ApiToken(token_digest(given.token), person, now))
     return Joined(organisation, person, given.password, given.token, thumbprint)
+
+
+def _office_codes(profile: OrganisationProfile) -> list[str]:
+    """A customs office needs one code or more, since its officers read and decide what is declared to these."""
+    codes = [office_code(typed) for typed in profile.offices if typed.strip()]
+    if profile.role is Role.OFFICER and not codes:
+        raise Invalid("a customs office needs its code", [("offices", "is missing")])
+    if profile.role is not Role.OFFICER and codes:
+        raise Invalid("only customs offices have codes", [("offices", "is for customs offices only")])
+    return list(dict.fromkeys(codes))
 
 
 def sign_in(ctx: AppContext, email: str, password: str) -> Person | None:

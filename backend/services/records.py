@@ -51,6 +51,8 @@ class DraftInputs:
     random_bytes: Callable[[int], bytes]
     terms: SignerTerms | None = None
     """What the ledger accredits the signer for, where that was asked already: best before a unit of work writes."""
+    schema_version: int | None = None
+    """The version of the kind's schema, where a text was drawn up under an earlier one: it names that one still."""
 
     @classmethod
     def fresh(cls, ctx: AppContext, signer: Organisation | None = None) -> "DraftInputs":
@@ -109,7 +111,7 @@ def draft(
     """
     _check_signer(kind, issuer, assurance)
     check_capacity(ctx, work, issuer)
-    if assurance is Assurance.ISSUED:
+    if assurance is Assurance.ISSUED and inputs.schema_version is None:
         document = with_term(document)
     fields = fields_of(document)
     _check_dates(kind, fields, inputs.moment)
@@ -124,7 +126,7 @@ def draft(
         asked = inputs.terms
         terms = asked if asked is not None and asked.thumbprint == key.thumbprint else signer_terms(ctx, issuer)
         require_covered(ctx, work, terms, issuer, kind, fields, starts)
-    claims = _claims(ctx, record_id, kind, document, key, starts, assurance)
+    claims = _claims(ctx, record_id, kind, document, key, starts, assurance, inputs.schema_version)
     if supersedes is not None:
         claims["supersedes"] = supersedes.digest
     unsigned = sd_jwt.draft(claims, fields, key.public_jwk, lambda: inputs.random_bytes(32))
@@ -153,6 +155,7 @@ def _claims(
     key: SigningKey,
     starts: datetime,
     assurance: Assurance,
+    schema_version: int | None,
 ) -> dict[str, Any]:
     # Texts that wait for a signature made outside are made anew at the signature: the order of the claims stays.
     claims: dict[str, Any] = {
@@ -166,7 +169,10 @@ def _claims(
         },
         "validFrom": starts.astimezone(UTC).isoformat(timespec="seconds"),
         "assurance": assurance.value,
-        "credentialSchema": {"id": KINDS[kind].schema_id(ctx.settings.public_url), "type": "JsonSchema"},
+        "credentialSchema": {
+            "id": KINDS[kind].schema_id(ctx.settings.public_url, schema_version),
+            "type": "JsonSchema",
+        },
     }
     until = _valid_until(document)
     if until is not None:
@@ -205,6 +211,7 @@ def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: by
     )
     work.add(on_file)
     if draft.supersedes is not None:
+        work.records.advance(draft.supersedes)
         draft.supersedes.superseded_by_id = on_file.id
         change_status(ctx, work, draft.supersedes, DocumentStatus.SUPERSEDED, "replaced by a newer record")
     draft.on_filed(on_file)
@@ -258,15 +265,23 @@ def usable_key(work: UnitOfWork, issuer: Organisation) -> SigningKey:
 
 
 def change_status(
-    ctx: AppContext, work: UnitOfWork, on_file: RecordOnFile, status: int, reason: str, signer: str = "anchorer"
-) -> None:
+    ctx: AppContext,
+    work: UnitOfWork,
+    on_file: RecordOnFile,
+    status: int,
+    reason: str,
+    signer: str = "anchorer",
+) -> StatusChange:
     """Give a record a new status here, and queue it for the ledger, where only a salted digest of the reason goes.
 
-    Raises Conflict where the ledger would refuse the edge.
+    Whoever calls has moved the version on, of the record or of the consignment under it, so that no two units of work
+    change the same status. Raises Conflict where the ledger would refuse the edge.
     """
     _check_edge(on_file, int(status))
     on_file.status, on_file.status_reason = int(status), reason
-    work.add(StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now()))
+    change = StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now())
+    work.add(change)
+    return change
 
 
 def _check_edge(on_file: RecordOnFile, status: int) -> None:

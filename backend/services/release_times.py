@@ -4,7 +4,7 @@
 """
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
@@ -25,10 +25,10 @@ class Study:
     lodgement_to_release: ReleaseTimes
 
 
-def study(ctx: AppContext, merchant: Organisation | None = None) -> Study:
-    """Measure the consignments released last, at most ``LATEST`` of them: everybody's, or one merchant's."""
+def study(ctx: AppContext, merchant: Organisation | None = None, offices: Collection[str] | None = None) -> Study:
+    """Measure the consignments released last, at most ``LATEST`` of them: all, a merchant's, or some offices'."""
     with ctx.work(reading=True) as work:
-        known = work.consignments.clearances(LATEST, merchant)
+        known = work.consignments.clearances(LATEST, merchant, offices)
     arrivals = [clearance.from_arrival for clearance in known]
     return Study(
         release_times(duration for duration in arrivals if duration is not None),
@@ -39,10 +39,15 @@ def study(ctx: AppContext, merchant: Organisation | None = None) -> Study:
 EVENT_COLUMNS = ("declaration", "step", "occurred_at", "recorded_at", "customs_office", "party")
 
 
-def events(ctx: AppContext, since: datetime | None = None) -> Iterator[ClearanceEvent]:
-    """Every step that declarations took, in the order of recording, or those recorded since then."""
+def events(
+    ctx: AppContext, since: datetime | None = None, offices: Collection[str] | None = None
+) -> Iterator[ClearanceEvent]:
+    """Every step that declarations took, in the order of recording, or those recorded since then.
+
+    ``offices`` are the codes whose declarations are asked for; None for all of them.
+    """
     with ctx.work(reading=True) as work:
-        yield from work.consignments.events(since)
+        yield from work.consignments.events(since, offices)
 
 
 def as_csv(found: Iterable[ClearanceEvent], rows_a_piece: int = 500) -> Iterator[str]:

@@ -28,7 +28,7 @@ def choose(
 ) -> Choice:
     """The fields that the record has, those shown that an audience needs or that were named."""
     with ctx.work(reading=True) as work:
-        on_file = visible_record(work, actor, record_id)
+        on_file = visible_record(ctx, work, actor, record_id)
     wanted = fields_for(audience, on_file.kind) if audience is not None else chosen(on_file.kind, names)
     shown = {*wanted, *always_shown(on_file.kind)}
     return Choice(on_file, {name: name in shown for name in _readable(on_file)})

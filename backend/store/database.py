@@ -11,11 +11,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, Select, create_engine, event
+from sqlalchemy import Engine, Select, Table, create_engine, event, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
-from backend.domain.errors import Conflict, NotFound, TraceabilityError
+from backend.domain.errors import Conflict, LaterChange, NotFound, StaleVersion, TraceabilityError
 from backend.store.disk import sync
 from backend.store.encryption import DataKeys, let_find
 from backend.store.mapping import map_the_domain
@@ -190,3 +191,32 @@ class Repository:
         if entity is None:
             raise NotFound(absent, id=key)
         return entity
+
+    def _advance(
+        self, table: Table, entity: Any, read: int | None, since: Callable[[int], Sequence[LaterChange]]
+    ) -> None:
+        """Take the next version of a row; whoever else rests on the same one is refused from now on.
+
+        The comparison stands in the UPDATE itself, so that it holds between processes and on any database: the second
+        one waits for the first one's commit, and then finds no row of that version.
+
+        Args:
+            table: Where the entity lies; it has the columns ``id`` and ``version``.
+            entity: What is about to be changed.
+            read: The version that the change rests on; None where it rests on nothing but this unit of work.
+            since: What happened to the entity since a version, asked only where it has moved on.
+
+        Raises:
+            StaleVersion: It has another version than the one that was read.
+            Conflict: Nobody said what was read, and another unit of work was quicker.
+        """
+        wanted = entity.version if read is None else read
+        taken = update(table).where(table.c.id == entity.id, table.c.version == wanted).values(version=wanted + 1)
+        with self._session.no_autoflush:
+            if wanted == entity.version and self._session.connection().execute(taken).rowcount == 1:
+                set_committed_value(entity, "version", wanted + 1)
+                return
+            self._session.refresh(entity)
+            if read is None:
+                raise Conflict("this was changed at the same moment: read it again")
+            raise StaleVersion(entity.version, since(read))

@@ -7,6 +7,7 @@ from sqlalchemy import Column
 from sqlalchemy.orm import Relationship, registry, relationship
 
 from backend.domain.consignment import Consignment, DecisionTaken, Event, NamedPaper, PlannedDrawdown
+from backend.domain.customs_offices import CustomsOffice, OfficeDelegation
 from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.outbox import (
     AccreditationChange,
@@ -30,6 +31,12 @@ def map_the_domain() -> None:
     put(Person, tables.person, properties={"organisation": relationship(Organisation, lazy="joined")})
     put(ApiToken, tables.api_token, properties={"person": relationship(Person, lazy="joined")})
     put(SigningKey, tables.signing_key, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(CustomsOffice, tables.customs_office, properties={"organisation": relationship(Organisation, lazy="joined")})
+    put(
+        OfficeDelegation,
+        tables.office_delegation,
+        properties={"organisation": relationship(Organisation, lazy="joined")},
+    )
     put(Product, tables.product, properties={"merchant": relationship(Organisation, lazy="joined")})
     put(OutboundTransaction, tables.outbound_transaction)
     put(Lease, tables.lease)
@@ -58,8 +65,22 @@ def map_the_domain() -> None:
     in_time = [tables.event.c.occurred_at, tables.event.c.recorded_at]
     put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
     put(PlannedDrawdown, tables.planned_drawdown)
-    put(Event, tables.event, properties={"organisation": relationship(Organisation, lazy="joined")})
-    put(DecisionTaken, tables.decision, properties={"office": relationship(Organisation, lazy="joined")})
+    put(
+        Event,
+        tables.event,
+        properties={
+            "organisation": relationship(Organisation, lazy="joined"),
+            "record": relationship(RecordOnFile, lazy="selectin"),
+        },
+    )
+    put(
+        DecisionTaken,
+        tables.decision,
+        properties={
+            "office": relationship(Organisation, lazy="joined"),
+            "change": relationship(StatusChange, lazy="joined"),
+        },
+    )
     put(
         Consignment,
         tables.consignment,

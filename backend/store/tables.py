@@ -153,6 +153,7 @@ organisation = Table(
     Column("country_code", String(2), nullable=False),
     Column("identifier", String(60), index=True),
     Column("registered_at", UtcTime, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
     Column("folded_name", Text, default=_folded_name, index=True),
 )
 _index("ix_organisation_local_name", organisation, "local_name")
@@ -289,6 +290,7 @@ record = Table(
     Column("path", LargeBinary, nullable=False),
     Column("quarantined", String(200)),
     Column("erased_at", UtcTime),
+    Column("version", Integer, nullable=False, server_default="1"),
     # A place on the ledger has one status, so it belongs to one record.
     UniqueConstraint("batch_id", "leaf_index"),
 )
@@ -327,10 +329,29 @@ request = Table(
     Column("reason", EncryptedText),
     _to("confirmed_id", "record.id", nullable=True),
     Column("content", Fingerprint),
+    Column("version", Integer, nullable=False, server_default="1"),
 )
 _index("ix_request_issuer", request, "issuer_id", "state", "made_at", "id")
 _index("ix_request_merchant", request, "merchant_id", "state", "made_at", "id")
 _index("ix_request_content", request, "merchant_id", "content")
+customs_office = Table(
+    "customs_office",
+    metadata,
+    Column("code", String(60), primary_key=True),
+    Column("organisation_id", String(36), ForeignKey("organisation.id"), primary_key=True, index=True),
+    Column("registered_at", UtcTime, nullable=False),
+)
+office_delegation = Table(
+    "office_delegation",
+    metadata,
+    _id(),
+    Column("code", String(60), nullable=False, index=True),
+    _to("organisation_id", "organisation.id"),
+    Column("until", UtcTime, nullable=False),
+    Column("made_at", UtcTime, nullable=False),
+    _to("made_by", "person.id", index=False),
+    Column("ended_at", UtcTime),
+)
 consignment = Table(
     "consignment",
     metadata,
@@ -342,6 +363,8 @@ consignment = Table(
     Column("status", Number(DeclarationStatus), nullable=False),
     Column("arrived_at", UtcTime),
     Column("released_at", UtcTime),
+    Column("alerted_at", UtcTime),
+    Column("version", Integer, nullable=False, server_default="1"),
     # A declaration that is lodged twice at the same moment is accepted once.
     UniqueConstraint("merchant_id", "reference"),
 )
@@ -357,6 +380,18 @@ _index(
     "released_at",
     where=consignment.c.released_at.is_not(None),
 )
+_index("ix_consignment_office", consignment, "customs_office", "lodged_at", "id")
+_index("ix_consignment_office_status", consignment, "customs_office", "status", "lodged_at", "id")
+_index(
+    "ix_consignment_office_released",
+    consignment,
+    "customs_office",
+    "released_at",
+    where=consignment.c.released_at.is_not(None),
+)
+alerted = consignment.c.alerted_at.is_not(None)
+_index("ix_consignment_alerts", consignment, "customs_office", "alerted_at", where=alerted)
+_index("ix_consignment_merchant_alerts", consignment, "merchant_id", "alerted_at", where=alerted)
 paper = Table(
     "paper",
     metadata,
@@ -387,6 +422,8 @@ event = Table(
     Column("recorded_at", UtcTime, nullable=False, index=True),
     _to("organisation_id", "organisation.id", nullable=True),
     Column("note", Text),
+    Column("version", Integer),
+    _to("record_id", "record.id", nullable=True),
 )
 decision = Table(
     "decision",
@@ -400,6 +437,8 @@ decision = Table(
     Column("decided_at", UtcTime, nullable=False),
     Column("verdict", JSON, nullable=False),
     Column("undone", String(200)),
+    Column("version", Integer),
+    _to("change_id", "status_change.id", nullable=True),
 )
 activation = Table(
     "activation",

@@ -15,6 +15,7 @@ from backend.store.database import integrity_errors_as_conflict, scrub
 from backend.store.repositories.batches import BatchRepository
 from backend.store.repositories.consignments import ConsignmentRepository, DrawdownRepository
 from backend.store.repositories.organisations import (
+    CustomsOfficeRepository,
     KeyRepository,
     OrganisationRepository,
     PersonRepository,
@@ -44,6 +45,7 @@ class Repositories:
     def __init__(self, session: Session) -> None:
         self._session = session
         self.organisations = OrganisationRepository(session)
+        self.customs_offices = CustomsOfficeRepository(session)
         self.persons = PersonRepository(session)
         self.keys = KeyRepository(session)
         self.signing_requests = SigningRequestRepository(session)

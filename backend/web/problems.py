@@ -17,6 +17,7 @@ from backend.messages.verdict import verdict_json
 from backend.services.decisions import NotReleasable
 from backend.services.idempotency import IdempotencyKeyReused
 from backend.web.context import language
+from backend.web.presentation import labels
 from backend.web.presentation.field_names import in_words
 
 MEDIA_TYPE = "application/problem+json"
@@ -26,6 +27,8 @@ _STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
     (IdempotencyKeyReused, HTTPStatus.UNPROCESSABLE_ENTITY),
     (errors.NotFound, HTTPStatus.NOT_FOUND),
     (errors.NotAllowed, HTTPStatus.FORBIDDEN),
+    (errors.StaleVersion, HTTPStatus.PRECONDITION_FAILED),
+    (errors.VersionRequired, HTTPStatus.PRECONDITION_REQUIRED),
     (errors.Conflict, HTTPStatus.CONFLICT),
     (errors.StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
     (errors.StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -45,6 +48,10 @@ def titles() -> dict[str, str]:
         "not-allowed": _("Your organisation has no right to do this."),
         "invalid": _("Some fields need your attention."),
         "conflict": _("This is no longer possible in its present state."),
+        "stale-version": _(
+            "Somebody else has changed this since you read it. Nothing of yours was done: read it again."
+        ),
+        "version-required": _("Say which version your change rests on: read it again first."),
         "ledger-unavailable": _("The ledger cannot be asked at the moment. Try again shortly; nothing was lost."),
         "foreign-ledger": _("The ledger at hand is not ours. Nothing is written to it; the operator must look."),
         "ledger-refused": _("The ledger refused this. The operator must look; nothing was lost."),
@@ -112,12 +119,35 @@ def refused(error: errors.TraceabilityError) -> Response:
         members["errors"] = [{"field": where, "message": _told(what)} for where, what in error.problems]
     if isinstance(error, errors.Conflict) and isinstance(error.values.get("status"), str):
         members["currentStatus"] = error.values["status"]
+    if isinstance(error, errors.StaleVersion):
+        members |= {"currentVersion": error.version, "changes": [_change(change) for change in error.changes]}
     if isinstance(error, NotReleasable):
         members["verdict"] = verdict_json(error.verdict, language())
-    response = problem(status, error.code, say(error, language()), **members)
+    response = problem(status, error.code, _sentence_of(error), **members)
+    if isinstance(error, errors.StaleVersion):
+        response.set_etag(str(error.version))
     if isinstance(error, errors.TooMuchWaiting):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
+
+
+def _sentence_of(error: errors.TraceabilityError) -> str:
+    """The sentence about an error; of a change that came too late, with what the others did."""
+    if isinstance(error, errors.StaleVersion) and error.changes:
+        return " ".join(labels.later_changes(error.changes))
+    return say(error, language())
+
+
+def _change(change: errors.LaterChange) -> dict[str, Any]:
+    members = {
+        "what": change.what,
+        "at": change.at.isoformat(),
+        "by": change.organisation,
+        "person": labels.colleague(change),
+        "why": labels.why_of(change),
+        "sentence": labels.later_change(change),
+    }
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _told(fault: str) -> str:

@@ -4,7 +4,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clearance_sim.messages import _
@@ -88,6 +88,8 @@ class Lodged:
     id: str
     started: float
     answered_after: float
+    seen: dict[str, Any] = field(default_factory=dict)
+    """The declaration as it was read last."""
 
     def settled_verdict(self) -> dict[str, Any]:
         """Follow it until no check waits for the ledger any more; notes the times on ``moments``."""
@@ -97,7 +99,7 @@ class Lodged:
 
         def is_settled() -> bool:
             nonlocal last
-            last = at.get(f"/declarations/{self.id}", "officer")
+            self.seen = last = at.get(f"/declarations/{self.id}", "officer")
             now = time.perf_counter() - self.started
             if last["verdict"]["verdict"] != INDETERMINATE:
                 self.moments.setdefault(last["verdict"]["verdict"], now)
@@ -123,7 +125,7 @@ class Lodged:
     def try_release(self) -> bool:
         """Order release as an officer, without an override for doubtful documents; return whether it was accepted."""
         body = {"decision": "release", "reason": "Papers in order (probe)"}
-        answer = self.case.at.call("POST", f"/declarations/{self.id}/decisions", "officer", body)
+        answer = self.case.at.call("POST", f"/declarations/{self.id}/decisions", "officer", body, read=self.seen)
         if answer.status not in (201, 409):
             raise ProbeError(
                 _(
@@ -294,7 +296,9 @@ def _revoked(case: Case) -> Fate:
     """Play a certificate that its chamber revoked; neither a declaration nor its old bundle may pass on it."""
     records = case.issue()
     bundle = case.evidence(records[0])
-    case.at.post(f"/records/{records[0]}/revocation", "chamber", {"reason": "Goods were made elsewhere (probe)"})
+    body = {"reason": "Goods were made elsewhere (probe)"}
+    seen = case.at.get(f"/records/{records[0]}", "chamber")
+    case.at.post(f"/records/{records[0]}/revocation", "chamber", body, read=seen)
     fate = case.lodge(records).fate()
 
     def is_known() -> bool:

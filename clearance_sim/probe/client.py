@@ -55,10 +55,23 @@ class Provenport:
     version: str = ""
     organisations: dict[str, str] = field(default_factory=dict)
 
-    def call(self, method: str, path: str, role: str | None = None, body: Any = None, token: str = "") -> Answer:
-        """Return one call; raises ProbeError where there is no answer."""
+    def call(
+        self,
+        method: str,
+        path: str,
+        role: str | None = None,
+        body: Any = None,
+        token: str = "",
+        read: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Return one call; raises ProbeError where there is no answer.
+
+        ``read`` is the thing as it was read, where the call changes it and others may do so at the same time.
+        """
         token = token or (self.tokens[role] if role else "")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if read is not None and "version" in read:  # an older Provenport knows no versions
+            headers["If-Match"] = f'"{read["version"]}"'
         started = time.perf_counter()
         try:
             # No session: its pool is not for threads, and a customs office's system opens connections of its own.
@@ -95,9 +108,17 @@ class Provenport:
         """Return what a GET answers; raises Unexpected where it is not 200."""
         return self._expect("GET", path, 200, self.call("GET", path, role)).body
 
-    def post(self, path: str, role: str | None, body: Any, expect: int = 201, token: str = "") -> Answer:
+    def post(
+        self,
+        path: str,
+        role: str | None,
+        body: Any,
+        expect: int = 201,
+        token: str = "",
+        read: Mapping[str, Any] | None = None,
+    ) -> Answer:
         """Return what a POST answers; raises Unexpected where the status is another."""
-        return self._expect("POST", path, expect, self.call("POST", path, role, body, token))
+        return self._expect("POST", path, expect, self.call("POST", path, role, body, token, read))
 
     @staticmethod
     def _expect(method: str, path: str, status: int, answer: Answer) -> Answer:

@@ -25,13 +25,15 @@ NOW = datetime.now(UTC)
 NUMBER = f"{NOW:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
 
 
-def call(method: str, path: str, role: str, body: Any = None) -> Any:
-    """One call, by the person with that role."""
+def call(method: str, path: str, role: str, body: Any = None, read: int | None = None) -> Any:
+    """One call, by the person with that role; ``read`` is the version of what was read, where the call rests on one."""
     headers = {
         "Authorization": f"Bearer {PEOPLE[role]['token']}",
         "Content-Type": "application/json",
         "Idempotency-Key": str(uuid.uuid4()),  # send it again with the same key and it is done only once
     }
+    if read is not None:
+        headers["If-Match"] = f'"{read}"'  # the ETag of that answer; 412 tells who has changed it since
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{SERVER}/api/v1{path}", data, headers, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
@@ -94,7 +96,7 @@ declaration = call(
     "merchant",
     {
         "declarationReference": f"D-{NUMBER}",
-        "customsOffice": "YIWU-DEMO",
+        "customsOffice": "CNYIU",
         "orderReference": f"ORDER-{NUMBER}",
         "waybillReference": f"WAYBILL-{NUMBER}",
         "destinationCountry": "SG",
@@ -117,7 +119,8 @@ declaration = call(
 print(f"declaration           {declaration['id']} lodged by {declaration['issuer']}")
 
 while True:
-    verdict = call("GET", f"/declarations/{declaration['id']}", "officer")["verdict"]
+    seen = call("GET", f"/declarations/{declaration['id']}", "officer")
+    verdict = seen["verdict"]
     if all(check["actionBy"] != "wait" for check in verdict["checks"]):
         break
     time.sleep(0.1)
@@ -129,6 +132,7 @@ decision = call(
     f"/declarations/{declaration['id']}/decisions",
     "officer",
     {"decision": "release", "reason": "Papers in order"},
+    read=seen["version"],
 )
 print(f"decision              {decision['status']} by {decision['office']}")
 

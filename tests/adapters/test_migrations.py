@@ -58,8 +58,8 @@ def test_rows_of_renamed_tables_all_survive(tmp_path):
             for name, row in rows.items():
                 renamed = _COLUMNS.get(name, {})
                 (found,) = connection.execute(select(new.tables[_TABLES.get(name, name)])).mappings()
-                kept = {column: value for column, value in found.items() if column not in _LATER.get(name, ())}
-                assert kept == {renamed.get(column, column): value for column, value in row.items()}
+                expected = {renamed.get(column, column): value for column, value in row.items()}
+                assert {column: found[column] for column in expected} == expected
             assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
             assert connection.exec_driver_sql("PRAGMA integrity_check").all() == [("ok",)]
             schema = " ".join(connection.scalars(text("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")))
@@ -83,6 +83,40 @@ def test_transactions_of_earlier_versions_keep_their_state(tmp_path):
             states = connection.execute(text("SELECT id, state FROM outbound_transaction")).all()
         engine.dispose()
     assert sorted(states) == [("displaced", "replaced"), ("refused", "refused")]
+
+
+_BEFORE_0009 = """
+INSERT INTO organisation (id, role, name, country_code, registered_at) VALUES
+  ('yiwu', 'officer', 'A', 'CN', '2026-03-02'), ('port', 'officer', 'B', 'CN', '2026-03-02'),
+  ('trader', 'merchant', 'C', 'CN', '2026-03-02');
+INSERT INTO consignment (id, merchant_id, reference, customs_office, lodged_at, status) VALUES
+  ('c1', 'trader', '1', 'YIWU-DEMO', '2026-03-02', 2), ('c2', 'trader', '2', 'Main hall', '2026-03-02', 0);
+INSERT INTO decision (id, consignment_id, decision, reason, officer_id, office_id, decided_at, verdict) VALUES
+  ('d1', 'c1', 'release', 'In order', 'q', 'yiwu', '2026-03-02 12:00:00', '{}'),
+  ('d2', 'c1', 'examine', 'Look', 'q', 'yiwu', '2026-03-02 12:10:00', '{}');
+INSERT INTO status_change (id, record_id, new_status, signer, reason, reason_salt, asked_at) VALUES
+  ('s1', 'c1', 4, 'office', '', '', '2026-03-02 12:00:00'),
+  ('undone', 'c1', 3, 'office', '', '', '2026-03-02 12:05:00'),
+  ('s2', 'c1', 2, 'office', '', '', '2026-03-02 12:10:00');
+"""
+
+
+def test_earlier_offices_and_decisions_keep_their_place(tmp_path):
+    """An office serves what it decided on, all serve what nobody decided; a decision finds its own change of status."""
+    path = tmp_path / "db.sqlite"
+    with closing(DataKeys(tmp_path / "record.keys")) as keys:
+        engine = open_engine(f"sqlite:///{path}", keys)
+        upgrade(engine, "0007")
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.executescript(_BEFORE_0009)
+        assert upgrade(engine)
+        with engine.connect() as connection:
+            served = connection.execute(text("SELECT code, organisation_id FROM customs_office")).all()
+            changes = connection.execute(text("SELECT id, change_id FROM decision ORDER BY id")).all()
+        engine.dispose()
+    both = {("Main hall", "yiwu"), ("Main hall", "port")}
+    assert set(served) == {("YIWU-DEMO", "yiwu"), ("CNYIU", "yiwu"), *both}
+    assert changes == [("d1", "s1"), ("d2", "s2")]
 
 
 def test_names_go_back_where_migration_is_undone(tmp_path):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -121,6 +121,42 @@ def says(words: str, *arguments: object) -> Callable[[Desk], None]:
     return run
 
 
+OFFICERS = "officer@example.org"
+
+
+def register(desk: Desk) -> None:
+    assert "is registered" in desk.run("register", *MEMBER, data=desk.copy()).output
+    office = ("--role", "officer", "--name", "Jinhua Customs", "--email", "jinhua@example.org")
+    assert "needs its code" in desk.run("register", *office, code=1).output
+    data = desk.copy()
+    assert "is registered" in desk.run("register", *office, "--office", "CNJHA", "--office", "2926", data=data).output
+    assert desk.run("office", "list", data=data).output.count("Jinhua Customs") == 2
+
+
+def second_office(desk: Desk) -> str:
+    listed = json.loads(desk.run("office", "list", "--json").stdout)
+    return str(next(one["organisation"] for one in listed if one["office"] == "CNNBO"))
+
+
+def delegate(desk: Desk, data: Path) -> str:
+    until = f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}"
+    asked = ("office", "delegate", "cnyiu", "--to", second_office(desk), "--until", until, "--as", OFFICERS)
+    return desk.run(*asked, data=data).output.split()[-1]
+
+
+def end_delegation(desk: Desk) -> None:
+    data = desk.copy()
+    made = delegate(desk, data)
+    assert "no more" in desk.run("office", "end", made, "--as", OFFICERS, data=data).output
+    assert "has ended" in desk.run("office", "end", made, "--as", OFFICERS, data=data, code=1).output
+
+
+def add_code(desk: Desk) -> None:
+    asked = ("office", "add", second_office(desk), "3101", "--as")
+    assert "serves 3101" in desk.run(*asked, "authority@example.org", data=desk.copy()).output
+    assert "only the authority" in desk.run(*asked, OFFICERS, code=1).output
+
+
 MEMBER = ("--role", "merchant", "--name", "Evening Star", "--email", "evening@example.org")
 RUNS: dict[str, Callable[[Desk], None]] = {
     "audit": says("no discrepancies", "audit"),
@@ -134,11 +170,15 @@ RUNS: dict[str, Callable[[Desk], None]] = {
     "chain suspend": lambda desk: act(desk, "suspend", desk.copy()) and None,
     "erase": erase,
     "import": import_records,
-    "register": says("is registered", "register", *MEMBER),
+    "register": register,
     "keys compromised": compromised,
     "keys list": says("signs", "keys", "list"),
     "keys rotate": rotate,
     "keys rotate-master": lambda desk: desk.run("keys", "rotate-master", data=desk.copy()) and None,
+    "office add": add_code,
+    "office delegate": lambda desk: delegate(desk, desk.copy()) and None,
+    "office end": end_delegation,
+    "office list": says("CNYIU", "office", "list"),
     "restore": restore,
     "serve": serve,
     "snapshot new-key": lambda desk: desk.key() and None,

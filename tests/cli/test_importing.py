@@ -43,6 +43,7 @@ def installation(tmp_path_factory):
     with opened(Settings(folder)) as ctx:
         for role, name in [(Role.MERCHANT, "Morning Star"), (Role.CHAMBER, "Zhejiang Chamber")]:
             register(ctx, OrganisationProfile(role, name, f"{role.value}@x.org"))
+        register(ctx, OrganisationProfile(Role.OFFICER, "Yiwu Customs", "officer@x.org", offices=("2925",)))
     return folder
 
 
@@ -154,12 +155,29 @@ def test_altered_credential_is_refused_with_advice(run, secured):
         (["--set", "quantity=…"], "FIELD=VALUE"),
         (["--issuer", "Nobody"], "Zhejiang Chamber"),
         (["--language", "fr"], "'fr'"),
+        (["--encoding", "klingon"], "'klingon'"),
+        (["--encoding", "base64"], "'base64'"),
+        (["--decimal", "dot"], "'dot'"),
     ],
 )
 def test_wrong_usage_is_told_and_exits_with_2(run, credential, arguments, said):
     answer = run(credential, *arguments)
     assert answer.exit_code == 2
     assert said in answer.output
+
+
+def test_what_a_table_leaves_open_is_asked(run, tmp_path):
+    """The words are shown in each encoding; the command that answers is offered again with what was said."""
+    lines = EXAMPLE.read_text(encoding="utf-8").replace("LED desk lamp, 8 W", "Müller, größer").splitlines()
+    path = tmp_path / "goods.csv"
+    path.write_bytes("\r\n".join([lines[0], *lines[1:]]).replace("MS-2026", "W-2026").encode("cp1252"))
+    asked = run(path, "--dry-run")
+    assert asked.exit_code == 1
+    assert "cp1252: Müller, größer" in asked.output
+    assert "--encoding" in run(path, "--dry-run", "--language", "zh").output
+    answered = run(path, "--dry-run", "--encoding", "cp1252", "--decimal", "point")
+    assert answered.exit_code == 0, answered.output
+    assert "--encoding cp1252 --decimal point" in answered.output
 
 
 def test_fields_cannot_be_set_on_a_table(run):

@@ -112,7 +112,7 @@ def test_units_are_those_in_use(code):
 
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [("500", "500"), ("12.500", "12.5"), (7, "7"), (6.5, "6.5"), (0.1, "0.1"), ("0.001", "0.001"), ("1e3", "1000"),
+    [("500", "500"), ("12.500", "12.5"), (7, "7"), (6.5, "6.5"), (0.1, "0.1"), ("0.001", "0.001"),
      ("999999999999999.999", "999999999999999.999")],
 )  # fmt: skip
 def test_quantities_keep_their_digits(given, kept):
@@ -124,7 +124,7 @@ def test_quantities_keep_their_digits(given, kept):
 @pytest.mark.parametrize(
     "quantity",
     ["0", "-1", "0.0001", "1.2345", "NaN", "Infinity", "-Infinity", "1e400", "", "five", "1,000", "0x10",
-     "1234567890123456789", "1e18", None, [], {}, float("inf"), float("nan"), 0.1 + 0.2],
+     "1e3", "1_000", "1234567890123456789", "1e18", None, [], {}, float("inf"), float("nan"), 0.1 + 0.2],
 )  # fmt: skip
 def test_malformed_or_too_fine_quantities_are_refused(quantity):
     assert set(problems(CERTIFICATE, certificate_fields(quantity=quantity))) == {"quantity"}

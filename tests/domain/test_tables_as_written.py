@@ -5,6 +5,7 @@ import pytest
 from backend.domain.interop.columns import CHINA_UNITS
 from backend.domain.interop.consignments import TableStyle, read_consignments
 from backend.domain.interop.conversions import UNIT_WORDS, unit
+from backend.domain.interop.formats import read_file
 from backend.domain.interop.reading import Severity, UnknownFormat
 from backend.domain.units import CHINA_UNIT_WORDS, UNITS
 from backend.messages.imports import report, words
@@ -78,6 +79,13 @@ def test_given_encoding_that_does_not_fit_is_told():
 def test_other_unicode_forms_are_read(encoding):
     read = read_consignments(table({"gname": "台灯"}, encoding=encoding, delimiter="\t"))
     assert item(read)["description"] == "台灯"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_json_that_is_no_utf_8_is_named(encoding):
+    with pytest.raises(UnknownFormat) as refusal:
+        read_file('{"kind": "invoice", "document": {"note": "largely ASCII"}}'.encode(encoding), {})
+    assert refusal.value.reason == "json-not-utf-8"
 
 
 @pytest.mark.parametrize(

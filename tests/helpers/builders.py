@@ -1,6 +1,7 @@
 """Builders for tests: everything is valid by default, so that a test names only what matters to it."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -110,7 +111,7 @@ def lodgement_fields(**changes: Any) -> dict[str, Any]:
     """A declaration as a merchant sends it: the merchant itself comes from who asks."""
     return {
         "declarationReference": "MS-2026-001",
-        "customsOffice": "YIWU",
+        "customsOffice": "CNYIU",
         "orderReference": "ORDER-1",
         "waybillReference": "WAYBILL-1",
         "destinationCountry": "SG",
@@ -297,6 +298,27 @@ PDF = (
 """The smallest PDF document with one page."""
 
 
+_RESTS_ON_A_VERSION = re.compile(
+    r"(?P<thing>/(?P<kind>declarations|records|issuers)/[^/]+)"
+    r"/(decisions|withdrawal|revocation|accreditation|suspension|reinstatement)"
+)
+_READERS = {"declarations": "officer", "issuers": "authority"}
+
+
+def if_match(
+    method: str, path: str, who: str | None, headers: Mapping[str, str], ask: Callable[[str, str | None], Any]
+) -> dict[str, str]:
+    """The If-Match of a change whose test does not care which version it rests on: the present one.
+
+    ``ask`` is a GET, by somebody; its answer has ``headers``. Nothing where the call needs none, or has one.
+    """
+    found = _RESTS_ON_A_VERSION.fullmatch(path)
+    if method != "POST" or found is None or "If-Match" in headers:
+        return {}
+    answer = ask(found["thing"], _READERS.get(found["kind"], who))
+    return {"If-Match": answer.headers.get("ETag", '"1"')}
+
+
 class Api:
     """A program that talks to the interface as one of the demonstration's people, or as a rival who joined later."""
 
@@ -306,6 +328,7 @@ class Api:
 
     def call(self, method: str, path: str, who: str | None = None, **request: Any) -> Any:
         headers = {**self.bearers.get(who or "", {}), **request.pop("headers", {})}
+        headers |= if_match(method, path, who, headers, self.get)
         return self._client.open(f"/api/v1{path}", method=method, headers=headers, **request)
 
     def get(self, path: str, who: str | None = None, **request: Any) -> Any:

@@ -16,6 +16,7 @@ import backend
 from backend.cli import chain, importing, localised, main
 from backend.domain import errors
 from backend.domain.agreements import AGREEMENTS
+from backend.domain.customs_offices import PLACES
 from backend.domain.fields import ORIGIN_CRITERIA
 from backend.domain.interop import field_help
 from backend.domain.kinds import KINDS
@@ -93,6 +94,9 @@ def of_tables() -> set[Key]:
         *verdict.BECAUSE.values(),
         *verdict.ACTION_BY.values(),
         *verdict.PROOF_STATES.values(),
+        *verdict.UNDONE.values(),
+        verdict.UNKNOWN_REFUSAL,
+        *PLACES.values(),
         verdict.SHORT_OF_FORM,
         *imports.MESSAGES.values(),
         *fields.PATTERNS.values(),

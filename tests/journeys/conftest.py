@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from tests.conftest import DemoUser, people_in
+from tests.helpers.builders import if_match
 
 READY_SECONDS = 90
 
@@ -37,6 +38,7 @@ class Server:
     def call(self, method: str, path: str, role: str | None = None, **kwargs: Any) -> requests.Response:
         """One call of the programming interface, by the person with that role."""
         headers = {**(self.people[role].bearer if role else {}), **kwargs.pop("headers", {})}
+        headers |= if_match(method, path, role, headers, lambda thing, who: self.call("GET", thing, who))
         return requests.request(
             method, f"{self.url}/api/v1{path}", headers=headers, timeout=kwargs.pop("timeout", 30), **kwargs
         )

@@ -35,7 +35,8 @@ def goods(server: Server, quantity: str, count: int, one: str) -> list[str]:
 
 def decide(server: Server, declaration: str, body: dict[str, Any], start: threading.Barrier) -> requests.Response:
     start.wait(timeout=60)
-    return server.call("POST", f"/declarations/{declaration}/decisions", "officer", json=body, timeout=120)
+    path, headers = f"/declarations/{declaration}/decisions", {"If-Match": '"1"'}
+    return server.call("POST", path, "officer", json=body, headers=headers, timeout=120)
 
 
 def test_hundred_parallel_drawdowns_take_exactly_fifty(server: Server) -> None:
@@ -69,7 +70,7 @@ def test_hundred_parallel_drawdowns_take_exactly_fifty(server: Server) -> None:
 
 
 def test_of_two_officers_at_once_exactly_one_decides(server: Server) -> None:
-    """200 pairs, each let go at one barrier: one wins, the other is told where the declaration stands now."""
+    """200 pairs, each let go at one barrier: one wins, the other is told who decided what, when and why."""
     with ThreadPoolExecutor(4) as pool:
         lodged = list(pool.map(lambda _: server.post("/declarations", "merchant", a_declaration([])), range(PAIRS)))
     bodies: list[dict[str, Any]] = [
@@ -81,10 +82,10 @@ def test_of_two_officers_at_once_exactly_one_decides(server: Server) -> None:
         for number, declaration in enumerate(lodged):
             start, order = threading.Barrier(2), bodies[:: 1 if number % 2 else -1]
             pair = list(pool.map(lambda body, d=declaration["id"], s=start: decide(server, d, body, s), order))
-            assert sorted(answer.status_code for answer in pair) == [201, 409]
+            assert sorted(answer.status_code for answer in pair) == [201, 412]
             won = next(answer.json() for answer in pair if answer.status_code == 201)
-            lost = next(answer.json() for answer in pair if answer.status_code == 409)
-            assert lost["currentStatus"] == won["status"]
+            lost = next(answer.json() for answer in pair if answer.status_code == 412)
+            assert [(one["what"], one["why"]) for one in lost["changes"]] == [(won["status"].lower(), won["reason"])]
             winners[won["decision"]] += 1
             kept = server.get(f"/declarations/{declaration['id']}", "officer")
             assert kept["status"] == won["status"]

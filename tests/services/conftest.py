@@ -35,8 +35,10 @@ NAMES = {
     "other_chamber": (Role.CHAMBER, "Jiangsu Chamber"),
     "laboratory": (Role.LABORATORY, "Qiantang Laboratory"),
     "officer": (Role.OFFICER, "Yiwu Customs"),
+    "other_officer": (Role.OFFICER, "Ningbo Customs"),
     "analyst": (Role.ANALYST, "Trade Facilitation Institute"),
 }
+OFFICES = {"officer": ("CNYIU", "2925"), "other_officer": ("CNNBO",)}
 
 
 @dataclass
@@ -118,7 +120,7 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     ctx, engine = _app_context(folder, ledger, clock, master)
     upgrade(engine)
     people = {
-        name: register(ctx, OrganisationProfile(role, full, f"{name}@x.org")).person
+        name: register(ctx, OrganisationProfile(role, full, f"{name}@x.org", offices=OFFICES.get(name, ()))).person
         for name, (role, full) in NAMES.items()
     }
     for person in people.values():

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from backend.domain.consignment import Decision, Step
+from backend.domain.consignment import Decision, DecisionState, Step
 from backend.domain.errors import LedgerRefused
 from backend.domain.ledger import (
     ActivateCertificate,
@@ -233,6 +233,9 @@ def test_release_with_refused_drawdown_is_reverted(installation, what):
     assert kept.decisions[-1].undone.startswith(why)
     assert kept.events[-1].step is Step.DETAINED
     assert kept.events[-1].note.startswith(why)
+    assert Step.DECISION_UNDONE in [event.step for event in kept.events]
+    assert kept.decision_state is DecisionState.UNDONE
+    assert kept.alerted_at is not None
     assert installation.ledger.status(*_where(installation, consignment.record)) == DeclarationStatus.DETAINED
     assert not any(row.is_standing for row in rows(installation, consignment))
     found = audit(installation.ctx).discrepancies

@@ -1,6 +1,7 @@
 """Real input comes in whole or not at all."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -294,6 +295,21 @@ def test_a_key_in_wrong_hands_is_told(installation):
     assert told(bring(installation, presented(record)), "sd-signer-robbed")
 
 
+def credential_of(**envelope):
+    subject = {"items": [{"itemCount": 1}]}
+    document = {"type": ["CertificationOfOrigin"], "credentialSubject": subject} | envelope
+    return Given("certificate.json", json.dumps(document).encode())
+
+
+def test_end_of_imported_document_is_told(installation):
+    now = installation.ctx.now()
+    past, ahead = ((now + timedelta(days=days)).isoformat() for days in (-1, 3))
+    assert [n.field for n in told(bring(installation, credential_of(validUntil=past)), "expired")] == ["validUntil"]
+    assert not told(bring(installation, credential_of(validUntil=ahead)), "expired")
+    expiring = credential_of(validUntil=ahead, expirationDate=past)
+    assert [n.where for n in told(bring(installation, expiring), "expired")] == [""]
+
+
 def test_an_altered_credential_is_told_and_kept_out(installation):
     record = installation.issue_certificate()
     jwt, first, *others = presented(record).content.decode().split("~")
@@ -328,6 +344,8 @@ def test_own_document_of_any_kind_comes_in(installation, kind):
     fields = {"packageQuantity": 1} | fields if stated.signing is Signing.LODGED else fields
     if stated.signing is Signing.CERTIFIED:
         fields = {name: value for name, value in fields.items() if name != stated.number_field}
+    today = installation.ctx.now().date().isoformat()
+    fields |= {name: today for name in ("inspectionDate", "issueDate") if name in fields and fields[name] > today}
     plan = bring(installation, own(kind.slug, fields), issuers=issuers)
     assert blocked(plan) == []
     assert [one.kind for file in plan.files for one in file.stored] == [kind]

@@ -100,7 +100,7 @@ def test_empty_field_is_asked_for(authority, api, chamber, settle, empty):
 
 def test_form_without_fields_changes_nothing(authority, api, chamber, settle):
     before = state(api, chamber)
-    ask(authority, chamber, {}, 422)
+    ask(authority, chamber, {"version": offered(authority, chamber)["version"]}, 422)
     settle()
     assert state(api, chamber) == before
 
@@ -110,7 +110,7 @@ def test_terms_changed_meanwhile_are_shown_anew(authority, api, chamber, settle)
     form, page = form_of(shown, chamber)
     api.post(f"/issuers/{chamber['id']}/accreditation", "authority", {"chapters": [61, 94]})
     settle()
-    again = ask(authority, chamber, dict(fill(form, page)), 409)
+    again = ask(authority, chamber, dict(fill(form, page)), 412)
     assert read_page(again).faults
     settle()
     assert "61, 94" in authority.get("/accreditations")

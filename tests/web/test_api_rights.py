@@ -1,6 +1,6 @@
 """Who may do what over the interface: every route, every role; a route without an expectation fails."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,6 +17,13 @@ from tests.helpers.builders import (
 
 ROLES = ("rival", *(role.value for role in Role))
 ASKERS = ("nobody", "wrong token", *ROLES)
+
+
+DIGITS = str.maketrans("abcdef", "123456")
+
+
+def tomorrow():
+    return (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
 
 def only(*roles, otherwise=403, done=201):
@@ -48,9 +55,15 @@ EXPECTED = {
     "POST /verify": dict.fromkeys(ASKERS, 200),
     "POST /organisations": only("authority"),
     "GET /issuers": only("officer", "authority", done=200),
+    "GET /issuers/<organisation_id>": only("officer", "authority", done=200),
     "POST /issuers/<organisation_id>/accreditation": only("authority", done=202),
     "POST /issuers/<organisation_id>/suspension": only("authority", done=202),
     "POST /issuers/<organisation_id>/reinstatement": only("authority", done=202),
+    "GET /customs-offices": everybody,
+    "POST /customs-offices": only("authority"),
+    "GET /office-delegations": only("officer", "authority", done=200),
+    "POST /office-delegations": only("officer", "authority"),
+    "POST /office-delegations/<delegation_id>/end": only("officer", "authority"),
     "GET /simulation-scenarios": only("analyst", done=200),
     "POST /simulations": only("analyst"),
     "GET /simulations": only("analyst", done=200),
@@ -71,6 +84,8 @@ def api(app, people, system):
     api = Api(app.test_client(), people)
     api.ctx = system.ctx
     api.admit_rival()
+    listed = api.get("/customs-offices", "merchant").get_json()["offices"]
+    api.second = next(one["organisation"] for one in listed if one["office"] == "CNNBO")
     api.bearers["wrong token"] = {"Authorization": "Bearer pp_somebody-elses"}
     return api
 
@@ -114,6 +129,8 @@ def body_for(api, route):
         "POST /organisations": lambda: {"role": "merchant", "name": "N", "email": f"{api.fresh('n')}@example.org"},
         "POST /issuers/<organisation_id>/accreditation": dict,
         "POST /issuers/<organisation_id>/suspension": dict,
+        "POST /customs-offices": lambda: {"office": api.fresh("")[-4:].translate(DIGITS), "organisation": api.second},
+        "POST /office-delegations": lambda: {"office": "CNYIU", "organisation": api.second, "until": tomorrow()},
         "POST /simulations": lambda: {"scenario": "office", "replications": 1},
         "POST /issuers/<organisation_id>/key-rotation": dict,
         "POST /keys/<thumbprint>/compromise": lambda: {"since": "2026-01-01T00:00:00Z"},
@@ -133,6 +150,10 @@ def path_for(api, route, lapsed):
         certificate = api.certificate()
         api.declaration([certificate])
         return path.replace("<record_id>", certificate["id"])
+    if "<delegation_id>" in path:
+        body = {"office": "CNYIU", "organisation": api.second, "until": tomorrow()}
+        made = api.post("/office-delegations", "officer", body).get_json()
+        return path.replace("<delegation_id>", made["id"])
     if "<declaration_id>" in path:
         return path.replace("<declaration_id>", api.declaration([])["id"])
     if "<simulation_id>" in path:

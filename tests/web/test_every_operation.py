@@ -23,6 +23,11 @@ Description = Mapping[str, Any]
 PREFIX = "/api/v1"
 
 
+def ahead() -> str:
+    """A moment tomorrow."""
+    return (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+
+
 @dataclass
 class World:
     """Real things that stand where the examples have ids."""
@@ -55,6 +60,20 @@ class World:
         body = {"role": "chamber", "name": "Passing Chamber", "email": f"{self.api.fresh('passing')}@example.org"}
         joined = self.api.post("/organisations", "authority", body).get_json()
         return {"organisation_id": joined["id"], "thumbprint": joined["key"], "token": joined["token"]}
+
+    def office(self) -> dict[str, str]:
+        """A customs office that serves no code of the examples yet."""
+        body = {
+            "role": "officer",
+            "name": "Passing Customs Office",
+            "email": f"{self.api.fresh('passing')}@example.org",
+            "offices": ["CNXAM"],
+        }
+        return {"organisation_id": self.api.post("/organisations", "authority", body).get_json()["id"]}
+
+    def delegation(self) -> dict[str, str]:
+        body = {"office": "CNYIU", "organisation": self.office()["organisation_id"], "until": ahead()}
+        return {"delegation_id": self.api.post("/office-delegations", "officer", body).get_json()["id"]}
 
     def simulation(self) -> dict[str, str]:
         while run_next(self.system.ctx, lambda: False):
@@ -122,6 +141,7 @@ CALLS = {
     "get /clearance-events": Call("analyst"),
     "post /organisations": Call("authority"),
     "get /issuers": Call("authority"),
+    "get /issuers/{organisation_id}": Call("officer", World.issuer),
     "post /issuers/{organisation_id}/accreditation": Call("authority", World.issuer),
     "post /issuers/{organisation_id}/suspension": Call("authority", World.issuer),
     "post /issuers/{organisation_id}/reinstatement": Call("authority", World.issuer),
@@ -130,6 +150,11 @@ CALLS = {
     "get /keys/{thumbprint}/records": Call("authority", World.issuer),
     "post /signing-requests": Call("outside"),
     "post /signing-requests/{request_id}/signature": Call("outside", World.prepared),
+    "get /customs-offices": Call("merchant"),
+    "post /customs-offices": Call("authority", World.office),
+    "get /office-delegations": Call("officer"),
+    "post /office-delegations": Call("officer", World.office),
+    "post /office-delegations/{delegation_id}/end": Call("officer", World.delegation),
     "get /simulation-scenarios": Call("analyst"),
     "get /simulations": Call("analyst"),
     "post /simulations": Call("analyst"),
@@ -188,7 +213,10 @@ def standing_for(call: Call, world: World) -> dict[str, str]:
     """What the examples' ids, times and signatures stand for in one call."""
     names = {**examples.PARAMETERS, "signature": examples.SIGNATURE}
     live = {names[name]: value for name, value in call.live(world).items() if name in names}
-    return live | {A_MOMENT: (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")}
+    return live | {
+        examples.A_MOMENT_AHEAD: ahead(),
+        A_MOMENT: (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds"),
+    }
 
 
 def ask(world: World, name: str, operation: Mapping[str, Any], media_type: str | None) -> Any:
@@ -199,7 +227,11 @@ def ask(world: World, name: str, operation: Mapping[str, Any], media_type: str |
     live = standing_for(call, world)
     examples_of = {one["name"]: real(one["example"], live) for one in operation["parameters"] if "example" in one}
     query = {one["name"] for one in operation["parameters"] if one["in"] == "query"} & set(examples_of)
-    request: dict[str, Any] = {"query_string": {name: examples_of[name] for name in query}}
+    headers = {one["name"] for one in operation["parameters"] if one["in"] == "header"} & set(examples_of)
+    request: dict[str, Any] = {
+        "query_string": {name: examples_of[name] for name in query},
+        "headers": {name: examples_of[name] for name in headers},
+    }
     if media_type is not None:
         body = real(operation["requestBody"]["content"][media_type]["example"], live)
         if media_type == "application/json":

@@ -4,8 +4,9 @@ Which forms there are comes from the url map: an address that takes a form, and 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -51,6 +52,7 @@ class Installation:
     sent: set[tuple[str, str]] = field(default_factory=set)
     """(page, form) by their endpoints."""
     stock: dict[str, list[str]] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: iter(range(4100, 5000)))
 
     def __post_init__(self) -> None:
         self.browser = cache(self.sign_in)
@@ -72,7 +74,7 @@ class Installation:
         """Fill the form that leads to the endpoint, send it, and see that it was taken."""
         where, page = self.load(client, path)
         form = self.form_on(where, page, endpoint, more.get("arguments", {}))
-        fields = fill(form, page, variant, more.get("own"))
+        fields = fill(form, page, variant, {**_agreed(form, variant), **(more.get("own") or {})})
         answer = self.post(client, where, form, fields)
         while answer.status_code == 200 and (later := self._next(answer, endpoint)):
             where, page = answer.request.full_path, read_page(answer.text)
@@ -186,6 +188,24 @@ class Installation:
         assert self.api.post(f"/issuers/{joined}/accreditation", "authority", {}).status_code == 202
         return joined
 
+    def to_second_office(self) -> dict[str, str]:
+        """Yiwu's declarations, to Ningbo."""
+        return {"office": "CNYIU", "organisation": self.second_office()}
+
+    def second_office(self) -> str:
+        offices = self.api.get("/customs-offices", "officer").get_json()["offices"]
+        return str(next(one["organisation"] for one in offices if one["office"] == "CNNBO"))
+
+    def own_code(self) -> dict[str, str]:
+        """A code that nobody serves yet: the places of the list run out."""
+        return {"office_code": str(next(self.numbers))}
+
+    def delegated(self) -> tuple[str, dict[str, str]]:
+        until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        body = {"office": "CNYIU", "organisation": self.second_office(), "until": until}
+        made = self.api.post("/office-delegations", "officer", body).get_json()
+        return "/customs-offices", {"delegation_id": made["id"]}
+
     def simulation(self, *, done: bool = False) -> str:
         self.run_simulations()
         ordered = self.api.post("/simulations", "analyst", {"scenario": "office", "replications": 1}).get_json()
@@ -221,6 +241,24 @@ class Case:
     @property
     def name(self) -> str:
         return f"{self.endpoint.removeprefix('pages.')}-{self.role or 'anybody'}"
+
+
+AGREED = {
+    "CHAFTA": {"import_country": "AU", "origin_criteria": "PSR"},
+    "ACFTA": {"import_country": "VN", "origin_criteria": "CTH"},
+    "RCEP": {"import_country": "SG", "origin_criteria": "CC"},
+}
+"""Of an agreement not every country and criterion can be chosen: what fits it."""
+ALWAYS_AGREED = {"origin_country": "CN", "exporter-country_code": "CN"}
+
+
+def _agreed(form: Form, variant: int) -> dict[str, str]:
+    """What goes with the agreement that the filled form would name, where it has a choice of agreements."""
+    offered = next((one for one in form.controls if one.name == "free_trade_agreement_name"), None)
+    if offered is None:
+        return {}
+    named = offered.value if offered.is_on and variant == 0 else offered.offered[variant % len(offered.offered)]
+    return ALWAYS_AGREED | AGREED[named] if named in AGREED else {}
 
 
 def _about(issuer: str) -> tuple[str, dict[str, str]]:
@@ -288,6 +326,10 @@ CASES = [
     Case("pages.new_key", "authority", lambda installation: _about(installation.issuer()["id"])),
     Case("pages.key", "authority", lambda installation: f"/keys/{installation.issuer()['key']}"),
     Case("pages.register", "authority", lambda installation: "/accreditations/register"),
+    Case("pages.delegate_office", "officer", lambda installation: "/customs-offices", variants=1),
+    Case("pages.delegate_office", "authority", lambda installation: "/customs-offices", Installation.to_second_office),
+    Case("pages.end_delegation", "officer", Installation.delegated),
+    Case("pages.add_office_code", "authority", lambda installation: "/customs-offices", Installation.own_code),
     Case("pages.new_simulation", "analyst", lambda installation: "/simulations/new?scenario=office"),
     Case(
         "pages.new_simulation",

@@ -15,7 +15,6 @@ from backend.domain.records import RequestState
 from backend.runtime import demo
 from backend.runtime.app import create_app, running
 from backend.services import accreditation, decisions, issuance
-from backend.services.organisations import bearer
 from backend.settings import Settings
 from backend.store import tables as t
 from tests.conftest import people_in
@@ -48,7 +47,8 @@ class Crowd:
         self.browsers = {}
 
     def person(self, role):
-        return bearer(self.system.ctx, self.people[role].token)
+        with self.system.ctx.work(reading=True) as work:
+            return work.persons.find_by_email(self.people[role].email)
 
     def decided(self, decision):
         made = self.api.declaration()

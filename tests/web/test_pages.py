@@ -26,16 +26,20 @@ class Browser:
 
     client: FlaskClient
     token: str = ""
+    version: str = ""
 
     def get(self, path: str, status: int = 200) -> str:
         answer = self.client.get(path, follow_redirects=True)
         assert answer.status_code == status, answer.text
         found = re.search(r'name="csrf_token" value="([^"]+)"', answer.text)
         self.token = found[1] if found else self.token
+        found = re.search(r'name="version" value="(\d+)"', answer.text)
+        self.version = found[1] if found else ""
         return unescape(answer.text)
 
     def post(self, path: str, fields: dict | None = None, status: int = 302) -> TestResponse:
-        answer = self.client.post(path, data={"csrf_token": self.token, **(fields or {})})
+        hidden = {"csrf_token": self.token, **({"version": self.version} if self.version else {})}
+        answer = self.client.post(path, data={**hidden, **(fields or {})})
         assert answer.status_code == status, answer.text
         return answer
 
@@ -265,7 +269,7 @@ def test_what_was_typed_survives_a_fault(signed_in):
         ),
     ],
 )
-def test_what_no_agreement_allows_is_told_at_the_field(signed_in, changes, english, chinese):
+def test_broken_agreement_is_told_at_the_field(signed_in, changes, english, chinese):
     merchant = signed_in("merchant")
     path = f"{a_product(merchant)}/certificate-of-origin/new"
     typed = a_certificate(merchant, merchant.get(path), **changes)
@@ -373,6 +377,7 @@ def test_declaration_prefilled_from_its_certificate_is_decided(signed_in, settle
 def test_goods_go_for_good_only_once_confirmed(app, people, signed_in, decision, zh, en):
     path = f"/desk/{Api(app.test_client(), people).declaration([])['id']}"
     officer = signed_in("officer")
+    officer.get(path)
     typed = {"decision": decision, "reason": "prohibited"}
     refused = officer.post(f"{path}/decide?lang=en", typed, 422)
     assert "Tick this first." in refused.text

@@ -39,7 +39,7 @@ class Decoded:
 def is_encoding(name: str) -> bool:
     """Tell whether this names a text encoding."""
     try:
-        b"".decode(name)
+        "a".encode(name)
     except (LookupError, ValueError):
         return False
     return True

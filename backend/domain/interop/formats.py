@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from backend.domain import strict_json
-from backend.domain.interop import inspections, secured, traceability, tradetrust
+from backend.domain.interop import conformity, envelope, inspections, secured, traceability, tradetrust, usmca
 from backend.domain.interop.consignments import AS_IT_SEEMS, Table, TableStyle, read_consignments
 from backend.domain.interop.draft import Draft
 from backend.domain.interop.reading import (
@@ -16,7 +17,7 @@ from backend.domain.interop.reading import (
     Source,
     UnknownFormat,
 )
-from backend.domain.interop.secured import is_compact
+from backend.domain.interop.secured import is_bare_jwt, is_compact
 from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.domain.schemas import published
 from backend.domain.selective_disclosure import SdJwt
@@ -61,6 +62,20 @@ FORMATS = (
         Kind.CERTIFICATE_OF_ORIGIN,
         _typed("CertificationOfOrigin"),
         traceability.fill_certificate,
+    ),
+    Format(
+        "usmca-certification-of-origin",
+        "W3C CCG traceability USMCACertificationOfOrigin",
+        Kind.CERTIFICATE_OF_ORIGIN,
+        _typed("USMCACertificationOfOrigin"),
+        usmca.fill_certificate,
+    ),
+    Format(
+        "untp-conformity-credential",
+        "UN/CEFACT UNTP DigitalConformityCredential",
+        Kind.INSPECTION_REPORT,
+        conformity.fits,
+        conformity.fill_report,
     ),
     Format(
         "traceability-food-grade-inspection",
@@ -137,7 +152,7 @@ def read_compact(content: bytes, given: Mapping[str, str]) -> Reading:
 def _shown(credential: SdJwt, given: Mapping[str, str]) -> Reading:
     told = tuple(secured.notes_on(credential))
     document = secured.document_in(credential)
-    reading = _plain(document, given)
+    reading = _plain(document, given, credential.claims)
     subject = traceability.SUBJECT if "credentialSubject" in document else ""
     is_partial = reading.format == OWN_CREDENTIAL and subject in credential.withheld
     notes = tuple(_perhaps_withheld(note) if is_partial else note for note in reading.notes)
@@ -149,7 +164,7 @@ def _perhaps_withheld(note: Note) -> Note:
     return replace(note, code="lacking-withheld") if note.code == "lacking" else note
 
 
-def _plain(document: Any, given: Mapping[str, str]) -> Reading:
+def _plain(document: Any, given: Mapping[str, str], claims: Mapping[str, Any] = MappingProxyType({})) -> Reading:
     document = tradetrust.unsalted(document)
     if not isinstance(document, dict):
         raise UnknownFormat("not-an-object", known="; ".join(NAMES.values()))
@@ -159,12 +174,19 @@ def _plain(document: Any, given: Mapping[str, str]) -> Reading:
         if known.fits(document):
             draft = Draft(known.kind, Source(document))
             known.fill(draft)
+            envelope.take_envelope(draft, _base_of(document), claims)
             return draft.finish(known.code, given)
     kind = _kind_by_schema(document)
     if kind is not None:
-        return _own_credential(kind, document, given)
+        return _own_credential(kind, document, given, claims)
     seen = ", ".join(sorted(traceability.types_of(document)) or list(document)[:6]) or "{}"
     raise UnknownFormat("unknown-document", seen=seen, known="; ".join(NAMES.values()))
+
+
+def _base_of(document: dict[str, Any]) -> str:
+    """Where a document stands in its envelope: on top, in a wrapped document's data, or as a credential's subject."""
+    base = tradetrust.base_of(document)
+    return base if base is not None else traceability.SUBJECT if traceability.SUBJECT[1:] in document else ""
 
 
 def _own(document: dict[str, Any], given: Mapping[str, str]) -> Reading:
@@ -196,13 +218,16 @@ def _kind_by_schema(document: dict[str, Any]) -> Kind | None:
     return kind if kind is not None and KINDS[kind].without_import is None else None
 
 
-def _own_credential(kind: Kind, document: dict[str, Any], given: Mapping[str, str]) -> Reading:
+def _own_credential(
+    kind: Kind, document: dict[str, Any], given: Mapping[str, str], claims: Mapping[str, Any]
+) -> Reading:
     """Read a record: our fields are the credential's subject, or at the top level in an SD-JWT VC."""
     draft = Draft(kind, Source(document))
     traceability.heed_issuer(draft)
     subject = document.get("credentialSubject")
     if isinstance(subject, dict):
         _take_own(draft, {name: value for name, value in subject.items() if name != "id"}, traceability.SUBJECT)
+        envelope.take_envelope(draft, "", claims)
     else:
         around = ("@context", "type", "credentialSchema", "issuer")
         _take_own(draft, {name: value for name, value in document.items() if name not in around}, "")
@@ -222,7 +247,7 @@ def is_json(content: bytes) -> bool:
 
 def is_document(content: bytes) -> bool:
     """Tell whether a file looks like a document rather than a table."""
-    return is_json(content) or is_compact(content.removeprefix(BOM))
+    return is_json(content) or is_compact(content.removeprefix(BOM)) or is_bare_jwt(content.removeprefix(BOM))
 
 
 def read_file(content: bytes, given: Mapping[str, str], style: TableStyle = AS_IT_SEEMS) -> Reading | Table:
@@ -244,5 +269,7 @@ def read_file(content: bytes, given: Mapping[str, str], style: TableStyle = AS_I
         if start.startswith(beginning):
             raise UnknownFormat(what)
     if is_json(content):
+        if b"\0" in start:
+            raise UnknownFormat("json-not-utf-8")
         return read_document(content, given)
     return read_compact(content, given) if is_document(content) else read_consignments(content, style)

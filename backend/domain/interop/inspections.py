@@ -5,7 +5,7 @@ from typing import Any
 from backend.domain.interop import conversions
 from backend.domain.interop.draft import Draft
 from backend.domain.interop.reading import Severity, Unusable
-from backend.domain.interop.traceability import SUBJECT, heed_issuer, take_party
+from backend.domain.interop.traceability import SUBJECT, heed_issuer, take_issue_day, take_party
 
 _DEFECTS = {
     "averageDefects": ("defects, average", "%"),
@@ -48,7 +48,7 @@ def fill_food_grade(draft: Draft) -> None:
     take_party(draft, "customer", f"{common}/applicant")
     draft.take("performedFrom", f"{common}/inspectionStarted", conversions.day)
     draft.take("performedTo", f"{common}/inspectionEnded", conversions.day)
-    draft.take("issueDate", "/validFrom", conversions.day, "valid-from")
+    take_issue_day(draft)
     lots = f"{SUBJECT}/lots"
     if draft.source.size(lots) > 1:
         draft.refuse("several-lots", lots, count=draft.source.size(lots))
@@ -91,7 +91,7 @@ def fill_mill_test(draft: Draft) -> None:
     product = f"{SUBJECT}/productSpecification"
     draft.take("itemDescription", f"{product}/productDescription")
     draft.joined("specification", [f"{product}/standard", f"{product}/grade"], " ")
-    draft.take("issueDate", "/validFrom", conversions.day, "valid-from")
+    take_issue_day(draft)
     inspections = f"{SUBJECT}/inspections"
     if draft.source.size(inspections) > 1:
         draft.refuse("several-lots", inspections, count=draft.source.size(inspections))
@@ -117,7 +117,7 @@ def fill_inspection_report(draft: Draft) -> None:
     """Map an InspectionReport of the vocabulary, alone or as a credential's subject."""
     base = SUBJECT if draft.source.value(SUBJECT) is not None else ""
     heed_issuer(draft)
-    draft.take("issueDate", "/validFrom", conversions.day, "valid-from")
+    take_issue_day(draft)
     results, value = Results(draft), draft.source.value
     days: list[tuple[str, str]] = []
     for kind in ("chemicalObservation", "mechanicalObservation"):

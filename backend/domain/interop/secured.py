@@ -15,6 +15,8 @@ from backend.domain.sd_jwt import MalformedRecord, b64
 from backend.domain.selective_disclosure import SIGNED_WITH, SdJwt, Signature, holder_proof, read, read_json
 
 MEDIA_TYPES = ("vc+sd-jwt", "dc+sd-jwt")
+_BARE = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+")
+"""A signed JWT: its header is an object, which begins with these letters in base64url."""
 _COMPACT = re.compile(rb"[\w-]+\.[\w-]+\.[\w-]*~")
 _ENVELOPE = frozenset({"iss", "iat", "nbf", "exp", "jti", "aud", "cnf", "vct", "vct#integrity"})
 """Claims about the credential, not about the goods (RFC 7519; SD-JWT VC)."""
@@ -23,6 +25,11 @@ _ENVELOPE = frozenset({"iss", "iat", "nbf", "exp", "jti", "aud", "cnf", "vct", "
 def is_compact(content: bytes) -> bool:
     """Tell whether a file looks like an SD-JWT in compact form."""
     return _COMPACT.match(content.lstrip()) is not None
+
+
+def is_bare_jwt(content: bytes) -> bool:
+    """Tell whether a file is a signed JWT without the ~ of an SD-JWT."""
+    return _BARE.fullmatch(content.strip()) is not None
 
 
 def is_json_form(document: Any) -> bool:
@@ -36,8 +43,10 @@ def from_compact(content: bytes) -> SdJwt:
     """Read the compact form. Its signature is checked by ``notes_on``.
 
     Raises:
-        MalformedRecord: if it is damaged or of another type.
+        MalformedRecord: if it is damaged, of another type, or a JWT without ~.
     """
+    if is_bare_jwt(content):
+        raise MalformedRecord("a JWT without ~", "sd-no-tilde")
     return _of_known_type(read(content.decode("utf-8", "replace").strip()))
 
 
@@ -73,9 +82,11 @@ def notes_on(credential: SdJwt) -> Iterator[Note]:
     """
     for signature in credential.signatures:
         yield _note_on_signature(signature, credential.payload)
-    for claim, code in (("nbf", "sd-from"), ("exp", "sd-until")):
+    for claim, code in (("nbf", "sd-from"), ("exp", "sd-until"), ("iat", "")):
         if claim in credential.claims:
-            yield Note(Severity.WARNING, code, f"/{claim}", values={"value": _moment(credential.claims[claim])})
+            moment = _numeric_date(claim, credential.claims[claim])
+            if code:
+                yield Note(Severity.WARNING, code, f"/{claim}", values={"value": _moment(moment), "moment": moment})
     if credential.key_binding:
         yield _note_on_holder(credential)
     for where, count in credential.withheld.items():
@@ -109,13 +120,23 @@ def _note_on_holder(credential: SdJwt) -> Note:
         if error.reason != "kb-key":
             raise
         return Note(Severity.WARNING, "kb-not-checked")
-    values = {"key": b64(proof.key), "value": proof.audience, "day": _moment(proof.signed_at)}
+    values = {"key": b64(proof.key), "value": proof.audience, "day": _moment(_numeric_date("iat", proof.signed_at))}
     return Note(Severity.WARNING, "kb-checked", values=values)
 
 
-def _moment(value: Any) -> str:
-    """Format a NumericDate (RFC 7519, section 2)."""
+def _numeric_date(claim: str, value: Any) -> datetime:
+    """Return a NumericDate (RFC 7519, section 2), which is a JSON number of seconds since 1970.
+
+    Raises:
+        MalformedRecord: if it is a text, a boolean or out of range.
+    """
     try:
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (TypeError, ValueError, OverflowError, OSError):
-        return str(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise MalformedRecord("{claim} is no NumericDate", "sd-date", f"/{claim}", value=str(value)[:60], claim=claim)
+
+
+def _moment(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

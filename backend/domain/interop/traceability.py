@@ -23,7 +23,8 @@ def take_party(draft: Draft, field: str, pointer: str) -> None:
     """Take an Organization's name, address, country and tax number, unless it has no name."""
     if draft.source.value(f"{pointer}/name") is None:
         return
-    address = f"{pointer}/location/address"
+    at_place = f"{pointer}/location/address"
+    address = at_place if draft.source.value(at_place) is not None else f"{pointer}/address"
     draft.take(f"{field}.name", f"{pointer}/name")
     draft.joined(f"{field}.postalAddress", [f"{address}/{part}" for part in _ADDRESS])
     draft.take(f"{field}.countryCode", f"{address}/addressCountry", conversions.country)
@@ -42,11 +43,17 @@ def heed_issuer(draft: Draft) -> None:
         draft.note(Severity.WARNING, code, "/issuer/name", value=name)
 
 
+def take_issue_day(draft: Draft) -> None:
+    """Take when a credential begins to hold as the day of issue; version 1 of the data model says issuanceDate."""
+    draft.take("issueDate", "/validFrom", conversions.day, "valid-from")
+    if "issueDate" not in draft.fields:
+        draft.take("issueDate", "/issuanceDate", conversions.day, "issuance-date")
+
+
 def fill_certificate(draft: Draft) -> None:
     """Map a CertificationOfOrigin, which states neither exporter nor importing country."""
     heed_issuer(draft)
-    draft.take("issueDate", "/validFrom", conversions.day, "valid-from")
-    draft.take("validUntil", "/validUntil", conversions.day)
+    take_issue_day(draft)
     count = draft.source.size(f"{SUBJECT}/items")
     if count > 1:
         draft.refuse("several-goods", f"{SUBJECT}/items", count=count)
@@ -57,7 +64,7 @@ def fill_certificate(draft: Draft) -> None:
 
 
 def _certified_goods(draft: Draft, item: str) -> None:
-    draft.take("hsCode", f"{item}/product/commodity/commodityCode")
+    draft.take("hsCode", f"{item}/product/commodity/commodityCode", conversions.hs_code)
     draft.source.use(f"{item}/product/commodity/commodityCodeType")
     draft.first("description", f"{item}/description", f"{item}/product/description", f"{item}/name")
     for pointer in (f"{item}/countryOfOrigin", f"{item}/product/countryOfOrigin"):
@@ -100,7 +107,7 @@ def fill_invoice(draft: Draft) -> None:
 def _invoice_line(draft: Draft, field: str, line: str) -> None:
     draft.first(f"{field}.description", f"{line}/description", f"{line}/product/description", f"{line}/name")
     take_quantity(draft, line, f"{field}.quantity", f"{field}.unitCode")
-    draft.take(f"{field}.hsCode", f"{line}/product/commodity/commodityCode")
+    draft.take(f"{field}.hsCode", f"{line}/product/commodity/commodityCode", conversions.hs_code)
     draft.source.use(f"{line}/product/commodity/commodityCodeType")
     price = f"{line}/lineItemTotalPrice"
     currency = draft.source.value(f"{price}/priceCurrency")

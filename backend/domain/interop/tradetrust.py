@@ -101,7 +101,7 @@ def _goods(draft: Draft, items: str) -> None:
     item, line = lines[0]
     product = f"{line}/tradeProduct"
     draft.take("originCriteria", f"{item}/crossBorderRegulatoryProcedure/originCriteriaText", conversions.criterion)
-    draft.take("hsCode", f"{product}/harmonisedTariffCode/classCode")
+    draft.take("hsCode", f"{product}/harmonisedTariffCode/classCode", conversions.hs_code)
     draft.first("description", f"{product}/description", f"{item}/information")
     draft.take("originCountry", f"{product}/originCountry/code", conversions.country)
     draft.take("invoiceReference", f"{line}/invoiceReference/iD")

@@ -9,9 +9,9 @@ from uuid import uuid4
 import structlog
 
 from backend.domain.consignment import Event, Step
-from backend.domain.errors import LedgerRefused, NotFound
+from backend.domain.errors import LedgerRefused, Message, NotFound
 from backend.domain.kinds import Kind
-from backend.domain.ledger import ChangeStatuses, DeclarationStatus
+from backend.domain.ledger import ChangeStatuses, DeclarationStatus, DocumentStatus
 from backend.domain.records import ALREADY_THERE, ProofState, RecordOnFile, StatusChange
 from backend.services.anchoring.transactions import accepted, keep, send, signed
 from backend.services.drawdowns import refund
@@ -159,13 +159,15 @@ def revert_release(ctx: AnchoringContext, work: UnitOfWork, declaration_id: str,
     if release is None or any(drawdown.made_at is not None for drawdown in drawdowns):
         return
     consignment = work.consignments.get(declaration_id)
+    work.consignments.advance(consignment)
     now = ctx.now()
     release.settled = f"not sent: {why}"[:200]
-    consignment.revert_release(why, Event(str(uuid4()), Step.DETAINED, now, now, note=why))
+    undone = Event(str(uuid4()), Step.DECISION_UNDONE, now, now, note=why)
+    consignment.revert_release(why, undone, Event(str(uuid4()), Step.DETAINED, now, now, note=why))
     # Released is an end; what was never sent may be taken back to where the ledger still has the declaration.
     consignment.record.status = _before(work, release)
     if consignment.record.status != DeclarationStatus.DETAINED:
-        text = f"the release was not taken by the ledger: {why}"
+        text = Message("the ledger did not take the release")
         change_status(ctx, work, consignment.record, DeclarationStatus.DETAINED, text, signer=release.signer)
 
 
@@ -182,6 +184,14 @@ def _before(work: UnitOfWork, release: StatusChange) -> int:
     return earlier[-1] if earlier else int(DeclarationStatus.LODGED)
 
 
+_ABOUT_PAPERS = {
+    int(DocumentStatus.ACTIVE): Step.PAPER_REINSTATED,
+    int(DocumentStatus.SUSPENDED): Step.PAPER_SUSPENDED,
+    int(DocumentStatus.REVOKED): Step.PAPER_REVOKED,
+}
+"""What declarations are told where the ledger has another status of a paper of theirs."""
+
+
 def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusChange, status: int, why: str) -> None:
     """Take over the status that the ledger has, since it will never take ours: somebody else was there before."""
     record = work.records.get(change.record_id)
@@ -191,16 +201,21 @@ def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusC
     if record.status == status:
         return
     log.error("the ledger decided otherwise", record=record.id, stored=record.status, ledger=status, why=why)
-    record.status, record.status_reason = status, why
+    work.records.advance(record)
+    record.status, record.status_reason = status, None
     if record.kind is not Kind.DECLARATION:
+        if (step := _ABOUT_PAPERS.get(status)) is not None:
+            work.consignments.note_about_record(record, step, ctx.now(), None)
         return
     try:
         consignment = work.consignments.get(record.id)
     except NotFound:
         return
+    work.consignments.advance(consignment)
     now = ctx.now()
     ended = DeclarationStatus(status)
     step = Step.LODGED if ended is DeclarationStatus.LODGED else Step.of(ended)
-    consignment.follow_ledger(ended, why, Event(str(uuid4()), step, now, now, note=why))
+    undone = Event(str(uuid4()), Step.DECISION_UNDONE, now, now, note=why)
+    consignment.follow_ledger(ended, why, undone, Event(str(uuid4()), step, now, now, note=why))
     if ended in REFUNDING:
         refund(ctx, work, consignment.id)

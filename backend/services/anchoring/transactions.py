@@ -252,12 +252,12 @@ def on_mined(ctx: AnchoringContext, transaction: OutboundTransaction, receipt: R
 
 
 def _note_refused(work: UnitOfWork, kept: OutboundTransaction, batch: SealedBatch | None, receipt: Receipt) -> None:
-    """The contract said no. A batch waits until a rehearsal goes well; changes that travelled together part."""
+    """The contract said no. A batch waits until a rehearsal goes well; changes of status are rehearsed anew."""
     kept.state, kept.refusal = TransactionState.REFUSED, receipt.refusal or "refused"
     log.error("the ledger refused a transaction", refusal=kept.refusal, transaction=kept.transaction_hash.hex())
     if batch is not None:
         revert_to_sealed(batch, trouble=kept.refusal)
-    if len(work.status_changes.sent_by(kept)) > 1 or kept.refusal.startswith("AccessManager"):
+    if work.status_changes.sent_by(kept) or kept.refusal.startswith("AccessManager"):
         requeue(work, kept)
     _requeue_drawdowns(work, kept)
 

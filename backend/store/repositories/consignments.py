@@ -1,22 +1,68 @@
 """Consignments, their events, and their drawdowns on certificates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from itertools import product
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import QueryableAttribute, defer, joinedload, raiseload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
-from backend.domain.consignment import REFUNDED, Clearance, ClearanceEvent, Consignment, PlannedDrawdown
+from backend.domain.consignment import (
+    REFUNDED,
+    Clearance,
+    ClearanceEvent,
+    Consignment,
+    DecisionTaken,
+    PlannedDrawdown,
+    Step,
+)
 from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Message, NotFound
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.outbox import OutboundTransaction
-from backend.domain.parties import Organisation
-from backend.domain.records import RecordOnFile, SealedBatch
+from backend.domain.parties import Organisation, SigningKey
+from backend.domain.records import RecordOnFile, SealedBatch, StatusChange
 from backend.store import tables as t
 from backend.store.database import Repository
+
+AT_ONCE = 500
+"""Ids in one statement: databases bound how many values one may have."""
+
+
+def _some(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
+
+
+def _has_fallen_papers() -> ColumnElement[bool]:
+    """Whether a paper of the consignment was revoked or suspended, and not reinstated since."""
+    fallen, again = t.event.alias(), t.event.alias()
+    is_over = exists().where(
+        again.c.consignment_id == fallen.c.consignment_id,
+        again.c.record_id == fallen.c.record_id,
+        again.c.step == Step.PAPER_REINSTATED,
+        again.c.recorded_at >= fallen.c.recorded_at,
+    )
+    return exists().where(
+        fallen.c.consignment_id == t.consignment.c.id,
+        fallen.c.step.in_([Step.PAPER_REVOKED, Step.PAPER_SUSPENDED]),
+        ~is_over,
+    )
 
 
 def _drawn_before() -> Select[Any]:
@@ -54,8 +100,11 @@ def _line(with_decisions: bool = False) -> list[ORMOption]:
     record = joinedload(_attribute(Consignment, "record"))
     unread = ["signed_jwt", "disclosures", "status_reason"]
     unfollowed = ["papers", "events", *([] if with_decisions else ["decisions"])]
+    decisions = selectinload(_attribute(Consignment, "decisions"))
+    change = decisions.joinedload(_attribute(DecisionTaken, "change"))
+    secret = (defer(_attribute(StatusChange, name), raiseload=True) for name in ("reason", "reason_salt"))
     return [
-        # raiseload: a list that touches an omitted field fails at once instead of sending one query per row.
+        *([change.options(*secret)] if with_decisions else []),
         record.options(*(defer(_attribute(RecordOnFile, name), raiseload=True) for name in unread)),
         record.options(*(raiseload(_attribute(RecordOnFile, name)) for name in ("issuer", "holder", "product"))),
         *(raiseload(_attribute(Consignment, name)) for name in unfollowed),
@@ -75,6 +124,10 @@ class ConsignmentRepository(Repository):
         """Return the consignment of this declaration, or raise NotFound."""
         return self._get(Consignment, declaration_id, Message("no such consignment"))
 
+    def advance(self, consignment: Consignment, read: int | None = None) -> None:
+        """Begin a change that rests on this version; raises StaleVersion where it has moved on since."""
+        self._advance(t.consignment, consignment, read, consignment.changes_since)
+
     def search(
         self,
         merchant: Organisation | None = None,
@@ -82,16 +135,17 @@ class ConsignmentRepository(Repository):
         limit: int = 100,
         after: str | None = None,
         oldest_first: bool = False,
+        offices: Collection[str] | None = None,
     ) -> Sequence[Consignment]:
         """Return whole consignments, newest first unless ``oldest_first``.
 
-        ``after`` is the last id of the previous page.
+        ``after`` is the last id of the previous page, ``offices`` the codes of the customs offices, None for all.
 
         Raises:
-            NotFound: if ``after`` is not a consignment of this merchant.
+            NotFound: if ``after`` is not a consignment of this merchant or these offices.
         """
-        whole = self._page(merchant, status, limit, after, oldest_first)
-        return self._all(whole.options(selectinload(_attribute(Consignment, "planned_drawdowns"))))
+        whole = selectinload(_attribute(Consignment, "planned_drawdowns"))
+        return self._pages([whole], merchant, [status], offices, limit, after, oldest_first)
 
     def lines(
         self,
@@ -101,27 +155,59 @@ class ConsignmentRepository(Repository):
         after: str | None = None,
         oldest_first: bool = False,
         with_decisions: bool = False,
+        offices: Collection[str] | None = None,
     ) -> Sequence[Consignment]:
         """Return consignments for a list: without papers and events, and without decisions unless ``with_decisions``.
 
         Raises:
-            NotFound: if ``after`` is not a consignment of this merchant.
+            NotFound: if ``after`` is not a consignment of this merchant or these offices.
         """
-        light = _line(with_decisions)
-        # One query per status: an index keeps the order only within one status, so each reads no more than a page.
+        return self._pages(_line(with_decisions), merchant, statuses or [None], offices, limit, after, oldest_first)
+
+    def _pages(
+        self,
+        options: Sequence[ORMOption],
+        merchant: Organisation | None,
+        statuses: Sequence[DeclarationStatus | None],
+        offices: Collection[str] | None,
+        limit: int,
+        after: str | None,
+        oldest_first: bool,
+    ) -> Sequence[Consignment]:
+        """Return one page merged from a page of each status and office, since an index can bound only one of each."""
+        codes: Sequence[str | None] = [None] if offices is None else sorted(offices)
+        begin = self._begin(after, merchant, offices)
         pages = [
-            self._all(self._page(merchant, status, limit, after, oldest_first).options(*light))
-            for status in (statuses or (None,))
+            self._all(self._page(merchant, status, office, limit, begin, oldest_first).options(*options))
+            for status, office in product(statuses, codes)
         ]
         found = [one for page in pages for one in page]
         return sorted(found, key=lambda one: (one.lodged_at, one.id), reverse=not oldest_first)[:limit]
+
+    def _begin(
+        self, after: str | None, merchant: Organisation | None, offices: Collection[str] | None
+    ) -> tuple[datetime, str] | None:
+        """Return the time and id after which a page begins, or None for the first page.
+
+        Raises:
+            NotFound: if ``after`` is not a consignment that this reader may see.
+        """
+        if after is None:
+            return None
+        c = t.consignment.c
+        last = self._session.execute(select(c.merchant_id, c.customs_office, c.lodged_at).where(c.id == after)).first()
+        is_anothers = last is not None and merchant is not None and last.merchant_id != merchant.id
+        if last is None or is_anothers or (offices is not None and last.customs_office not in offices):
+            raise NotFound("no such consignment", id=after)
+        return last.lodged_at, after
 
     def _page(
         self,
         merchant: Organisation | None,
         status: DeclarationStatus | None,
+        office: str | None,
         limit: int,
-        after: str | None,
+        begin: tuple[datetime, str] | None,
         oldest_first: bool,
     ) -> Select[Any]:
         c = t.consignment.c
@@ -131,25 +217,30 @@ class ConsignmentRepository(Repository):
             query = query.where(c.merchant_id == merchant.id)
         if status is not None:
             query = query.where(c.status == status)
-        if after is not None:
-            owner = self._session.execute(select(c.merchant_id, c.lodged_at).where(c.id == after)).first()
-            # Another merchant's id must not be confirmed by a different answer.
-            if owner is None or (merchant is not None and owner.merchant_id != merchant.id):
-                raise NotFound("no such consignment", id=after)
+        if office is not None:
+            query = query.where(c.customs_office == office)
+        if begin is not None:
             # Keyset pagination: an OFFSET would read all rows before the page, and skip some when new ones arrive.
-            here, last = tuple_(c.lodged_at, c.id), tuple_(literal(owner.lodged_at, t.UtcTime()), literal(after))
+            here, last = tuple_(c.lodged_at, c.id), tuple_(literal(begin[0], t.UtcTime()), literal(begin[1]))
             query = query.where(here > last if oldest_first else here < last)
         return query
 
     def counts(
-        self, statuses: Sequence[DeclarationStatus], merchant: Organisation | None = None
+        self,
+        statuses: Sequence[DeclarationStatus],
+        merchant: Organisation | None = None,
+        offices: Collection[str] | None = None,
     ) -> dict[DeclarationStatus, int]:
-        """Count the declarations in each of these statuses, of all merchants or of one."""
+        """Count the declarations in each of these statuses, of all, of a merchant, or of some offices."""
         c = t.consignment.c
         query = select(c.status, func.count()).where(c.status.in_(statuses)).group_by(c.status)
         if merchant is not None:
             query = query.where(c.merchant_id == merchant.id)
-        return dict.fromkeys(statuses, 0) | dict([tuple(row) for row in self._session.execute(query)])
+        found = dict.fromkeys(statuses, 0)
+        each = [query] if offices is None else [query.where(c.customs_office == office) for office in sorted(offices)]
+        for status, count in (row for one in each for row in self._session.execute(one)):
+            found[status] += count
+        return found
 
     def naming(self, record_id: str, merchant: Organisation, limit: int) -> Sequence[Consignment]:
         """Return the merchant's consignments whose declarations name this record, newest first, as for a list."""
@@ -158,13 +249,116 @@ class ConsignmentRepository(Repository):
         query = query.where(p.record_id == record_id, c.merchant_id == merchant.id)
         return self._all(query.order_by(p.number.desc()).limit(limit))
 
-    def is_named(self, record_id: str, statuses: Sequence[DeclarationStatus] = ()) -> bool:
-        """Tell whether any declaration names this record, or one that is in one of these statuses."""
+    def is_named(
+        self,
+        record_id: str,
+        statuses: Sequence[DeclarationStatus] = (),
+        offices: Collection[str] | None = None,
+    ) -> bool:
+        """Tell whether a declaration names this record.
+
+        With ``statuses`` or ``offices``, only declarations in one of these statuses and to one of these offices count.
+        """
         query = select(t.paper.c.number).where(t.paper.c.record_id == record_id)
-        if statuses:
+        if statuses or offices is not None:
             query = query.join(t.consignment, t.paper.c.consignment_id == t.consignment.c.id)
+        if statuses:
             query = query.where(t.consignment.c.status.in_(statuses))
+        if offices is not None:
+            query = query.where(t.consignment.c.customs_office.in_(offices))
         return self._session.execute(query.limit(1)).first() is not None
+
+    def alerted(
+        self, limit: int, merchant: Organisation | None = None, offices: Collection[str] | None = None
+    ) -> Sequence[Consignment]:
+        """Return consignments to which something happened after a decision, the latest first."""
+        c = t.consignment.c
+        query = select(Consignment).where(c.alerted_at.is_not(None))
+        if merchant is not None:
+            query = query.where(c.merchant_id == merchant.id)
+        query = query.order_by(c.alerted_at.desc()).limit(limit)
+        each = [query] if offices is None else [query.where(c.customs_office == office) for office in sorted(offices)]
+        found = [one for page in each for one in self._all(page)]
+        return sorted(found, key=lambda one: one.alerted_at, reverse=True)[:limit]
+
+    def note_about_record(
+        self, on_file: RecordOnFile, step: Step, at: datetime, organisation: Organisation | None
+    ) -> None:
+        """Add an event to every standing declaration that relies on this record; ``organisation`` caused it."""
+        self._note_about_papers(t.record.c.id == on_file.id, step, at, organisation)
+
+    def note_about_key(self, key: SigningKey, step: Step, at: datetime, organisation: Organisation) -> None:
+        """Add an event to every standing declaration that relies on a record that this key signed."""
+        r, since = t.record.c, key.usable_from or key.made_at
+        signed = (r.issuer_id == key.organisation.id) & (r.recorded_at >= since)
+        if key.retired_at is not None:
+            signed &= r.recorded_at <= key.retired_at
+        self._note_about_papers(signed, step, at, organisation)
+
+    def _note_about_papers(
+        self, signed: ColumnElement[bool], step: Step, at: datetime, organisation: Organisation | None
+    ) -> None:
+        """Add events to the declarations that rely on records for which the condition ``signed`` holds.
+
+        A declaration relies on the records that it names and on their newer versions. Released declarations are
+        alerted, and all get a new version, because their papers changed for the next reader. No declaration is loaded,
+        since there may be very many.
+        """
+        pairs = self._relying_on(signed)
+        c, touched = t.consignment.c, sorted({declaration for declaration, _ in pairs})
+        for some in _some(touched):
+            self._session.execute(update(t.consignment).where(c.id.in_(some)).values(version=c.version + 1))
+        versions = self._versions_of(touched)
+        rows = [
+            {
+                "id": str(uuid4()),
+                "consignment_id": declaration,
+                "step": step,
+                "occurred_at": at,
+                "recorded_at": at,
+                "organisation_id": organisation and organisation.id,
+                "version": versions[declaration],
+                "record_id": record,
+            }
+            for declaration, record in pairs
+        ]
+        if rows:
+            self._session.execute(insert(t.event), rows)
+        is_ended = step is Step.PAPER_REINSTATED
+        whose = ~_has_fallen_papers() if is_ended else c.status == DeclarationStatus.RELEASED
+        for some in _some(touched):
+            alert = update(t.consignment).where(c.id.in_(some), whose)
+            self._session.execute(alert.values(alerted_at=None if is_ended else at))
+
+    def _relying_on(self, signed: ColumnElement[bool]) -> list[tuple[str, str]]:
+        """Return (declaration, record) where a standing declaration names the record or one that it replaced."""
+        record, earlier = t.record.c, t.record.alias()
+        line = (
+            select(record.id.label("newest"), record.id.label("named"), record.supersedes_id.label("replaced"))
+            .where(signed, record.superseded_by_id.is_(None))
+            .cte("line", recursive=True)
+        )
+        line = line.union_all(
+            select(line.c.newest, earlier.c.id, earlier.c.supersedes_id).join_from(
+                line, earlier, earlier.c.id == line.c.replaced
+            )
+        )
+        query = (
+            select(t.paper.c.consignment_id, line.c.newest)
+            .join_from(line, t.paper, t.paper.c.record_id == line.c.named)
+            .join(t.consignment, t.consignment.c.id == t.paper.c.consignment_id)
+            .where(t.consignment.c.status.not_in(REFUNDED))
+            .distinct()
+        )
+        return [(declaration, newest) for declaration, newest in self._session.execute(query)]
+
+    def _versions_of(self, declarations: Sequence[str]) -> dict[str, int]:
+        c = t.consignment.c
+        found: dict[str, int] = {}
+        for some in _some(declarations):
+            rows = self._session.execute(select(c.id, c.version).where(c.id.in_(some)))
+            found.update((declaration, version) for declaration, version in rows)
+        return found
 
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
         """Return what earlier declarations that still count take from these certificates.
@@ -180,25 +374,37 @@ class ConsignmentRepository(Repository):
             for heading, unit, shared, quantity in self._session.execute(_DRAWN_BEFORE, given)
         ]
 
-    def clearances(self, limit: int, merchant: Organisation | None = None) -> Sequence[Clearance]:
-        """Return the times of the most recently released consignments, of all merchants or of one."""
+    def clearances(
+        self, limit: int, merchant: Organisation | None = None, offices: Collection[str] | None = None
+    ) -> Sequence[Clearance]:
+        """Return the times of the most recently released consignments, of all, of a merchant, or of some offices."""
         c = t.consignment.c
         query = select(c.lodged_at, c.released_at, c.arrived_at).where(c.released_at.is_not(None))
         if merchant is not None:
             query = query.where(c.merchant_id == merchant.id)
-        return [Clearance(*row) for row in self._session.execute(query.order_by(c.released_at.desc()).limit(limit))]
+        query = query.order_by(c.released_at.desc()).limit(limit)
+        each = [query] if offices is None else [query.where(c.customs_office == office) for office in sorted(offices)]
+        found = [Clearance(*row) for one in each for row in self._session.execute(one)]
+        return sorted(found, key=lambda one: one.released_at, reverse=True)[:limit]
 
-    def events(self, since: datetime | None = None) -> Iterator[ClearanceEvent]:
-        """Yield every declaration's events in the order of recording, or those recorded since a time."""
+    def events(self, since: datetime | None = None, offices: Collection[str] | None = None) -> Iterator[ClearanceEvent]:
+        """Yield every declaration's events in the order of recording, or those recorded since a time.
+
+        ``offices`` are the codes of the customs offices, None for all. A release that was undone is left out, because
+        later events tell what undid it.
+        """
         e, c, o = t.event.c, t.consignment.c, t.organisation.c
         query = (
             select(c.id, e.step, e.occurred_at, e.recorded_at, c.customs_office, o.role)
             .join_from(t.event, t.consignment)
             .join(t.organisation, e.organisation_id == o.id, isouter=True)
+            .where(or_(e.step != Step.RELEASED, e.occurred_at == c.released_at))
             .order_by(e.recorded_at, c.id, e.occurred_at, e.id)
         )
         if since is not None:
             query = query.where(e.recorded_at >= since)
+        if offices is not None:
+            query = query.where(c.customs_office.in_(offices))
         for declaration, step, occurred, recorded, office, role in self._session.execute(query).yield_per(1000):
             yield ClearanceEvent(declaration, step, occurred, recorded, office, role and role.value)
 

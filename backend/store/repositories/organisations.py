@@ -1,14 +1,15 @@
 """Organisations, persons, their keys, and drafts that wait for a signature."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, or_, select
 
-from backend.domain.errors import Message, NotFound
-from backend.domain.outbox import SigningRequest
+from backend.domain.customs_offices import CustomsOffice, OfficeDelegation
+from backend.domain.errors import LaterChange, Message, NotFound, StaleVersion
+from backend.domain.outbox import AccreditationChange, SigningRequest
 from backend.domain.parties import ApiToken, Organisation, Person, Role, SigningKey
 from backend.store import tables as t
 from backend.store.database import Repository
@@ -29,6 +30,34 @@ class OrganisationRepository(Repository):
         """Return the organisation with this id, or raise NotFound."""
         return self._get(Organisation, organisation_id, Message("no such organisation"))
 
+    def advance(self, organisation: Organisation, read: int | None = None) -> None:
+        """Begin an act on its keys or their accreditation that rests on this version of them.
+
+        Raises StaleVersion where somebody else has changed them since.
+        """
+        self._advance(t.organisation, organisation, read, lambda version: self._acts_since(organisation, version))
+
+    def compare(self, organisation: Organisation, read: int | None) -> None:
+        """Raise StaleVersion where the authority's acts have moved on since this version was read."""
+        if read is not None and read != organisation.version:
+            raise StaleVersion(organisation.version, self._acts_since(organisation, read))
+
+    def _acts_since(self, organisation: Organisation, version: int) -> list[LaterChange]:
+        change, key = t.accreditation_change.c, t.signing_key.c
+        query = (
+            select(AccreditationChange, Person)
+            .join(t.signing_key, key.thumbprint == change.thumbprint)
+            .join(Person, t.person.c.id == change.asked_by, isouter=True)
+            .where(key.organisation_id == organisation.id)
+            .order_by(change.asked_at.desc())
+            .limit(max(organisation.version - version, 1))
+        )
+        found = self._session.execute(query).all()
+        return [
+            LaterChange(act.operation, act.asked_at, person.organisation.name if person else None, act.asked_by)
+            for act, person in reversed(found)
+        ]
+
     def all(self, role: Role | None = None) -> Sequence[Organisation]:
         """Return all organisations, or those of one role, by name."""
         query = select(Organisation).order_by(t.organisation.c.name)
@@ -46,6 +75,44 @@ class OrganisationRepository(Repository):
     def _first(named: ColumnElement[bool], role: Role) -> Select[Any]:
         c = t.organisation.c
         return select(Organisation).where(named, c.role == role).order_by(c.name)
+
+
+class CustomsOfficeRepository(Repository):
+    """Which customs offices serve which codes, and whom they let act."""
+
+    def all(self) -> Sequence[CustomsOffice]:
+        """Every code with the organisation that serves it, by code."""
+        c = t.customs_office.c
+        return self._all(select(CustomsOffice).order_by(c.code, c.organisation_id))
+
+    def find(self, code: str) -> Sequence[CustomsOffice]:
+        """Who serves a code."""
+        return self._all(select(CustomsOffice).where(t.customs_office.c.code == code))
+
+    def codes_of(self, organisation: Organisation) -> list[str]:
+        """The codes that an organisation serves itself."""
+        c = t.customs_office.c
+        return list(self._session.scalars(select(c.code).where(c.organisation_id == organisation.id).order_by(c.code)))
+
+    def jurisdiction(self, organisation: Organisation, moment: datetime) -> frozenset[str]:
+        """The codes whose declarations an organisation's officers may read and decide: its own and those delegated."""
+        c = t.office_delegation.c
+        lent = select(c.code).where(c.organisation_id == organisation.id, c.until > moment, c.ended_at.is_(None))
+        return frozenset([*self.codes_of(organisation), *self._session.scalars(lent)])
+
+    def get_delegation(self, delegation_id: str) -> OfficeDelegation:
+        """The delegation with this id."""
+        return self._get(OfficeDelegation, delegation_id, Message("no such delegation"))
+
+    def delegations(
+        self, moment: datetime, organisation: Organisation | None = None, codes: Collection[str] = ()
+    ) -> Sequence[OfficeDelegation]:
+        """Delegations that stand, to an organisation or of codes; all of them for None. The next to end first."""
+        c = t.office_delegation.c
+        query = select(OfficeDelegation).where(c.until > moment, c.ended_at.is_(None)).order_by(c.until, c.id)
+        if organisation is not None:
+            query = query.where(or_(c.organisation_id == organisation.id, c.code.in_(codes)))
+        return self._all(query)
 
 
 class PersonRepository(Repository):

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, Tuple, delete, func, literal, or_, select, tuple_, union_all
 
-from backend.domain.errors import Message, NotFound
+from backend.domain.errors import LaterChange, Message, NotFound
 from backend.domain.kinds import ISSUERS, Kind
 from backend.domain.ledger import DocumentStatus
 from backend.domain.outbox import OPEN_STATES, IdempotencyRecord, OutboundTransaction
@@ -62,6 +62,27 @@ class RecordRepository(Repository):
     def get(self, record_id: str) -> RecordOnFile:
         """Return the record with this id, or raise NotFound."""
         return self._get(RecordOnFile, record_id, Message("no such record"))
+
+    def advance(self, on_file: RecordOnFile, read: int | None = None) -> None:
+        """Begin a change that rests on this version; raises StaleVersion where it has moved on since."""
+        self._advance(t.record, on_file, read, lambda version: self._changes_since(on_file, version))
+
+    def _changes_since(self, on_file: RecordOnFile, version: int) -> list[LaterChange]:
+        query = select(StatusChange).where(t.status_change.c.record_id == on_file.id)
+        replaced_by = self.get(on_file.superseded_by_id).issuer if on_file.superseded_by_id else on_file.issuer
+        changes = [
+            LaterChange(
+                on_file.status_name(change.new_status),
+                change.asked_at,
+                (replaced_by if change.new_status == DocumentStatus.SUPERSEDED else on_file.issuer).name,
+                None,
+                change.reason,
+            )
+            for change in self._all(query)
+        ]
+        if on_file.erased_at is not None:
+            changes.append(LaterChange("ERASED", on_file.erased_at, on_file.holder.name))
+        return sorted(changes, key=lambda change: change.at)[-max(on_file.version - version, 1) :]
 
     def original_of(self, on_file: RecordOnFile) -> RecordOnFile:
         """Return the first version of a record, by following what each version replaced."""
@@ -209,6 +230,10 @@ class RequestRepository(Repository):
     def get(self, request_id: str) -> ConfirmationRequest:
         """Return the request with this id, or raise NotFound."""
         return self._get(ConfirmationRequest, request_id, Message("no such request"))
+
+    def advance(self, request: ConfirmationRequest) -> None:
+        """Begin to answer; raises Conflict where somebody else answers at the same moment."""
+        self._advance(t.request, request, None, lambda version: ())
 
     def search(
         self,

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from backend.domain.errors import Invalid, Message, NotAllowed
 from backend.domain.ledger import DeclarationStatus
-from backend.domain.parties import Role
+from backend.domain.parties import Person, Role
 from backend.domain.records import fields_of
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
@@ -46,15 +46,26 @@ def post_declaration(document: DeclarationInput) -> dict[str, Any]:
 @blueprint.output(DeclarationList)
 @blueprint.doc(summary="List declarations", tags=["Customs", "Merchants"], responses=[401, 403, 422])
 def list_declarations(query: DeclarationQuery) -> dict[str, Any]:
-    """Newest first. Customs see all; a merchant sees its own."""
-    actor = person()
+    """Newest first. Officers see what was declared to the offices that they act for; a merchant sees its own."""
+    ctx, actor = current_context(), person()
     status = _status(query.status)
     merchant = None if actor.role is Role.OFFICER else actor.organisation
-    with current_context().work(reading=True) as work:
-        found = work.consignments.lines(merchant, [status] if status is not None else [], query.limit, query.after)
+    with ctx.work(reading=True) as work:
+        offices = declarations.jurisdiction(ctx, work, actor)
+        if query.alerted:
+            found = work.consignments.alerted(query.limit, merchant, offices)
+        else:
+            found = work.consignments.lines(
+                merchant,
+                [status] if status is not None else [],
+                query.limit,
+                query.after,
+                with_decisions=True,
+                offices=offices,
+            )
     return {
         "declarations": [views.summary(consignment) for consignment in found],
-        "next": found[-1].id if len(found) == query.limit else None,
+        "next": found[-1].id if len(found) == query.limit and not query.alerted else None,
     }
 
 
@@ -76,18 +87,21 @@ def get_declaration(declaration_id: str) -> dict[str, Any]:
     """A declaration with its papers, the verdict over all of them, its events and decisions."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        consignment = declarations.visible(work, person(), declaration_id)
-        changes = work.status_changes.of_record(consignment.record.id)
-        return views.declaration(consignment, verdict_on_consignment(ctx, work, consignment), changes)
+        consignment = declarations.visible(ctx, work, person(), declaration_id)
+        views.tagged(consignment.version)
+        return views.declaration(consignment, verdict_on_consignment(ctx, work, consignment))
 
 
 @blueprint.post("/declarations/<declaration_id>/decisions")
 @blueprint.auth_required(auth)
 @blueprint.input(DecisionInput, location="json", arg_name="body")
 @blueprint.output(DecisionShape, status_code=201)
-@blueprint.doc(summary="Decide on a declaration", tags=["Customs"], responses=[401, 403, 404, 409, 422])
+@blueprint.doc(summary="Decide on a declaration", tags=["Customs"], responses=[401, 403, 404, 409, 412, 422, 428])
 def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
-    """An officer decides. Release is refused with 409 while the verdict is not VALID; the answer says why."""
+    """An officer decides on the version that it read. Release is refused with 409 while the verdict is not VALID.
+
+    Where somebody else has decided, withdrawn or reported since, the answer is 412 and tells who, what, when and why.
+    """
     taken = decisions.decide(
         current_context(),
         person(),
@@ -96,7 +110,9 @@ def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
         body.reason,
         body.accept_indeterminate,
         idempotency_key(),
+        views.version_read(),
     )
+    views.tagged(taken.version or 1)
     return views.decision(declaration_id, taken)
 
 
@@ -107,16 +123,20 @@ def post_decision(declaration_id: str, body: DecisionInput) -> dict[str, Any]:
 @blueprint.doc(summary="Report the goods' arrival", tags=["Customs", "Merchants"], responses=[401, 403, 404, 409, 422])
 def post_arrival(declaration_id: str, body: ArrivalInput) -> dict[str, Any]:
     """Tell when goods that were declared beforehand came under customs' control."""
-    return views.summary(declarations.report_arrival(current_context(), person(), declaration_id, body.arrived_at))
+    reported = declarations.report_arrival(current_context(), person(), declaration_id, body.arrived_at)
+    views.tagged(reported.version)
+    return views.summary(reported)
 
 
 @blueprint.post("/declarations/<declaration_id>/withdrawal")
 @blueprint.auth_required(auth)
 @blueprint.output(DeclarationSummary, status_code=201)
-@blueprint.doc(summary="Withdraw a declaration", tags=["Merchants"], responses=[401, 403, 404, 409])
+@blueprint.doc(summary="Withdraw a declaration", tags=["Merchants"], responses=[401, 403, 404, 409, 412, 428])
 def post_withdrawal(declaration_id: str) -> dict[str, Any]:
     """Take a declaration back, as long as customs have not begun to act on the goods."""
-    return views.summary(declarations.withdraw(current_context(), person(), declaration_id))
+    withdrawn = declarations.withdraw(current_context(), person(), declaration_id, views.version_read())
+    views.tagged(withdrawn.version)
+    return views.summary(withdrawn)
 
 
 @blueprint.get("/release-times")
@@ -126,11 +146,19 @@ def post_withdrawal(declaration_id: str) -> dict[str, Any]:
 def get_release_times() -> dict[str, Any]:
     """Count, mean, median and 90th percentile of both clocks, in hours, over the latest 1,000 releases.
 
-    A merchant sees its own goods only. ``/clearance-events`` hands out the events of all of them.
+    Of a merchant's own goods, or of what was declared to an officer's office. ``/clearance-events`` hands out the
+    events behind them.
     """
     actor = person()
-    study = release_times.study(current_context(), actor.organisation if actor.role is Role.MERCHANT else None)
+    merchant = actor.organisation if actor.role is Role.MERCHANT else None
+    study = release_times.study(current_context(), merchant, _offices(actor))
     return asdict(study)
+
+
+def _offices(actor: Person) -> frozenset[str] | None:
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        return declarations.jurisdiction(ctx, work, actor)
 
 
 _READERS = ("officer", "analyst")
@@ -159,7 +187,7 @@ def get_clearance_events(query: EventsQuery) -> Response:
     """
     if person().role.value not in _READERS:
         raise NotAllowed("only customs and analysts read the events of all declarations")
-    lines = release_times.as_csv(release_times.events(current_context(), query.since))
+    lines = release_times.as_csv(release_times.events(current_context(), query.since, _offices(person())))
     response = Response(stream_with_context(lines), mimetype="text/csv")
     response.headers["Content-Disposition"] = "attachment; filename=clearance-events.csv"
     return response

@@ -52,7 +52,8 @@ def get_record(record_id: str, query: MomentQuery) -> dict[str, Any]:
     """A record with its fields and its verdict, now or ``at`` a past moment, for those who may see it."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        on_file = visible_record(work, person(), record_id)
+        on_file = visible_record(ctx, work, person(), record_id)
+    views.tagged(on_file.version)
     return views.record(on_file, verdict_on(ctx, on_file, query.at))
 
 
@@ -64,7 +65,7 @@ def get_evidence(record_id: str, query: EvidenceQuery) -> ResponseReturnValue:
     """The bundle: record, inclusion proof, anchor and a signed snapshot, in a file that is verified elsewhere."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        on_file = visible_record(work, person(), record_id)
+        on_file = visible_record(ctx, work, person(), record_id)
     if on_file.erased_at is not None:
         raise Conflict("this record was erased: there is no evidence left", erased_at=on_file.erased_at)
     shown = None if query.fields is None else [name for name in query.fields.split(",") if name]
@@ -78,7 +79,7 @@ def get_consignment_evidence(declaration_id: str) -> ResponseReturnValue:
     """One bundle with the declaration and every paper that it relies on."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        consignment = declarations.visible(work, person(), declaration_id)
+        consignment = declarations.visible(ctx, work, person(), declaration_id)
         return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
 
 

@@ -12,12 +12,18 @@ from backend.domain.bundle import FORMAT, VERSION
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.kinds.base import A_MOMENT
 from backend.web.api import shapes
+from backend.web.api.customs_offices import DelegationInput, OfficeInput
 from backend.web.api.simulations import SimulationInput
 
 SIGNATURE = "hXkw0Zb5cYl8vGmQnT3rJ2uE7aLdPfS1oKxWzCtBiN9yRgMqVjUe4sDh6pAIwOFbHXkw0Zb5cYl8vGmQnT3rJw"
+ETAG = '"1"'
+"""Of a thing that nothing was done to since it came onto file."""
+A_MOMENT_AHEAD = "2027-01-31T16:00:00Z"
+"""A moment that lies ahead of whoever sends the example."""
 PARAMETERS: dict[str, str] = {
     "audience": "buyer",
     "declaration_id": "0d3f1c2a-7b64-4e0f-9a51-6c8e2b7d4f10",
+    "delegation_id": "3e8a4d17-6b2c-4f95-8d01-9c7e5a2b4f68",
     "name": "result.json",
     "organisation_id": "5b2e9d84-1f3a-4c67-8d20-e94b7a6c3f15",
     "record_id": "c41a7e60-92d5-4b3f-a8e7-2f5d6b9c0e33",
@@ -43,6 +49,8 @@ BODIES: dict[type[BaseModel], dict[str, Any]] = {
         "email": "desk@ningbo-lab.example",
         "countryCode": "CN",
     },
+    OfficeInput: {"office": "CNHAZ", "organisation": PARAMETERS["organisation_id"]},
+    DelegationInput: {"office": "CNYIU", "organisation": PARAMETERS["organisation_id"], "until": A_MOMENT_AHEAD},
     shapes.AccreditationInput: {"chapters": [84, 85, 94]},
     shapes.SuspensionInput: {"since": A_MOMENT},
     shapes.RotationInput: {},

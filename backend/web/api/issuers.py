@@ -12,12 +12,14 @@ from backend.domain.verdict import Unknown
 from backend.services import accreditation
 from backend.services.accreditation import Standing
 from backend.services.organisations import OrganisationProfile, register_by_authority
+from backend.web.api import views
 from backend.web.api.shapes import (
     AccreditationInput,
     ActShape,
     OrganisationInput,
     OrganisationJoined,
     StandingList,
+    StandingShape,
     SuspensionInput,
 )
 from backend.web.api.views import auth, blueprint
@@ -31,7 +33,7 @@ from backend.web.context import current_context, person
 @blueprint.doc(summary="Register an organisation", tags=["Authority"], responses=[401, 403, 409, 422])
 def post_organisation(body: OrganisationInput) -> dict[str, Any]:
     """Let an organisation join, with its first person. It is accredited for nothing yet."""
-    fields = body.model_dump()
+    fields = body.model_dump() | {"offices": tuple(body.offices)}
     joined = register_by_authority(current_context(), person(), OrganisationProfile(**fields))
     return {
         "id": joined.organisation.id,
@@ -50,11 +52,28 @@ def post_organisation(body: OrganisationInput) -> dict[str, Any]:
 @blueprint.doc(summary="Who is accredited", tags=["Authority", "Customs"], responses=[401, 403])
 def list_issuers() -> dict[str, Any]:
     """Every organisation that may be accredited, with what the ledger says of its key now."""
-    if person().role not in (Role.AUTHORITY, Role.OFFICER):
-        raise NotAllowed("only the authority and customs list issuers")
+    _only_readers()
     ctx = current_context()
     now = ctx.now()
     return {"issuers": [_standing(standing, now) for standing in accreditation.standings(ctx)]}
+
+
+@blueprint.get("/issuers/<organisation_id>")
+@blueprint.auth_required(auth)
+@blueprint.output(StandingShape)
+@blueprint.doc(summary="Read an issuer's accreditation", tags=["Authority", "Customs"], responses=[401, 403, 404])
+def get_issuer(organisation_id: str) -> dict[str, Any]:
+    """One organisation that may be accredited; the ETag tells which version of its standing this is."""
+    _only_readers()
+    ctx = current_context()
+    standing = accreditation.standing(ctx, organisation_id)
+    views.tagged(standing.organisation.version)
+    return _standing(standing, ctx.now())
+
+
+def _only_readers() -> None:
+    if person().role not in (Role.AUTHORITY, Role.OFFICER):
+        raise NotAllowed("only the authority and customs list issuers")
 
 
 def _standing(standing: Standing, now: datetime) -> dict[str, Any]:
@@ -71,6 +90,7 @@ def _standing(standing: Standing, now: datetime) -> dict[str, Any]:
         "validFrom": terms and terms.valid_from,
         "validUntil": terms and terms.valid_until,
         "suspendedSince": terms and terms.suspended_since,
+        "version": standing.organisation.version,
     }
 
 
@@ -90,13 +110,13 @@ def _state(held: Accreditation | Unknown | None, now: datetime) -> str:
 @blueprint.auth_required(auth)
 @blueprint.input(AccreditationInput, location="json", arg_name="body")
 @blueprint.output(ActShape, status_code=202)
-@blueprint.doc(summary="Accredit an organisation", tags=["Authority"], responses=[401, 403, 404, 422])
+@blueprint.doc(summary="Accredit an organisation", tags=["Authority"], responses=[401, 403, 404, 412, 422, 428])
 def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[str, Any]:
     """Accredit its key for what its role issues. Takes effect with the next block; touches nothing signed before."""
     chapters: Sequence[int] | None = body.chapters
     if chapters is None and "chapters" in body.model_fields_set:
         chapters = accreditation.EVERY_CHAPTER
-    terms = chapters, body.valid_from, body.valid_until
+    terms = chapters, body.valid_from, body.valid_until, views.version_read()
     return _change(accreditation.accredit(current_context(), person(), organisation_id, *terms))
 
 
@@ -104,19 +124,21 @@ def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[s
 @blueprint.auth_required(auth)
 @blueprint.input(SuspensionInput, location="json", arg_name="body")
 @blueprint.output(ActShape, status_code=202)
-@blueprint.doc(summary="Revoke an accreditation", tags=["Authority"], responses=[401, 403, 404, 422])
+@blueprint.doc(summary="Revoke an accreditation", tags=["Authority"], responses=[401, 403, 404, 412, 422, 428])
 def post_suspension(organisation_id: str, body: SuspensionInput) -> dict[str, Any]:
     """Stop standing behind a key: what it signed counts no more, in any check from then on."""
-    return _change(accreditation.suspend(current_context(), person(), organisation_id, body.since))
+    return _change(
+        accreditation.suspend(current_context(), person(), organisation_id, body.since, views.version_read())
+    )
 
 
 @blueprint.post("/issuers/<organisation_id>/reinstatement")
 @blueprint.auth_required(auth)
 @blueprint.output(ActShape, status_code=202)
-@blueprint.doc(summary="Lift a suspension", tags=["Authority"], responses=[401, 403, 404])
+@blueprint.doc(summary="Lift a suspension", tags=["Authority"], responses=[401, 403, 404, 412, 428])
 def post_reinstatement(organisation_id: str) -> dict[str, Any]:
     """Stand behind the key again."""
-    return _change(accreditation.reinstate(current_context(), person(), organisation_id))
+    return _change(accreditation.reinstate(current_context(), person(), organisation_id, views.version_read()))
 
 
 def _change(change: AccreditationChange) -> dict[str, Any]:

@@ -32,6 +32,24 @@ _PROBLEM = {
             },
         },
         "verdict": {"$ref": "#/components/schemas/VerdictShape"},
+        "currentStatus": {"type": "string", "description": "The status that stands in the way (409)"},
+        "currentVersion": {"type": "integer", "description": "The version that it has now (412)"},
+        "changes": {
+            "type": "array",
+            "description": "What happened since the version that you read (412)",
+            "items": {
+                "type": "object",
+                "required": ["what", "at", "sentence"],
+                "properties": {
+                    "what": {"type": "string", "description": "Stable name of the step, status or act"},
+                    "at": {"type": "string", "format": "date-time"},
+                    "by": {"type": "string", "description": "The organisation; absent where the ledger did it"},
+                    "person": {"type": "string", "description": "Who did it, for colleagues only"},
+                    "why": {"type": "string"},
+                    "sentence": {"type": "string", "description": "The same in the reader's language"},
+                },
+            },
+        },
     },
 }
 _IDEMPOTENCY_KEY = {
@@ -48,6 +66,20 @@ _LANGUAGE = {
     "description": f"The language of sentences: {', '.join(languages())}",
     "schema": {"type": "string"},
 }
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": True,
+    "description": "The ETag of what you read and decide on; where it was changed since, the answer is 412.",
+    "schema": {"type": "string"},
+    "example": examples.ETAG,
+}
+_ETAG = {"description": "The version, to be sent back as If-Match", "schema": {"type": "string"}}
+_TAGGED = (
+    "get /api/v1/declarations/{declaration_id}",
+    "get /api/v1/records/{record_id}",
+    "get /api/v1/issuers/{organisation_id}",
+)
 KEYED = ("/decisions", *(f"/{stated.collection}" for stated in KINDS.values()))
 _BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/files": {
@@ -134,6 +166,12 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
             parameter["example"] = examples.PARAMETERS[parameter["name"]]
     if method == "post" and path.endswith(KEYED):
         parameters.append(_IDEMPOTENCY_KEY)
+    if "412" in operation["responses"]:
+        parameters.append(_IF_MATCH)
+        operation["responses"]["412"]["description"] = "Changed since you read it: who, what, when and why"
+        operation["responses"]["428"]["description"] = "If-Match is missing"
+    if f"{method} {path}" in _TAGGED:
+        operation["responses"]["200"]["headers"] = {"ETag": _ETAG}
     parameters.append(_LANGUAGE)
     if method == "post":
         for status, words in (("400", "The body cannot be read"), ("413", "Too large"), ("422", "Fields are wrong")):

@@ -42,10 +42,12 @@ for _kind in CERTIFIED + OWN:
 @blueprint.auth_required(auth)
 @blueprint.input(ReasonInput, location="json", arg_name="body")
 @blueprint.output(RecordReceipt, status_code=201)
-@blueprint.doc(summary="Revoke a record", tags=["Issuers"], responses=[401, 404, 409, 422])
+@blueprint.doc(summary="Revoke a record", tags=["Issuers"], responses=[401, 404, 409, 412, 422, 428])
 def post_revocation(record_id: str, body: ReasonInput) -> dict[str, Any]:
     """The issuer takes back a record for good; from the next block on the ledger says so to everybody."""
-    return views.receipt(issuance.revoke(current_context(), person(), record_id, body.reason))
+    revoked = issuance.revoke(current_context(), person(), record_id, body.reason, views.version_read())
+    views.tagged(revoked.version)
+    return views.receipt(revoked)
 
 
 @blueprint.post("/files")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from backend.domain.consignment import Decision
+from backend.domain.consignment import Decision, DecisionState
 from backend.domain.fields import Instant, Reference, Text, fault
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.parties import Role
@@ -88,6 +88,7 @@ class RecordShape(Shape):
     supersedes: str | None = None
     superseded_by: str | None = None
     erased_at: datetime | None = Field(None, description="When its holder erased what it said")
+    version: int = Field(description="Counts what was done to it; the ETag of its answer, for If-Match")
     document: dict[str, Any] | None = Field(None, description="The fields as signed; null if erased or tampered with")
     verdict: VerdictShape | None = None
     url: str
@@ -99,7 +100,8 @@ class EventShape(Shape):
     step: str
     occurred_at: datetime
     by: str | None = None
-    note: str | None = Field(default=None, description="Why the ledger brought this about")
+    note: str | None = Field(default=None, description="Why the ledger brought this about, in words")
+    record: str | None = Field(default=None, description="The paper that was revoked, suspended or reinstated")
 
 
 class DecisionShape(Shape):
@@ -111,7 +113,10 @@ class DecisionShape(Shape):
     reason: str
     decided_at: datetime
     office: str
-    status: str = Field(description="The status that the decision gave")
+    status: str = Field(description="The status that the decision gives")
+    decision_state: DecisionState = Field(
+        description="accepted: on its way to the ledger, and may still be undone; on-ledger; final; undone"
+    )
     verdict: Conclusion = Field(description="The verdict at that moment")
     proof_state: Literal["stored", "submitted", "anchored", "final", "refused"] = Field(
         description="How far the decision has come on its way to the ledger"
@@ -127,10 +132,18 @@ class DeclarationSummary(Shape):
     merchant: str
     customs_office: str
     status: str
+    decision_state: DecisionState | None = Field(
+        None, description="How far the latest decision has come; let goods go at on-ledger or final. null: none yet"
+    )
+    alerted_at: datetime | None = Field(
+        None,
+        description="When a decision was undone, or a paper behind released goods revoked or suspended; see the events",
+    )
     lodged_at: datetime
     arrived_at: datetime | None = None
     released_at: datetime | None = None
     proof_state: ProofState
+    version: int = Field(description="Counts what was done to it; the ETag of its answer, for If-Match")
     url: str
 
 
@@ -163,6 +176,9 @@ class DeclarationQuery(Shape):
     """Which declarations to list."""
 
     status: str | None = Field(None, description="LODGED, DOCUMENTS_REQUIRED, EXAMINATION, DETAINED, RELEASED, …")
+    alerted: bool = Field(
+        False, description="Only those to which something happened after a decision (alertedAt), the latest such first"
+    )
     limit: int = Field(50, ge=1, le=200)
     after: str | None = None
 
@@ -241,6 +257,11 @@ class OrganisationInput(Shape):
     postal_address: Text | None = None
     country_code: str = Field("CN", pattern="^[A-Z]{2}$")
     identifier: Reference | None = None
+    offices: list[str] = Field(
+        default_factory=list,
+        max_length=50,
+        description="A customs office's codes, as UN/LOCODE or national",
+    )
 
 
 class OrganisationJoined(Shape):
@@ -287,6 +308,7 @@ class StandingShape(Shape):
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     suspended_since: datetime | None = None
+    version: int = Field(description="Counts what was done to it; the ETag of its answer, for If-Match")
 
 
 class StandingList(Shape):

@@ -1,22 +1,21 @@
 """The interface's blueprint, how a token tells who asks, and how things on file look to programs."""
 
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
 from apiflask import HTTPTokenAuth
-from flask import Response, g, request, url_for
+from flask import Response, after_this_request, g, request, url_for
 from flask_babel import gettext
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from backend.domain.consignment import Consignment, DecisionTaken
-from backend.domain.errors import Invalid
-from backend.domain.kinds import KINDS, Kind
-from backend.domain.ledger import DeclarationStatus, DocumentStatus
+from backend.domain.errors import Invalid, VersionRequired
+from backend.domain.kinds import KINDS
 from backend.domain.parties import Person
-from backend.domain.records import RecordOnFile, StatusChange
+from backend.domain.records import RecordOnFile
 from backend.domain.verdict import Verdict
-from backend.messages.verdict import verdict_json
+from backend.messages.catalogue import say
+from backend.messages.verdict import undone_reason, verdict_json
 from backend.services.idempotency import IdempotencyKey
 from backend.services.verification import DossierVerdict
 from backend.web.api.described import DescribedBlueprint
@@ -30,7 +29,13 @@ auth = HTTPTokenAuth("Bearer", description="The token that your organisation was
 blueprint = DescribedBlueprint("api", __name__, url_prefix="/api/v1", tag="Provenport")
 
 
-_WITHOUT_JSON = {"api.post_file", "api.post_withdrawal", "api.post_reinstatement", "api.post_cancellation"}
+_WITHOUT_JSON = {
+    "api.post_file",
+    "api.post_withdrawal",
+    "api.post_reinstatement",
+    "api.post_cancellation",
+    "api.post_office_delegation_end",
+}
 
 
 @blueprint.before_request
@@ -73,6 +78,33 @@ def idempotency_key() -> IdempotencyKey | None:
     return IdempotencyKey(person().id, key, digest)
 
 
+def version_read() -> int:
+    """The version that a change rests on, as If-Match gives it; raises VersionRequired where it gives none.
+
+    ``*`` is refused, since it would match whatever somebody else has done meanwhile. A tag that a proxy made weak on
+    its way (nginx does, when it compresses) still counts: ours tell versions, not bytes. An unknown tag is no version,
+    so that it never matches.
+    """
+    sent = request.if_match
+    tags = sent.as_set(include_weak=True)
+    if sent.star_tag or not tags:
+        raise VersionRequired("send If-Match with the ETag of what you read")
+    if len(tags) > 1:
+        raise Invalid("a change rests on one version", [("If-Match", "must be one ETag")])
+    (tag,) = tags
+    tag = tag.removeprefix("W/").strip('"')
+    return int(tag) if tag.isascii() and tag.isdigit() and len(tag) < 10 else 0
+
+
+def tagged(version: int) -> None:
+    """Let the answer to this request carry the version as its ETag."""
+
+    @after_this_request
+    def add(response: Response) -> Response:
+        response.set_etag(str(version))
+        return response
+
+
 def receipt(on_file: RecordOnFile) -> dict[str, Any]:
     """What a request that stored a record is told, now and whenever it is repeated."""
     return {
@@ -96,15 +128,14 @@ def label_url(on_file: RecordOnFile) -> str | None:
 
 def record(on_file: RecordOnFile, verdict: Verdict | None = None) -> dict[str, Any]:
     """A record with its fields, and its verdict where one was made."""
-    statuses = DeclarationStatus if on_file.kind is Kind.DECLARATION else DocumentStatus
     return {
         "id": on_file.id,
         "kind": on_file.kind.slug,
         "assurance": on_file.assurance.value,
         "issuer": on_file.issuer.name,
         "holder": on_file.holder.name,
-        "status": statuses(on_file.status).name,
-        "statusReason": on_file.status_reason,
+        "status": on_file.status_name(),
+        "statusReason": on_file.status_reason and say(on_file.status_reason, language()),
         "proofState": on_file.proof_state.value,
         "issuedAt": on_file.issued_at,
         "recordedAt": on_file.recorded_at,
@@ -112,6 +143,7 @@ def record(on_file: RecordOnFile, verdict: Verdict | None = None) -> dict[str, A
         "supersedes": on_file.supersedes_id,
         "supersededBy": on_file.superseded_by_id,
         "erasedAt": on_file.erased_at,
+        "version": on_file.version,
         "document": _fields(on_file),
         "verdict": verdict and verdict_json(verdict, language()),
         "url": url_for("api.get_record", record_id=on_file.id),
@@ -133,21 +165,19 @@ def summary(consignment: Consignment) -> dict[str, Any]:
         "merchant": consignment.merchant.name,
         "customsOffice": consignment.customs_office,
         "status": consignment.status.name,
+        "decisionState": consignment.decision_state,
+        "alertedAt": consignment.alerted_at,
         "lodgedAt": consignment.lodged_at,
         "arrivedAt": consignment.arrived_at,
         "releasedAt": consignment.released_at,
         "proofState": consignment.record.proof_state.value,
+        "version": consignment.version,
         "url": url_for("api.get_declaration", declaration_id=consignment.id),
     }
 
 
-def declaration(
-    consignment: Consignment, dossier: DossierVerdict, changes: Sequence[StatusChange] = ()
-) -> dict[str, Any]:
-    """A declaration with everything that an officer's system needs; ``changes`` are those of its status, in order."""
-    # Every decision queues exactly one change signed by the office, so the two lists run side by side.
-    by_office = [change for change in changes if change.signer.startswith("office")]
-    ways = [*(change.proof_state for change in by_office), *["stored"] * len(consignment.decisions)]
+def declaration(consignment: Consignment, dossier: DossierVerdict) -> dict[str, Any]:
+    """A declaration with everything that an officer's system needs."""
     return {
         **summary(consignment),
         "document": _fields(consignment.record),
@@ -158,17 +188,16 @@ def declaration(
                 "step": event.step.value,
                 "occurredAt": event.occurred_at,
                 "by": event.organisation.name if event.organisation else None,
-                "note": event.note,
+                "note": event.note and undone_reason(event.note, language()),
+                "record": event.record.id if event.record else None,
             }
             for event in consignment.events
         ],
-        "decisions": [
-            decision(consignment.id, taken, way) for taken, way in zip(consignment.decisions, ways, strict=False)
-        ],
+        "decisions": [decision(consignment.id, taken) for taken in consignment.decisions],
     }
 
 
-def decision(declaration_id: str, taken: DecisionTaken, proof_state: str = "stored") -> dict[str, Any]:
+def decision(declaration_id: str, taken: DecisionTaken) -> dict[str, Any]:
     """A decision as it was taken, and how far it has come."""
     return {
         "id": taken.id,
@@ -179,6 +208,7 @@ def decision(declaration_id: str, taken: DecisionTaken, proof_state: str = "stor
         "office": taken.office.name,
         "status": taken.decision.leads_to.name,
         "verdict": taken.verdict["verdict"],
-        "proofState": proof_state,
-        "undone": taken.undone,
+        "decisionState": taken.state,
+        "proofState": taken.change.proof_state if taken.change else "stored",
+        "undone": taken.undone and undone_reason(taken.undone, language()),
     }

@@ -64,7 +64,11 @@ class DeclarationForm(PaperForm):
     """A declaration."""
 
     declaration_reference = TextField(_("Your reference"), description=_("Your own number for this declaration."))
-    customs_office = TextField(_("Customs office"), description=_("Code of the office, such as 2925."))
+    customs_office = TextField(
+        _("Customs office"),
+        description=_("Its code, from the list."),
+        render_kw={"list": "offices", "autocomplete": "off"},
+    )
     previous_procedure_type_code = ChoiceField(
         _("Trade mode"),
         choices=[

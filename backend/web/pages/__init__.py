@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 from flask_bootstrap import Bootstrap5
 from flask_login import current_user
 
+from backend.domain.errors import VersionRequired
 from backend.domain.kinds import ISSUERS
 from backend.domain.parties import Role
 from backend.web.context import instance
@@ -41,17 +42,29 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
             ("pages.products", _("Products")),
         ],
         **{issuer: [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))] for issuer in ISSUERS},
-        Role.OFFICER: [("pages.desk", _("Declarations"))],
-        Role.AUTHORITY: [("pages.accreditations", _("Accreditations"))],
+        Role.OFFICER: [("pages.desk", _("Declarations")), ("pages.customs_offices", _("Customs offices"))],
+        Role.AUTHORITY: [
+            ("pages.accreditations", _("Accreditations")),
+            ("pages.customs_offices", _("Customs offices")),
+        ],
         Role.ANALYST: [("pages.simulations", _("Simulation")), ("pages.release_times", _("Release times"))],
     }
     named = [("pages.home", _("Overview")), *entries[role]]
     return [(name, word, name == f"pages.{section.replace('-', '_')}") for name, word in named]
 
 
+def version_read() -> int:
+    """The version that a form rests on, which its page put into it; raises VersionRequired where it lacks one."""
+    sent = request.form.get("version", "")
+    if not (sent.isascii() and sent.isdigit() and len(sent) < 10):
+        raise VersionRequired("the form does not say which version of the page it rests on: open the page again")
+    return int(sent)
+
+
 from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the blueprint
     account,
     accreditations,
+    customs_offices,
     declarations,
     home,
     officer_queue,

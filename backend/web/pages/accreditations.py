@@ -10,7 +10,8 @@ from flask import flash, make_response, redirect, render_template, request, url_
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.errors import Conflict, Invalid
+from backend.domain.customs_offices import PLACES
+from backend.domain.errors import Conflict, Invalid, StaleVersion
 from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation
 from backend.domain.parties import Role
@@ -19,9 +20,9 @@ from backend.services import accreditation, organisations
 from backend.services.organisations import OrganisationProfile
 from backend.web.context import current_context, only, person
 from backend.web.forms.choices import code_of, countries
-from backend.web.pages import blueprint
+from backend.web.pages import blueprint, version_read
 from backend.web.presentation.field_names import in_words
-from backend.web.presentation.labels import Shown, kind_name
+from backend.web.presentation.labels import Shown, kind_name, later_changes
 
 _RANGE = re.compile(r"^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$")
 
@@ -42,7 +43,7 @@ class _Typed:
     faults: Mapping[str, str]
 
 
-def _list(typed: _Typed | None) -> str:
+def _list(typed: _Typed | None, changed: str | None = None, stale: StaleVersion | None = None) -> str:
     ctx = current_context()
     now = ctx.now()
     standings = accreditation.standings(ctx)
@@ -57,6 +58,8 @@ def _list(typed: _Typed | None) -> str:
         standings=[(standing, _state(standing, now)) for standing in standings],
         chapters_of=chapters_of,
         forms=forms,
+        changed_one=changed,
+        changes=stale and later_changes(stale.changes),
     )
 
 
@@ -103,22 +106,32 @@ def chapters_of(held: Accreditation) -> str:
 @only(Role.AUTHORITY)
 def accredit(organisation_id: str) -> ResponseReturnValue:
     """Show what a change of an accreditation changes; do it once that was confirmed."""
+    try:
+        return _propose_or_do(organisation_id, version_read(), None)
+    except StaleVersion as stale:
+        return _propose_or_do(organisation_id, None, stale)
+
+
+def _propose_or_do(organisation_id: str, read: int | None, stale: StaleVersion | None) -> ResponseReturnValue:
+    """Do it where it was confirmed on the version that stands; otherwise show what it changes, and what others did."""
     ctx = current_context()
     try:
-        before = accreditation.propose(ctx, organisation_id).before
+        before = accreditation.propose(ctx, organisation_id, read=read).before
         start, end = _moments(before)
         proposed = accreditation.propose(ctx, organisation_id, _chapters(_typed("chapters")), start, end)
     except Invalid as error:
         faults = {_FORM_NAMES.get(where, where): in_words(what) for where, what in error.problems}
         return _list(_Typed(organisation_id, request.form, faults)), HTTPStatus.UNPROCESSABLE_ENTITY
-    if proposed.before is not None and replace(proposed.after, suspended_since=None) == replace(
-        proposed.before, suspended_since=None
+    if (
+        stale is None
+        and proposed.before is not None
+        and replace(proposed.after, suspended_since=None) == replace(proposed.before, suspended_since=None)
     ):
         flash(_("Nothing was changed: these are the terms that stand."))
         return redirect(url_for("pages.accreditations"))
     seen = _fingerprint(proposed.before)
     is_sure, is_stale = _typed("sure") == "yes", _typed("seen") != seen
-    if not is_sure or is_stale:
+    if not is_sure or is_stale or stale is not None:
         page = render_template(
             "pages/accreditation_confirm.html",
             proposed=proposed,
@@ -127,12 +140,15 @@ def accredit(organisation_id: str) -> ResponseReturnValue:
             most=accreditation.MOST_COUNTED,
             lost=_lost(proposed),
             seen=seen,
-            is_stale=is_sure and is_stale,
+            is_stale=is_sure and is_stale and stale is None,
+            changes=stale and later_changes(stale.changes),
         )
+        if stale is not None:
+            return page, HTTPStatus.PRECONDITION_FAILED
         return page, HTTPStatus.CONFLICT if is_sure else HTTPStatus.OK
     after = proposed.after
     chapters = accreditation.chapters_in(after)
-    accreditation.accredit(ctx, person(), organisation_id, chapters, after.valid_from, after.valid_until)
+    accreditation.accredit(ctx, person(), organisation_id, chapters, after.valid_from, after.valid_until, read)
     flash(_("Accredited. It is on the ledger within seconds."))
     return redirect(url_for("pages.accreditations"))
 
@@ -216,7 +232,10 @@ def _day(name: str) -> datetime:
 @only(Role.AUTHORITY)
 def suspend(organisation_id: str) -> ResponseReturnValue:
     """Stop standing behind a signature, from now on."""
-    accreditation.suspend(current_context(), person(), organisation_id)
+    try:
+        accreditation.suspend(current_context(), person(), organisation_id, read=version_read())
+    except StaleVersion as error:
+        return _list(None, organisation_id, error), HTTPStatus.PRECONDITION_FAILED
     flash(_("Suspended. It is on the ledger within seconds."))
     return redirect(url_for("pages.accreditations"))
 
@@ -225,7 +244,10 @@ def suspend(organisation_id: str) -> ResponseReturnValue:
 @only(Role.AUTHORITY)
 def reinstate(organisation_id: str) -> ResponseReturnValue:
     """Stand behind it again."""
-    accreditation.reinstate(current_context(), person(), organisation_id)
+    try:
+        accreditation.reinstate(current_context(), person(), organisation_id, version_read())
+    except StaleVersion as error:
+        return _list(None, organisation_id, error), HTTPStatus.PRECONDITION_FAILED
     flash(_("Reinstated. It is on the ledger within seconds."))
     return redirect(url_for("pages.accreditations"))
 
@@ -250,7 +272,7 @@ def register() -> ResponseReturnValue:
                 faults = {where: in_words(message) for where, message in error.problems}
             except Conflict:
                 faults = {"email": _("This e-mail address is taken.")}
-    page = render_template("pages/register.html", roles=list(Role), typed=request.form, faults=faults)
+    page = render_template("pages/register.html", roles=list(Role), typed=request.form, faults=faults, places=PLACES)
     return page, 422 if faults else 200
 
 
@@ -270,4 +292,5 @@ def _profile(country: str) -> OrganisationProfile:
         postal_address=_typed("postal_address") or None,
         country_code=country,
         identifier=_typed("identifier") or None,
+        offices=tuple(re.split(r"[,，;；、\s]+", _typed("offices"))) if role == Role.OFFICER else (),
     )

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.consignment import Consignment
-from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.errors import Conflict, Invalid, NotFound, StaleVersion
 from backend.domain.kinds import PAPERS, Kind
 from backend.domain.ledger import WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
 from backend.domain.parties import Role
@@ -22,8 +22,9 @@ from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
 from backend.web.forms.base import add_blank_rows, filled_in
 from backend.web.forms.documents import DeclarationForm, next_number
-from backend.web.pages import blueprint
+from backend.web.pages import blueprint, version_read
 from backend.web.presentation.field_names import in_words
+from backend.web.presentation.labels import later_changes
 from backend.web.presentation.match_table import match_table
 
 PAGE = 50
@@ -69,6 +70,7 @@ def new_declaration() -> ResponseReturnValue:
         mine = evaluated(ctx, [*chosen, *(paper for paper in offered if paper.id not in named)])
         goods = [product for product in products if product.id in request.values.getlist("products")]
         start = _start(work, chosen, goods)
+        offices = work.customs_offices.all()
     if request.method == "GET" and not (chosen or goods):
         return render_template("pages/declaration_choose.html", papers=mine, products=products, earlier=earlier)
     form = DeclarationForm(data=start)
@@ -85,7 +87,7 @@ def new_declaration() -> ResponseReturnValue:
             flash(_("Lodged. Customs see it now."))
             return redirect(url_for("pages.declaration", declaration_id=lodged.id))
     add_blank_rows(form.items, BLANK_ITEMS)
-    page = render_template("pages/declaration_new.html", form=form, papers=mine, chosen=named)
+    page = render_template("pages/declaration_new.html", form=form, papers=mine, chosen=named, offices=offices)
     return page, 422 if form.has_faults else 200
 
 
@@ -172,10 +174,10 @@ def declaration(declaration_id: str) -> str:
     return _page(declaration_id)
 
 
-def _page(declaration_id: str, wrong: str | None = None) -> str:
+def _page(declaration_id: str, wrong: str | None = None, stale: StaleVersion | None = None) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = use_cases.visible(work, person(), declaration_id)
+        found = use_cases.visible(ctx, work, person(), declaration_id)
         dossier = verdict_on_consignment(ctx, work, found)
     return render_template(
         "pages/declaration.html",
@@ -189,6 +191,7 @@ def _page(declaration_id: str, wrong: str | None = None) -> str:
         now=ctx.now(),
         arrival=request.form.get("arrived", ""),
         wrong=wrong,
+        changes=stale and later_changes(stale.changes),
     )
 
 
@@ -200,7 +203,10 @@ def _can_withdraw(consignment: Consignment) -> bool:
 @only(Role.MERCHANT)
 def withdraw(declaration_id: str) -> ResponseReturnValue:
     """Take it back."""
-    use_cases.withdraw(current_context(), person(), declaration_id)
+    try:
+        use_cases.withdraw(current_context(), person(), declaration_id, version_read())
+    except StaleVersion as error:
+        return _page(declaration_id, stale=error), 412
     flash(_("Withdrawn. Customs will not act on it any more."))
     return redirect(url_for("pages.declaration", declaration_id=declaration_id))
 

@@ -11,6 +11,7 @@ from backend.domain.parties import Person, Role
 from backend.domain.records import RequestState
 from backend.services import accreditation
 from backend.services import release_times as timing
+from backend.services.declarations import jurisdiction
 from backend.services.release_times import study
 from backend.services.verification import evaluated
 from backend.store.unit_of_work import UnitOfWork
@@ -37,7 +38,7 @@ def home() -> str:
         if actor.role in ISSUERS:
             return render_template("pages/home_issuer.html", **proofs, **_for_issuer(work, actor))
         if actor.role is Role.OFFICER:
-            return render_template("pages/home_officer.html", **proofs, **_for_officer(work))
+            return render_template("pages/home_officer.html", **proofs, **_for_officer(work, actor))
         if actor.role is Role.ANALYST:
             latest = work.simulations.of(actor.organisation)[:SHOWN]
             return render_template(
@@ -53,6 +54,7 @@ def _for_merchant(work: UnitOfWork, actor: Person) -> dict[str, Any]:
         "sent_back": sent_back,
         "sent_back_count": work.requests.count(RequestState.SENT_BACK, merchant=own),
         "waiting": work.requests.search(merchant=own, state=RequestState.WAITING, limit=SHOWN, oldest_first=True),
+        "alerted": work.consignments.alerted(SHOWN, own),
         "halted": work.consignments.lines(own, _HALTED, SHOWN, oldest_first=True, with_decisions=True),
         "halted_counts": work.consignments.counts(_HALTED, own),
         "refused": work.consignments.lines(own, _REFUSED, SHOWN, with_decisions=True),
@@ -72,11 +74,15 @@ def _for_issuer(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     }
 
 
-def _for_officer(work: UnitOfWork) -> dict[str, Any]:
+def _for_officer(work: UnitOfWork, actor: Person) -> dict[str, Any]:
+    ctx = current_context()
+    offices = jurisdiction(ctx, work, actor)
+    waiting = [DeclarationStatus.LODGED]
     return {
-        "counts": work.consignments.counts(_OPEN),
-        "oldest": work.consignments.lines(statuses=[DeclarationStatus.LODGED], limit=SHOWN, oldest_first=True),
-        "study": study(current_context()),
+        "counts": work.consignments.counts(_OPEN, offices=offices),
+        "alerted": work.consignments.alerted(SHOWN, offices=offices),
+        "oldest": work.consignments.lines(statuses=waiting, limit=SHOWN, oldest_first=True, offices=offices),
+        "study": study(ctx, offices=offices),
     }
 
 

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.consignment import Consignment, Decision
-from backend.domain.errors import Conflict, Invalid
+from backend.domain.errors import Conflict, Invalid, StaleVersion
 from backend.domain.ledger import OFFICE_EDGES, DeclarationStatus
 from backend.domain.parties import Role
 from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
@@ -16,9 +16,10 @@ from backend.services import decisions, declarations
 from backend.services.release_times import study
 from backend.services.verification import DossierVerdict, RecordVerdict, verdict_on_consignment
 from backend.web.context import current_context, only, person
-from backend.web.pages import blueprint
+from backend.web.pages import blueprint, version_read
 from backend.web.pages.declarations import status_asked
 from backend.web.presentation.field_names import in_words
+from backend.web.presentation.labels import later_changes
 from backend.web.presentation.match_table import match_table
 
 PAGE = 50
@@ -51,15 +52,16 @@ def desk() -> str:
     status = None if everything else status_asked() or DeclarationStatus.LODGED
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        waiting = status is not None and status.is_open
-        found = work.consignments.search(None, status, PAGE, request.args.get("after"), oldest_first=waiting)
+        offices = declarations.jurisdiction(ctx, work, person())
+        waiting, after = status is not None and status.is_open, request.args.get("after")
+        found = work.consignments.search(None, status, PAGE, after, oldest_first=waiting, offices=offices)
         lines = [(c, verdict_on_consignment(ctx, work, c).verdict) for c in found]
     return render_template(
         "pages/officer_queue.html",
         lines=lines,
         status=status,
         statuses=list(DeclarationStatus),
-        study=study(ctx),
+        study=study(ctx, offices=offices),
         page=PAGE,
     )
 
@@ -80,16 +82,19 @@ def decide(declaration_id: str) -> ResponseReturnValue:
         return _dossier(declaration_id, {"decision": _("Choose a decision.")}), 422
     if chosen in _CONFIRMED and request.form.get("confirm_final") != "yes":
         return _dossier(declaration_id, {"confirm_final": _("Tick this first.")}), 422
+    read = version_read()
     accepts = request.form.get("accept_indeterminate") == "yes"
     try:
-        decisions.decide(current_context(), person(), declaration_id, Decision(chosen), reason, accepts)
+        decisions.decide(current_context(), person(), declaration_id, Decision(chosen), reason, accepts, read=read)
+    except StaleVersion as error:
+        return _dossier(declaration_id, stale=error), 412
     except Invalid as error:
         return _dossier(declaration_id, {where: in_words(message) for where, message in error.problems}), 422
     except decisions.NotReleasable as error:
         return _dossier(declaration_id, {"decision": _not_releasable(error.verdict)}), 409
     except Conflict:
         return _dossier(declaration_id, {"decision": _("Its present status does not allow this decision.")}), 409
-    flash(_("Decided. The merchant sees it now."))
+    flash(_("Accepted. The merchant sees it now; it counts for good once the ledger has it."))
     return redirect(url_for("pages.desk"))
 
 
@@ -99,10 +104,10 @@ def _not_releasable(verdict: Verdict) -> str:
     return str(_("The papers do not bear a release: a check failed. Read it above, then decide otherwise."))
 
 
-def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
+def _dossier(declaration_id: str, faults: dict[str, str] | None = None, stale: StaleVersion | None = None) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = declarations.visible(work, person(), declaration_id)
+        found = declarations.visible(ctx, work, person(), declaration_id)
         evaluated = verdict_on_consignment(ctx, work, found)
     return render_template(
         "pages/dossier.html",
@@ -117,6 +122,7 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None) -> str:
         faults=faults or {},
         typed=request.form,
         now=ctx.now(),
+        changes=stale and later_changes(stale.changes),
     )
 
 

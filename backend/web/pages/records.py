@@ -8,7 +8,7 @@ from flask import Response, abort, flash, make_response, redirect, render_templa
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.errors import Conflict, Invalid, NotFound, StaleVersion
 from backend.domain.kinds import BY_SLUG, ISSUERS, OWN, PAPERS, Audience, Kind
 from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Role
@@ -21,11 +21,11 @@ from backend.services.statements import sign_own
 from backend.services.verification import RecordVerdict, evaluated, verdict_on
 from backend.web.context import current_context, only, person
 from backend.web.forms.record_forms import form_for
-from backend.web.pages import blueprint
+from backend.web.pages import blueprint, version_read
 from backend.web.pages.declarations import in_trade_zone
 from backend.web.pages.statements import offer_blank_rows, usual_start, with_zones
 from backend.web.presentation.field_names import in_words
-from backend.web.presentation.labels import kind_name
+from backend.web.presentation.labels import kind_name, later_changes
 from backend.web.public.downloads import bundle_file
 
 READERS = (Role.MERCHANT, *ISSUERS, Role.OFFICER)
@@ -64,10 +64,10 @@ def record(record_id: str) -> ResponseReturnValue:
     return _sheet(record_id)
 
 
-def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
+def _sheet(record_id: str, wrong: str | None = None, stale: StaleVersion | None = None) -> ResponseReturnValue:
     ctx, actor = current_context(), person()
     with ctx.work(reading=True) as work:
-        found = visible_record(work, actor, record_id)
+        found = visible_record(ctx, work, actor, record_id)
         asked = work.requests.find_about(record_id)
         named_by = work.consignments.naming(record_id, actor.organisation, NAMED_BY)
     if found.kind is Kind.DECLARATION:
@@ -88,7 +88,10 @@ def _sheet(record_id: str, wrong: str | None = None) -> ResponseReturnValue:
         can_revoke=_can_revoke(found),
         wrong=wrong,
         reason=request.form.get("reason", ""),
+        changes=stale and later_changes(stale.changes),
     )
+    if stale is not None:
+        return page, HTTPStatus.PRECONDITION_FAILED
     return page, HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK
 
 
@@ -128,7 +131,9 @@ def _can_revoke(found: RecordOnFile) -> bool:
 def revoke(record_id: str) -> ResponseReturnValue:
     """The issuer takes it back for good."""
     try:
-        issuance.revoke(current_context(), person(), record_id, request.form.get("reason", ""))
+        issuance.revoke(current_context(), person(), record_id, request.form.get("reason", ""), version_read())
+    except StaleVersion as error:
+        return _sheet(record_id, stale=error)
     except Invalid as error:
         return _sheet(record_id, in_words(error.problems[0][1] if error.problems else error.message))
     flash(_("Revoked. Whoever checks this record from now on is told so."))
@@ -141,7 +146,7 @@ def attached_file(record_id: str, sha256: str) -> Response:
     """A file attached to a record, for those who may read the record."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = visible_record(work, person(), record_id)
+        found = visible_record(ctx, work, person(), record_id)
     named = next((a for a in (_fields(found) or {}).get("attachments", []) if a["sha256"] == sha256), None)
     content = ctx.files.get(sha256) if named else None
     if named is None or content is None:
@@ -159,7 +164,7 @@ def evidence(record_id: str) -> Response:
     """The bundle that can be checked elsewhere, without us."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        found = visible_record(work, person(), record_id)
+        found = visible_record(ctx, work, person(), record_id)
     return bundle_file(bundle_of(ctx, found), record_id)
 
 
@@ -169,7 +174,7 @@ def consignment_evidence(declaration_id: str) -> Response:
     """One bundle with the declaration and every paper that it relies on."""
     ctx = current_context()
     with ctx.work(reading=True) as work:
-        consignment = declarations.visible(work, person(), declaration_id)
+        consignment = declarations.visible(ctx, work, person(), declaration_id)
         return bundle_file(bundle_of_consignment(ctx, work, consignment), declaration_id)
 
 

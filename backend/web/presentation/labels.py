@@ -1,6 +1,6 @@
 """What statuses, steps, decisions and roles are called, in the trade's words; and how each looks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 from flask import Flask
 from flask_babel import gettext as _
 
-from backend.domain.consignment import Decision, Step
-from backend.domain.errors import Invalid
+from backend.domain.consignment import Decision, DecisionState, Step
+from backend.domain.errors import Invalid, LaterChange
 from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind
-from backend.domain.ledger import DeclarationStatus
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.parties import LOCAL_LANGUAGE
 from backend.domain.records import ConfirmationRequest, ProofState, RecordOnFile, RequestState
 from backend.domain.simulation import SimulationState
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages import verdict as verdicts
 from backend.messages.catalogue import Language, gettext, languages, say
-from backend.web.context import language
+from backend.web.context import current_context, language, person
 from backend.web.forms import choices
 from backend.web.presentation.field_names import field_name, field_value, in_words, role_name
 from backend.web.presentation.languages import duration, moment
@@ -51,6 +51,7 @@ def install_words(app: Flask) -> None:
         outcome=outcome,
         action_by=action_by,
         undone=undone,
+        decision_state=decision_state,
         options=choices.options,
         name_of=name_of,
         hours=hours,
@@ -224,6 +225,17 @@ def decision_name(decision: Decision) -> str:
     return names[decision]
 
 
+def decision_state(state: DecisionState) -> Shown:
+    """How far a decision has come."""
+    names = {
+        DecisionState.ACCEPTED: Shown(_("Accepted, not on the ledger yet"), "wait"),
+        DecisionState.ON_LEDGER: Shown(_("On the ledger, not final yet"), "wait"),
+        DecisionState.FINAL: Shown(_("Final on the ledger"), "good"),
+        DecisionState.UNDONE: Shown(_("Undone"), "bad"),
+    }
+    return names[state]
+
+
 def step_name(step: Step) -> str:
     """A step of a consignment."""
     names: dict[Step, str] = {
@@ -238,8 +250,59 @@ def step_name(step: Step) -> str:
         Step.RETURNED: _("Goods returned"),
         Step.SEIZED: _("Goods seized"),
         Step.WITHDRAWN: _("Declaration withdrawn"),
+        Step.DECISION_UNDONE: _("Decision undone: the ledger did not take it"),
+        Step.PAPER_REVOKED: _("Paper revoked"),
+        Step.PAPER_SUSPENDED: _("Paper suspended, with its issuer's accreditation"),
+        Step.PAPER_REINSTATED: _("Paper in force again"),
     }
     return names[step]
+
+
+def later_changes(changes: Sequence[LaterChange]) -> list[str]:
+    """What others did after the reader had read: a sentence each, in order."""
+    return [later_change(change) for change in changes]
+
+
+def later_change(change: LaterChange) -> str:
+    """Who did what, when and why, as one sentence."""
+    who = change.organisation or _("The ledger")
+    if (person := colleague(change)) is not None:
+        who = f"{who} ({person})"
+    sentence = _("%(who)s, %(when)s: %(what)s.", who=who, when=moment(change.at), what=_done(change.what))
+    return f"{sentence} {_('Reason:')} {why_of(change)}" if change.why else sentence
+
+
+def why_of(change: LaterChange) -> str | None:
+    """Why it was done: in the words of who did it; of what the ledger brought about, in ours."""
+    return undone(change.why) if change.why and change.organisation is None else change.why
+
+
+def colleague(change: LaterChange) -> str | None:
+    """The address of who did it, for people of the same organisation; others learn the organisation's name only."""
+    if change.person_id is None:
+        return None
+    with current_context().work(reading=True) as work:
+        somebody = work.persons.find(change.person_id)
+    is_own = somebody is not None and somebody.organisation.id == person().organisation.id
+    return somebody.email if somebody is not None and is_own else None
+
+
+def _done(what: str) -> str:
+    """The word for a step, a status or an act that a change consists of."""
+    if what in set(Step):
+        return step_name(Step(what))
+    words: dict[str, str] = {
+        DocumentStatus.ACTIVE.name: _("In force"),
+        DocumentStatus.SUSPENDED.name: _("Suspended"),
+        DocumentStatus.REVOKED.name: _("Revoked"),
+        DocumentStatus.SUPERSEDED.name: _("Replaced"),
+        "ERASED": _("Erased"),
+        "accredit": _("Accredited"),
+        "suspend": _("Suspended"),
+        "reinstate": _("Reinstated"),
+        "rotate": _("New signing key"),
+    }
+    return words[what]
 
 
 def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
@@ -331,20 +394,5 @@ def hours(count: float | None) -> str:
 
 
 def undone(why: str) -> str:
-    """Why a decision was undone. What is not known here is shown as the ledger said it."""
-    error = why.split(" ", 1)[0]
-    return _sentences().get(error, why)
-
-
-def _sentences() -> dict[str, str]:
-    return {
-        "CertificateBalanceOverdrawn": _("Less is left of the certificate than was to be drawn: others were quicker."),
-        "CertificateBalanceNotActive": _("The certificate was suspended, revoked or replaced meanwhile."),
-        "CertificateBalanceExpired": _("The certificate expired meanwhile."),
-        "CertificateBalanceIssuerSuspended": _("The issuer's accreditation was suspended meanwhile."),
-        "CertificateBalanceIssuerNotAccredited": _(
-            "The issuer had no accreditation for this certificate when it signed."
-        ),
-        "CertificateBalanceDeclarationEnded": _("The declaration was rejected, returned or withdrawn meanwhile."),
-        "TraceLedgerEdgeForbidden": _("Another decision stood on the ledger already; it counts."),
-    }
+    """Why a decision was undone."""
+    return verdicts.undone_reason(why, language())

@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 TOKENS = {role: f"pp_{role}" for role in ("chamber", "laboratory", "merchant", "officer", "authority")}
+VERSION = 3
+"""Of everything: what rests on no version is refused, as a real one does."""
 HEADER = {"alg": "ES256", "typ": "vc+sd-jwt", "kid": "k", "jwk": {}}
 
 
@@ -43,10 +45,12 @@ class _Handler(BaseHTTPRequestHandler):
         if path.endswith("/evidence"):
             return self._answer(200, _a_bundle())
         if path.startswith("/records/"):
-            return self._answer(200, {"proofState": "final"})
+            return self._answer(200, {"proofState": "final", "version": VERSION})
         verdict = {"verdict": "VALID" if self.server.believes else "INVALID", "summary": "", "checks": []}
         decisions = self.server.declared.get(path.split("/")[-1], [])
-        return self._answer(200, {"verdict": verdict, "proofState": "final", "decisions": decisions})
+        return self._answer(
+            200, {"verdict": verdict, "proofState": "final", "decisions": decisions, "version": VERSION}
+        )
 
     def do_POST(self) -> None:
         path = self.path.removeprefix("/api/v1")
@@ -55,6 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(200, {"verdict": "VALID"})
         if path == "/organisations":
             return self._answer(201, {"token": TOKENS["chamber"]})
+        if path.endswith(("/decisions", "/revocation")) and self.headers.get("If-Match") != f'"{VERSION}"':
+            return self._answer(428, {"title": "Say which version you read"})
         if path.endswith("/decisions"):
             taken = {"proofState": "final"}
             self.server.declared.setdefault(path.split("/")[2], []).append(taken)

@@ -1,0 +1,93 @@
+"""Customs offices register their codes, and let one another act for a while."""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from backend.domain.customs_offices import CustomsOffice, OfficeDelegation, office_code
+from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.parties import Person, Role
+from backend.services.ports import AppContext
+from backend.store.unit_of_work import UnitOfWork
+
+LONGEST = timedelta(days=366)
+"""For which an office may let another act; it may do so again."""
+
+
+def add_code(ctx: AppContext, actor: Person, organisation_id: str, typed: str) -> CustomsOffice:
+    """The authority lets an office serve another code. Raises Conflict where it does so already."""
+    if actor.role is not Role.AUTHORITY:
+        raise NotAllowed("only the authority gives offices their codes")
+    with ctx.work() as work:
+        organisation = work.organisations.get(organisation_id)
+        if organisation.role is not Role.OFFICER:
+            raise Invalid("this organisation is no customs office", [("organisation", "is no customs office")])
+        added = CustomsOffice(office_code(typed, "office"), organisation, ctx.now())
+        work.add(added)
+        work.commit()
+    return added
+
+
+def all_offices(ctx: AppContext) -> list[CustomsOffice]:
+    """Every code with the organisation that serves it, by code."""
+    with ctx.work(reading=True) as work:
+        return list(work.customs_offices.all())
+
+
+def delegations(ctx: AppContext, actor: Person) -> list[OfficeDelegation]:
+    """What is delegated now: to and by the actor's office, or all of it for the authority. The next to end first."""
+    _only_customs(actor)
+    with ctx.work(reading=True) as work:
+        if actor.role is Role.AUTHORITY:
+            return list(work.customs_offices.delegations(ctx.now()))
+        own = work.customs_offices.codes_of(actor.organisation)
+        return list(work.customs_offices.delegations(ctx.now(), actor.organisation, own))
+
+
+def delegate(ctx: AppContext, actor: Person, typed: str, organisation_id: str, until: datetime) -> OfficeDelegation:
+    """Let another office's officers read and decide what is declared to a code, until a moment.
+
+    Raises:
+        NotFound: The code is not the actor's own office's; the authority may delegate every code.
+        Invalid: The other is no customs office, or the moment lies in the past or more than a year ahead.
+        Conflict: The other serves the code itself.
+    """
+    _only_customs(actor)
+    now, code = ctx.now(), office_code(typed, "office")
+    if not now < until <= now + LONGEST:
+        raise Invalid("a delegation ends within a year", [("until", "must lie ahead, at most a year")])
+    with ctx.work() as work:
+        _own_code(work, actor, code)
+        other = work.organisations.get(organisation_id)
+        if other.role is not Role.OFFICER:
+            raise Invalid("this organisation is no customs office", [("organisation", "is no customs office")])
+        if code in work.customs_offices.codes_of(other):
+            raise Conflict("this office serves the code itself", office=code)
+        made = OfficeDelegation(str(uuid4()), code, other, until, now, actor.id)
+        work.add(made)
+        work.commit()
+    return made
+
+
+def end_delegation(ctx: AppContext, actor: Person, delegation_id: str) -> OfficeDelegation:
+    """Take a delegation back at once; the office that gave it, or the authority. Raises Conflict where it has ended."""
+    _only_customs(actor)
+    with ctx.work() as work:
+        found = work.customs_offices.get_delegation(delegation_id)
+        _own_code(work, actor, found.code)
+        if not found.holds(ctx.now()):
+            raise Conflict("this delegation has ended", ended_at=found.ended_at or found.until)
+        found.ended_at = ctx.now()
+        work.commit()
+    return found
+
+
+def _only_customs(actor: Person) -> None:
+    if actor.role not in (Role.OFFICER, Role.AUTHORITY):
+        raise NotAllowed("only customs and the authority delegate")
+
+
+def _own_code(work: UnitOfWork, actor: Person, code: str) -> None:
+    served = work.customs_offices.find(code)
+    is_own = any(office.organisation.id == actor.organisation.id for office in served)
+    if not served or not (is_own or actor.role is Role.AUTHORITY):
+        raise NotFound("no such customs office", code=code)
