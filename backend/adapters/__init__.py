@@ -1,1 +1,1 @@
-"""What lies outside: the database, the chain, keys and files, behind the ports of the services."""
+"""Implementations of the services' ports: chains, contracts, signing keys, files, passwords, the simulator."""

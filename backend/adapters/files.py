@@ -1,6 +1,6 @@
-"""Attachments on disk, sealed, each under the SHA-256 of its bytes; names that people gave never touch the disk.
+"""Attachments on disk, encrypted, each under the SHA-256 of its content. Users' file names never reach the disk.
 
-Deleting one destroys the key that it was sealed under, so that older copies of the folder cannot be read either.
+Deleting a file also destroys its encryption key, so that older copies of the folder cannot be read either.
 """
 
 import os
@@ -22,13 +22,13 @@ from backend.store.encryption import (
 )
 
 _BEGINNING = 9
-"""Bytes that hold the number of the key."""
+"""Length in bytes of the prefix that holds the key number."""
 MOST_REMEMBERED = 10_000
-"""Files that are known to be right, at most."""
+"""Maximum number of files that are remembered as intact."""
 
 
 class FolderFiles:
-    """The Files port over one folder."""
+    """Implements the Files port over one folder."""
 
     def __init__(self, folder: Path, keys: DataKeys) -> None:
         self._folder = folder
@@ -37,7 +37,12 @@ class FolderFiles:
         folder.mkdir(parents=True, exist_ok=True)
 
     def put(self, content: bytes) -> str:
-        """Store the bytes, on disk before this returns; returns their digest in hex."""
+        """Store the bytes, synced to disk before this returns, and return their SHA-256 in hex.
+
+        Raises:
+            StorageFull: if there is no room on the disk.
+            StorageUnavailable: if the file cannot be written.
+        """
         digest = sha256(content).hexdigest()
         # What lies there may have been damaged since: then the good bytes take its place.
         try:
@@ -52,6 +57,7 @@ class FolderFiles:
     @staticmethod
     def _write(path: Path, content: bytes) -> None:
         path.parent.mkdir(exist_ok=True)
+        # Two processes may store the same content at once: each writes a file of its own, and the rename is atomic.
         fresh = path.with_suffix(f".{os.getpid()}.{os.urandom(4).hex()}")
         try:
             with fresh.open("xb") as file:
@@ -65,7 +71,10 @@ class FolderFiles:
         sync(path.parent)
 
     def get(self, digest: str) -> bytes | None:
-        """The bytes, or None where they are not here any more."""
+        """Return the bytes, or None where the file is missing or its key was destroyed.
+
+        A damaged file is returned as it is stored: the caller compares the digest.
+        """
         sealed = self._sealed(digest)
         if sealed is None:
             return None
@@ -77,10 +86,10 @@ class FolderFiles:
             return sealed  # altered, or from before files were sealed: the digest tells which
 
     def is_intact(self, digest: str) -> bool | None:
-        """Whether the bytes are those of the digest; None where they are not here any more.
+        """Tell whether the bytes match the digest; None where they are not here.
 
-        Once they were found right they are not read again, as long as the file system tells of no change to the file:
-        its inode, size, and the times of its last writing and last change, which no program can set back.
+        A file that matched once is not read again while its inode, size, modification time and change time stay the
+        same. No program can set the change time back.
         """
         try:
             found = self._path(digest).stat() if re.fullmatch("[0-9a-f]{64}", digest) else None
@@ -110,7 +119,7 @@ class FolderFiles:
             return None
 
     def is_erased(self, digest: str) -> bool:
-        """Whether the bytes lie here, but their key was destroyed."""
+        """Tell whether the file is still here although its key was destroyed."""
         try:
             with self._path(digest).open("rb") as file:
                 return self._keys.is_destroyed(key_number(file.read(_BEGINNING)))
@@ -120,14 +129,16 @@ class FolderFiles:
             return False
 
     def encrypt_plain(self) -> int:
-        """Seal what lies here from before files were sealed; how many."""
+        """Encrypt files that were stored before files were encrypted, and return how many."""
         plain = [path for path in self._all() if sha256(path.read_bytes()).hexdigest() == path.name]
         for path in plain:
             self._write(path, self._keys.encrypt(path.read_bytes()))
         return len(plain)
 
     def unnamed(self, named: Collection[str]) -> list[str]:
-        """The digests of files that are not among these, and that nobody has put here in the last hour."""
+        """Return the digests of files that are not in ``named`` and were not stored within the last hour."""
+        # A file is written before the row that names it is committed: a young file without a row may be part of a
+        # request.
         before = time.time() - 3600
         return [path.name for path in self._all() if path.name not in named and path.stat().st_mtime < before]
 
@@ -135,10 +146,11 @@ class FolderFiles:
         return [path for path in self._folder.glob("??/*") if re.fullmatch("[0-9a-f]{64}", path.name)]
 
     def delete(self, digest: str) -> bool:
-        """Keep the bytes no longer, nor the key that opens copies of them; whether they were here."""
+        """Delete the file and destroy its key, which also opens older copies. Return whether the file was here."""
         sealed = self._sealed(digest)
         if sealed is None:
             return False
+        # The key goes first: after a crash in between the rest is unreadable, and is swept up at the next start.
         with suppress(NotEncrypted):
             self._keys.destroy([key_number(sealed)])
         self._path(digest).unlink(missing_ok=True)
@@ -146,6 +158,7 @@ class FolderFiles:
         return True
 
     def _sealed(self, digest: str) -> bytes | None:
+        # A digest from a request becomes a path: anything else, such as "../", must not reach the file system.
         if not re.fullmatch("[0-9a-f]{64}", digest):
             return None
         try:

@@ -1,7 +1,7 @@
-"""A ledger's facts about a bundle, asked of any EVM node by plain JSON-RPC: for a reader who has nothing but its URL.
+"""Reads the ledger's facts about a bundle from any EVM node by plain JSON-RPC, for a reader who has only its URL.
 
-Needs no library and no contract's interface: five views and one event, by their constants (a test compares them with
-the artefacts). All is read at one block. Whatever the node does not say clearly makes it INDETERMINATE.
+It needs no library and no ABI: five views and one event, by their constants (a test compares them with the artefacts).
+All is read at one block. Unless the node's answer is clear, the result is INDETERMINATE.
 """
 
 import http.client
@@ -45,7 +45,7 @@ _LAST_MOMENT = 253402300799
 
 
 class NodeResponseError(Exception):
-    """The node said nothing that can be relied on; ``reason`` names the sentence, ``values`` fill it."""
+    """Raised when the node's answer cannot be relied on; ``reason`` names the message, ``values`` fill it."""
 
     def __init__(self, reason: str, **values: Any) -> None:
         self.reason, self.values = reason, values
@@ -53,12 +53,12 @@ class NodeResponseError(Exception):
 
 
 class _ErrorAnswer(Exception):
-    """The node answered with an error object."""
+    """Raised when the node answers with an error object."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block, as far as it matters here."""
+    """The fields of a block that are needed here."""
 
     number: int
     block_hash: str
@@ -66,7 +66,7 @@ class Block:
 
 
 class Node:
-    """A node at a URL. Every call ends within the timeout; nothing but its host's name is ever shown."""
+    """A node at a URL. Every call ends within the timeout, and messages show nothing but its host name."""
 
     def __init__(self, url: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._url = url
@@ -77,7 +77,11 @@ class Node:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
     def ask(self, method: str, *params: Any) -> Any:
-        """The result; raises NodeResponseError, also for an error object."""
+        """Return the result of a method.
+
+        Raises:
+            NodeResponseError: if there is none, also for an error object.
+        """
         try:
             return self.answer(method, *params)
         except _ErrorAnswer as error:
@@ -86,10 +90,16 @@ class Node:
             ) from error
 
     def answer(self, method: str, *params: Any) -> Any:
-        """The result; raises _ErrorAnswer for an error object, NodeResponseError for all else that is no result."""
+        """Return the result of a method.
+
+        Raises:
+            _ErrorAnswer: if the node answers with an error object.
+            NodeResponseError: if the answer is anything else than a result.
+        """
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
         try:
             content = self._posted(body)
+            # The node may be hostile: duplicate keys or deep nesting are refused as in bundles.
             answer = strict_json.loads(content)
         except (OSError, ValueError, http.client.HTTPException, urllib.error.URLError) as fault:
             raise self._response_error(Message("it cannot be reached ({fault})", fault=type(fault).__name__)) from fault
@@ -103,7 +113,7 @@ class Node:
         return answer["result"]
 
     def _posted(self, body: bytes) -> bytes:
-        """The answer's content, or NodeResponseError when the time is over: also for a node that dribbles headers."""
+        """Return the answer's content within the timeout, also from a node that sends its headers byte by byte."""
         try:
             return self._worker.within(self._timeout, lambda: self._read(body))
         except TimeoutError as late:
@@ -121,7 +131,11 @@ class Node:
             return content
 
     def block(self, which: int | str) -> Block | None:
-        """A block by number or by word, or None where there is none."""
+        """Return a block by number or tag, or None where there is none.
+
+        Raises:
+            NodeResponseError: if the answer is not that block.
+        """
         found = self.ask("eth_getBlockByNumber", which if isinstance(which, str) else hex(which), False)
         if found is None:
             return None
@@ -133,7 +147,11 @@ class Node:
         return Block(number, found["hash"], datetime.fromtimestamp(seconds, UTC))
 
     def words(self, contract: str, data: str, count: int, block: int) -> list[int]:
-        """The 32-byte words that a view answers at a block."""
+        """Return the 32-byte words that a view answers at a block, as integers.
+
+        Raises:
+            NodeResponseError: if no contract is there or it answers in another form.
+        """
         answer = self.ask("eth_call", {"to": contract, "data": f"0x{data}"}, hex(block))
         if answer == "0x":
             raise NodeResponseError("deployment-mismatch", node=self.name)  # no contract stands there
@@ -143,7 +161,11 @@ class Node:
         return [int.from_bytes(content[at : at + 32], "big") for at in range(0, len(content), 32)]
 
     def quantity(self, value: Any) -> int:
-        """A number as JSON-RPC writes it."""
+        """Read a JSON-RPC quantity.
+
+        Raises:
+            NodeResponseError: if it is not one.
+        """
         if isinstance(value, str) and re.fullmatch("0x[0-9a-fA-F]{1,13}", value):  # what JavaScript counts exactly
             return int(value, 16)
         raise self._response_error("it answered no number where one was asked for")
@@ -153,13 +175,17 @@ class Node:
 
 
 class _TimeoutWorker:
-    """Makes calls in a thread beside this one, so that a call that does not come back can be left behind there."""
+    """Runs calls in a second thread, so that a call that does not return can be abandoned there."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[tuple[Callable[[], bytes], Future[bytes]] | None] | None = None
 
     def within(self, seconds: float, call: Callable[[], bytes]) -> bytes:
-        """What the call returns or raises; TimeoutError when the time is over."""
+        """Return the call's result, or raise its error.
+
+        Raises:
+            TimeoutError: if the time is over.
+        """
         if self._calls is None:
             self._calls = SimpleQueue()
             Thread(target=_made, args=(self._calls,), daemon=True).start()
@@ -193,7 +219,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What a node told of a bundle; where it could be read, at which block and of which trusted ledger."""
+    """The facts that a node gave about a bundle, with the block and the trusted ledger they were read from."""
 
     source: FactSource
     node: str
@@ -202,14 +228,17 @@ class NodeFacts:
 
 
 def facts_by_node(bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta) -> FactSource:
-    """The ledger's facts about a bundle at ``moment``, as a node tells them. Never raises for what the node does."""
+    """Return the ledger's facts about a bundle at ``moment`` from a node. A faulty node raises nothing."""
     return node_facts(bundle, node, trusted, moment, max_age).source
 
 
 def node_facts(
     bundle: Bundle, node: Node, trusted: Trust, moment: datetime, max_age: timedelta, *, node_may_name: bool = True
 ) -> NodeFacts:
-    """The same with where it was read. Unless ``node_may_name``, only the reader's trust names the right ledger."""
+    """Return the same facts with where they were read.
+
+    With ``node_may_name`` False, only the reader's trust file can name the right ledger, not the node itself.
+    """
     checks = bundle_verification.integrity(bundle)
     try:
         reading = _Reading(bundle, node, trusted, moment, max_age, node_may_name)
@@ -249,13 +278,13 @@ class _Reading:
         self._snapshot = bundle_verification.snapshot_facts(bundle, trusted, moment, timedelta.max)
 
     def require_unchanged(self) -> None:
-        """Refuse what was read across a reorganisation of the chain."""
+        """Raise NodeResponseError if the chain was reorganised during the reading."""
         again = self._node.block(self.block.number)
         if again is None or again.block_hash != self.block.block_hash:
             raise NodeResponseError("chain-reorganised", node=self._node.name)
 
     def facts(self, one: Evidence) -> LedgerFacts:
-        """What the ledger holds of one record."""
+        """Return what the ledger holds about one record."""
         anchor, proof = one.anchor, one.proof
         if anchor is None or proof is None:
             return LedgerFacts(
@@ -280,9 +309,9 @@ class _Reading:
         return replace(facts, accreditation_at_issue=at_issue, accreditation_at_anchoring=at_anchoring)
 
     def _trusted_ledger(self, anchor: Anchor) -> Trusted:
-        """The entry that vouches for the ledger of an anchor: of the reader's file, else of the node itself.
+        """Return the trust entry for an anchor's ledger, from the reader's trust file, else from the node itself.
 
-        Whoever asks a node believes it about the chain; a node of ours also says which ledger on it is its own.
+        A reader who asks a node trusts it about the chain. A Provenport node also tells which ledger on it is its own.
         """
         name = ledger_of(anchor)
         if self._chain_id != name.chain_id:
@@ -324,7 +353,7 @@ class _Reading:
     def _terms_then(
         self, ledger: Trusted, key: bytes | None, issued: datetime | None, batch: AnchoredBatch | None
     ) -> tuple[Accreditation | None, Accreditation | None]:
-        """What the ledger held of a key when a record was signed and when it was anchored."""
+        """Return a key's accreditation when the record was signed and when it was anchored."""
         if key is None or issued is None:
             return None, None
 
@@ -335,7 +364,7 @@ class _Reading:
         return terms_then(ask, issued, batch.anchored_at if batch else None)
 
     def _anchoring(self, anchor: Anchor, ledger: Trusted) -> tuple[int | None, ProofState]:
-        """The block in which the named transaction anchored the root, and whether that is final."""
+        """Return the block in which the named transaction anchored the root, and whether it is final."""
         receipt = self._node.ask("eth_getTransactionReceipt", "0x" + anchor.transaction.hex())
         if not isinstance(receipt, dict) or receipt.get("blockNumber") is None:
             return None, ProofState.ANCHORED
@@ -345,11 +374,13 @@ class _Reading:
         block = self._node.block(number)
         if block is None or block.block_hash != receipt.get("blockHash"):
             raise NodeResponseError("chain-reorganised", node=self._node.name)
+        # By the confirmations in the trust entry: how deep a block must be is for the reader to say, not for the
+        # bundle.
         is_final = self.block.number - number >= ledger.confirmations
         return number, ProofState.FINAL if is_final else ProofState.ANCHORED
 
     def _may_be_gone(self, one: Evidence, anchor: Anchor, ledger: Trusted) -> bool:
-        """Whether an absent root may have been there: then its absence is no forgery."""
+        """Tell whether an absent root may have been there before, so that it proves no forgery."""
         if self.block.number < anchor.block + ledger.confirmations:
             return True
         there = self._node.block(anchor.block)
@@ -361,7 +392,7 @@ class _Reading:
 
 
 def _anchors(logs: Any, anchor: Anchor) -> bool:
-    """Whether one of these events tells that the ledger took the root."""
+    """Tell whether one of these events shows that the ledger accepted the root."""
     wanted = [BATCH_ANCHORED, "0x" + anchor.root.hex()]
     for event in logs if isinstance(logs, list) else []:
         if not isinstance(event, dict) or not isinstance(event.get("topics"), list):
@@ -374,7 +405,7 @@ def _anchors(logs: Any, anchor: Anchor) -> bool:
 
 
 def _last_before(node: Node, head: Block, moment: datetime) -> Block:
-    """The newest block that is not later than the moment: the ledger as it stood then."""
+    """Find the newest block that is not later than the moment, by binary search."""
     first, last = 0, head.number
     found: Block | None = None
     while first <= last:

@@ -1,7 +1,7 @@
-"""Starts the simulator as a program of its own, with bounded time, memory and disk, and ends it when it must.
+"""Runs the simulator as a separate program with limits on time, memory and disk, and ends it when it must.
 
-The simulator is another package: nothing of it is imported here. What the two agree on is its command line, progress as
-JSON lines on standard output, and the files that it leaves in the folder it is given.
+The simulator is another package and is not imported here. The interface is its command line, progress as JSON lines on
+standard output, and the files that it leaves in a given folder.
 """
 
 import json
@@ -31,31 +31,31 @@ from backend.services.simulations import COMPLETE, REPORTS
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
-"""Between looks at whether a simulation is still wanted."""
+"""Interval of the checks whether a simulation is still wanted."""
 GRACE_SECONDS = 3.0
-"""Between asking a program to end and ending it."""
+"""Time between SIGTERM and SIGKILL."""
 LONGEST_LINE = 64 * 1024
 NOT_INSTALLED = 69
-"""The program's exit code where its packages are not installed: a server can do without them."""
+"""The program's exit code where its packages are not installed."""
 OWN_SCENARIO = "scenario.toml"
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV", "XDG_CACHE_HOME")
-"""Of the environment: the rest, and above all the master key, is none of the program's business."""
+"""Environment variables that the program gets. The others, above all the master key, are withheld from it."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one run of the program may take."""
+    """Limits for one run of the program."""
 
     run_seconds: float = 600
     look_through_seconds: float = 60
     memory_bytes: int = 6 * 1024**3
-    """Of address space, of which compiled code and libraries take about 2 GiB before anything is simulated."""
+    """Limit of the address space; compiled code and libraries take about 2 GiB of it before anything is simulated."""
     file_bytes: int = 512 * 1024**2
     workers: int = 1
 
 
 class ProgramSimulator:
-    """Obeys the Simulator port with ``python -m clearance_sim``; keeps each simulation's files in a folder."""
+    """Implements the Simulator port with ``python -m clearance_sim``, and keeps each simulation's files in a folder."""
 
     def __init__(
         self,
@@ -69,7 +69,11 @@ class ProgramSimulator:
     # Scenarios
 
     def scenarios(self) -> Sequence[Scenario]:
-        """The packaged scenarios; they are read once."""
+        """Return the packaged scenarios, which are read once.
+
+        Raises:
+            SimulatorMissing: if the simulator is not installed or cannot be started.
+        """
         with self._reading:
             return self._packaged
 
@@ -80,14 +84,19 @@ class ProgramSimulator:
         return tuple(_scenario(fields) for fields in told)
 
     def read(self, text: str, language: str) -> Scenario:
-        """Look through a scenario file; its faults are told in this language, where the simulator speaks it."""
+        """Check a scenario file and return it; faults are reported in ``language`` where the simulator speaks it.
+
+        Raises:
+            WrongScenario: if the file has faults.
+            SimulatorMissing: if the simulator cannot be started.
+        """
         with tempfile.TemporaryDirectory(prefix="provenport-") as folder:
             Path(folder, OWN_SCENARIO).write_text(text, encoding="utf-8")
             told = self._ask(Path(folder), "scenarios", "--json", OWN_SCENARIO, language=language)
         return _scenario(told[0], text)
 
     def _ask(self, folder: Path, *arguments: str, language: str = "en") -> list[Any]:
-        """What a short command prints: a JSON list."""
+        """Run a short command and return the JSON list that it prints."""
         with self._started(folder, arguments, self._bounds.look_through_seconds, language) as program:
             lines = list(program.lines(lambda: True))
         content = "\n".join(lines)
@@ -101,8 +110,15 @@ class ProgramSimulator:
     # Simulations
 
     def run(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> Mapping[str, Any]:
-        """Run it, and follow its progress."""
+        """Run a simulation, report its progress to ``go_on(done, total)``, and return its result.
+
+        Raises:
+            Stopped: if ``go_on`` returns False.
+            WrongScenario: if the simulator refuses the scenario or exceeds a limit.
+            SimulatorMissing: if the simulator cannot be started.
+        """
         folder = self._place(simulation.id)
+        # Files of an interrupted run of the same simulation must not be taken for this one's.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
@@ -120,7 +136,7 @@ class ProgramSimulator:
         self._follow(folder, [*asked, *numbers, "--out", "."], (0, simulation.replications), go_on)
 
     def add_files(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> None:
-        """Make the log and the reports that go with a result; what cannot be made is left out."""
+        """Create the event log and the reports for a result. A file that cannot be created is left out."""
         folder, asked = self._place(simulation.id), self._asked(simulation)
         # One replication is what a log is good for, and it is the first of those above: random draws go by its number.
         made = {"trace.parquet": [*asked, "--replications", "1", "--trace", "trace.parquet"]}
@@ -139,7 +155,7 @@ class ProgramSimulator:
     def _follow(
         self, folder: Path, arguments: list[str], at: tuple[int, int], go_on: Callable[[int, int], bool]
     ) -> tuple[int, int]:
-        """Run the program and pass its progress on; gives how far it has come."""
+        """Run the program, pass its progress on, and return how far it has come."""
         done, total = at
         refused = ""
 
@@ -191,17 +207,17 @@ class ProgramSimulator:
         return self._folder / simulation_id
 
     def file(self, simulation_id: str, name: str) -> Path | None:
-        """A file that a simulation left."""
+        """Return the path of a file that a simulation left, or None."""
         found = self._place(simulation_id) / name
         return found if found.is_file() else None
 
     def forget(self, simulation_id: str) -> None:
-        """Delete what a simulation left."""
+        """Delete a simulation's files."""
         shutil.rmtree(self._place(simulation_id), ignore_errors=True)
 
 
 class _Program:
-    """One started program: its lines, its bounds, its end."""
+    """A running program with its output lines and limits."""
 
     def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], bounds: Bounds, seconds: float) -> None:
         self._process, self._errors, self._bounds = process, errors, bounds
@@ -215,12 +231,18 @@ class _Program:
     def _listen(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as output:
+            # Bounded: a program that prints without a newline must not fill the server's memory.
             while line := output.readline(LONGEST_LINE):
                 self._lines.put(line.decode("utf-8", "replace").rstrip("\n"))
         self._lines.put(None)
 
     def lines(self, is_wanted: Callable[[], bool]) -> Iterator[str]:
-        """What it prints, until it ends; raises Stopped when it is not wanted, WrongScenario when its time is up."""
+        """Yield the lines that it prints until it ends.
+
+        Raises:
+            Stopped: if ``is_wanted`` returns False.
+            WrongScenario: if its time is up.
+        """
         look = time.monotonic()
         while True:
             try:
@@ -242,12 +264,13 @@ class _Program:
         self._told = self._errors.read(LONGEST_LINE).decode("utf-8", "replace").strip()
 
     def raise_if_failed(self, printed: str) -> None:
-        """Raise WrongScenario with what the program refused, where it did."""
+        """Raise WrongScenario or SimulatorMissing if the program failed, with the faults that it printed."""
         if self._process.returncode == 0:
             return
         faults = _object(printed).get("errors")
         if isinstance(faults, list) and faults:
             raise WrongScenario([Fault.read(fault) for fault in faults if isinstance(fault, dict)])
+        # Limits show in several ways: Python's exception, or a signal from the system.
         if "MemoryError" in self._told or self._process.returncode in (-signal.SIGKILL, -signal.SIGSEGV):
             gigabytes = self._bounds.memory_bytes // 1024**3
             raise WrongScenario([Fault("", None, f"took more memory than {gigabytes} GB", _LESS)])
@@ -257,11 +280,13 @@ class _Program:
         raise WrongScenario([Fault("", None, f"the simulator ended with code {self._process.returncode}: {why}")])
 
     def end(self) -> None:
-        """Make sure that it and whatever it started are gone."""
+        """End the program and all processes that it started."""
         for number, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
             if self._process.poll() is not None:
                 break
             try:
+                # The whole process group, which start_new_session made: worker processes of the program must not
+                # outlive it.
                 os.killpg(self._process.pid, number)
                 self._process.wait(patience)
             except (ProcessLookupError, subprocess.TimeoutExpired):
@@ -269,7 +294,7 @@ class _Program:
 
 
 def _exact(value: float) -> str:
-    """The number without loss; whole ones without a point, as counts are written."""
+    """Format a number without loss; whole numbers have no decimal point, as counts are written."""
     return str(int(value)) if value == int(value) else repr(value)
 
 
@@ -277,9 +302,9 @@ _LESS = "fewer replications, fewer declarations or a shorter horizon take less"
 
 
 def _bound(pid: int, bounds: Bounds, seconds: float) -> None:
-    """Bound memory, files and processor time, where the system can bound another process; and let the server go first.
+    """Limit memory, file size and processor time where the system can limit another process, and lower its priority.
 
-    Set from outside: code between fork and exec is not safe in a server with threads.
+    The limits are set from outside, because code between fork and exec is not safe in a process with threads.
     """
     try:
         os.setpriority(os.PRIO_PROCESS, pid, 5)
@@ -299,7 +324,7 @@ def _bound(pid: int, bounds: Bounds, seconds: float) -> None:
 
 
 def _object(line: str) -> dict[str, Any]:
-    """The JSON object of a line, or nothing where it is none."""
+    """Return the JSON object of a line, or an empty one."""
     try:
         found = json.loads(line)
     except ValueError:
@@ -339,7 +364,7 @@ def _parameter(fields: Mapping[str, Any]) -> Parameter:
 
 
 def _readable(key: str) -> str:
-    """A parameter's key as words, where it has no title: its unit stands beside it."""
+    """Turn a parameter's key into words, where it has no title; its unit is shown beside it."""
     return " · ".join(part.replace("_", " ") for part in key.removesuffix("_h").removesuffix("_per").split("."))
 
 

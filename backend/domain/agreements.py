@@ -1,8 +1,8 @@
-"""The trade agreements under which a certificate of origin may claim a preference: data, one entry each.
+"""The trade agreements under which a certificate of origin may claim a preference, as data: one entry each.
 
-Form, interface, import, signing and verdict take them from here. The rules that read them stand with the certificate
-of origin. verifier/verify.py and verifier/verifier.html, which share no line with us, hold the same table, and say that
-they cannot tell where a certificate names an agreement that they do not know.
+Forms, API, import, signing and verdict read them here. The rules that apply them are in
+``kinds.certificate_of_origin``. The independent verifiers verifier/verify.py and verifier/verifier.html contain the
+same table, and report INDETERMINATE for an agreement that they do not know.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from datetime import date
 
 @dataclass(frozen=True)
 class Agreement:
-    """What an agreement lets a certificate say; ``name`` is a key in the catalogue.
+    """What an agreement lets a certificate state; ``name`` is a key in the catalogue.
 
-    ``parties``: since when each applies it, by ISO 3166-1 code; none where no preference is claimed. ``criteria`` are
-    the codes of origin criteria (``fields.ORIGIN_CRITERIA``) that its certificate has. ``term_months``: how long a
-    certificate holds from the day of issue, None where the agreement sets no term. ``form``: what its certificate
-    is called, where it has a name; ``languages``: those that it is written in (ISO 639). ``source``: where that stands.
+    ``parties`` maps each party's ISO 3166-1 code to the day from which it applies the agreement; it is empty where no
+    preference is claimed. ``criteria`` are the codes of the origin criteria (``fields.ORIGIN_CRITERIA``) in use.
+    ``term_months`` is how long a certificate is valid from the day of issue, or None without a limit. ``form`` is the
+    name of its certificate, if any, ``languages`` those that it is written in (ISO 639), ``source`` the legal source.
     """
 
     code: str
@@ -82,4 +82,4 @@ _LISTED = (
     ),
 )
 AGREEMENTS: dict[str, Agreement] = {agreement.code: agreement for agreement in _LISTED}
-"""By code, in the order in which a form offers them."""
+"""The agreements by code, in the order of the forms."""

@@ -1,7 +1,7 @@
-"""Do the papers of a consignment state the same quantities and values as the declaration?
+"""Checks whether the papers of a consignment state the same quantities and values as the declaration.
 
-An invoice is about this consignment, so what it states must be what is declared. An order or a certificate may be about
-more, so it must state no less. Each check says its tolerance, and on whose authority.
+An invoice is about this consignment, so it must state what is declared. An order or a certificate may be about more, so
+it must state no less. Each check states its tolerance and the source of the tolerance.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +20,9 @@ from backend.domain.verdict import REGISTER, ActionBy, Check, Outcome, Rank, Sco
 
 _MERCHANT = ActionBy.MERCHANT
 WITH_FREIGHT = frozenset({"CFR", "CIF", "CPT", "CIP", "DAP", "DPU", "DDP"})
-"""Incoterms 2020 under which the seller pays the carriage, so that a price may hold it."""
+"""Incoterms 2020 under which the seller pays the carriage, so that a price may include it."""
 BULK = Decimal("0.05")
-"""More or less of goods that are not counted, between what was ordered and what is shipped (UCP 600, article 30 b)."""
+"""Tolerance between the ordered and the shipped quantity of goods that are not counted (UCP 600, article 30 b)."""
 _CENTS = "one minor unit of the currency (ISO 4217) for each line on either side, for the rounding of line amounts"
 
 # ---- quantities
@@ -37,7 +37,10 @@ def _shown(quantity: Decimal, unit: str) -> str:
 
 
 def _rounding(quantity: Decimal, unit: str) -> Decimal:
-    """How far the last digit stated may have moved a quantity, in the base unit; what is counted is not rounded."""
+    """Return how far rounding to the last stated digit may have moved a quantity.
+
+    It is in the base unit, and 0 for counted goods.
+    """
     base, half = in_base_unit(_half_a_digit(quantity), unit)
     return half if base in _MEASURED else Decimal(0)
 
@@ -47,7 +50,7 @@ def _half_a_digit(number: Decimal) -> Decimal:
 
 
 def _measures(item: GoodsItem) -> list[_Measure]:
-    """The quantity of declared goods in every unit that it is declared in."""
+    """Return the quantity of a declared item in every unit in which it is declared."""
     legal = (
         (item.first_legal_quantity, item.first_legal_unit_code),
         (
@@ -59,7 +62,7 @@ def _measures(item: GoodsItem) -> list[_Measure]:
 
 
 def _sums(goods: Iterable[Sequence[_Measure]]) -> dict[str, tuple[Decimal, Decimal, set[str]]]:
-    """By base unit in which all goods can be counted: their sum, how far rounding may have moved it, their units."""
+    """Sum goods by each base unit in which all of them are stated: total, possible rounding error, and their units."""
     found: dict[str, tuple[Decimal, Decimal, set[str]]] | None = None
     for measures in goods:
         own = {}
@@ -110,7 +113,7 @@ def _sums(goods: Iterable[Sequence[_Measure]]) -> dict[str, tuple[Decimal, Decim
     ),
 )
 def goods_quantity(dossier: Dossier) -> Iterator[Check]:
-    """Whether the papers are about as much as is declared."""
+    """Compare the quantities on invoices, orders and phytosanitary certificates with the declared ones."""
     for model in (Invoice, Order, PhytosanitaryCertificate):
         lines = [(paper, line) for paper in dossier.of(model) for line in _lines(paper)]
         # A line without a subheading could be any of the goods: then only the sums can be compared.
@@ -172,13 +175,13 @@ def _value(item: GoodsItem) -> Decimal:
 
 
 def _currency(declaration: Declaration) -> str | None:
-    """The one currency of the declared values, None where there are several."""
+    """Return the one currency of the declared values, or None where there are several."""
     found = {item.currency for item in declaration.items}
     return found.pop() if len(found) == 1 else None
 
 
 def _carriage(declaration: Declaration, currency: str) -> tuple[Decimal, ...]:
-    """Freight and insurance as declared in this currency: none, either, both."""
+    """Return the possible carriage within a price in this currency: none, freight, insurance, both."""
     freight, insurance = (
         amount if amount is not None and own in (None, currency) else Decimal(0)
         for amount, own in (
@@ -204,7 +207,7 @@ def _carriage(declaration: Declaration, currency: str) -> tuple[Decimal, ...]:
     tolerance="none",
 )
 def currency(dossier: Dossier) -> Iterator[Check]:
-    """Whether amounts can be compared at all."""
+    """Check whether amounts are in one currency, so that they can be compared."""
     declared = sorted({item.currency for item in dossier.declaration.items})
     for paper in dossier.of(Invoice, Order, CertificateOfOrigin):
         stated = getattr(paper.document, "currency", None)
@@ -235,7 +238,7 @@ def currency(dossier: Dossier) -> Iterator[Check]:
     tolerance=_CENTS,
 )
 def value(dossier: Dossier) -> Iterator[Check]:
-    """Whether what is declared is what is paid."""
+    """Compare the declared value with what is charged."""
     unit = _currency(dossier.declaration)
     if unit is None:
         return
@@ -294,7 +297,7 @@ def _fob_values(dossier: Dossier, unit: str, carriage: Decimal) -> Iterator[Chec
     tolerance=f"for the rounding of unit prices half a minor unit of the currency for each unit; {_CENTS}",
 )
 def line_value(dossier: Dossier) -> Iterator[Check]:
-    """Whether lines are worth what their quantity and price make, here and there."""
+    """Compare the value of each line with its quantity and price, in the declaration and against the invoices."""
     items = dossier.declaration.items
     for item in items:
         if item.total_price is not None:
@@ -308,6 +311,7 @@ def line_value(dossier: Dossier) -> Iterator[Check]:
         return
     if any(getattr(paper.document, "currency", None) != unit for paper in invoices):
         return
+    # An invoice's own discount or surcharge is spread over its lines in proportion.
     share = sum(map(_value, items), Decimal(0)) / total
     for code in sorted({item.hs_code[:6] for item in items}):
         own, goods = (
@@ -351,7 +355,7 @@ def _line(same: bool, stated: Decimal, declared: Decimal, item: GoodsItem, recor
     tolerance="one minor unit of the currency (ISO 4217) for each line",
 )
 def total(dossier: Dossier) -> Iterator[Check]:
-    """Whether each paper's own figures add up."""
+    """Check whether each paper's own figures add up."""
     for paper in dossier.of(Invoice, Order):
         document = paper.document
         assert isinstance(document, Invoice | Order)
@@ -391,7 +395,7 @@ def _discount(document: Invoice | Order) -> Decimal:
     tolerance="one minor unit of the currency (ISO 4217) for each line of the invoice",
 )
 def discount(dossier: Dossier) -> Iterator[Check]:
-    """Whether invoice and order give the same discount."""
+    """Check whether invoice and order give the same discount."""
     orders = [paper.document for paper in dossier.of(Order)]
     for paper in dossier.of(Invoice):
         billed = paper.document
@@ -417,7 +421,7 @@ def discount(dossier: Dossier) -> Iterator[Check]:
     tolerance="one minor unit of the currency (ISO 4217) for each order",
 )
 def freight(dossier: Dossier) -> Iterator[Check]:
-    """Whether the freight that is declared is the one that was agreed."""
+    """Compare the declared freight with the freight of the orders."""
     declared, unit = dossier.declaration.freight_amount, dossier.declaration.freight_currency
     unit = unit or _currency(dossier.declaration)
     orders = [(paper, paper.document) for paper in dossier.of(Order) if isinstance(paper.document, Order)]

@@ -1,7 +1,7 @@
 """Evidence bundles: a record, or a consignment's papers, with proofs, anchors and a signed snapshot, in one file.
 
-Nothing in the file stands unbound: every member is needed, no other is taken, and each value has one spelling, so
-that no value in it can be changed without notice. Spaces and the order of members count for nothing.
+Every member is required, no other is accepted, and each value has exactly one spelling, so that no value in a file can
+be changed unnoticed. White space and the order of members do not matter.
 """
 
 import json
@@ -21,23 +21,23 @@ from backend.domain.snapshot import address, bytes32, natural, time_of, time_tex
 FORMAT = "provenport-evidence"
 VERSION = 1
 LARGEST = 16 * 1024 * 1024
-"""In bytes; a file beyond it is not opened."""
+"""Maximum size of a file in bytes; a larger one is not parsed."""
 MOST_RECORDS = 500
 LONGEST_PATH = 64
 
 
 class MalformedBundle(Invalid):
-    """A file that is no bundle, with what is wrong in it."""
+    """Raised for a file that is not a bundle, with what is wrong in it."""
 
     code = "malformed-bundle"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a file brings: the record it is about comes first, then the papers that it names.
+    """The content of a bundle: the record that it is about comes first, then the papers that it names.
 
-    ``superseded`` holds the issuer-signed JWTs of records that a paper replaced, where a declaration names those still.
-    ``snapshot`` is the signed text as it stands in the file.
+    ``superseded`` holds the issuer-signed JWTs of records that a paper replaced, where the declaration still names
+    those. ``snapshot`` is the signed text as it is in the file.
     """
 
     records: tuple[Evidence, ...]
@@ -45,12 +45,12 @@ class Bundle:
     snapshot: str | None = None
 
     def replaced(self, digest: str) -> sd_jwt.Record | None:
-        """The record of this digest among the superseded, where it is one that its own key signed."""
+        """Return the superseded record with this digest (hex), if its own key signed it, else None."""
         return self._replaced.get(digest)
 
     @cached_property
     def _replaced(self) -> dict[str, sd_jwt.Record | None]:
-        """Every text is read once, however many papers lead through it."""
+        """The superseded records by digest. Each text is parsed once, however many papers refer to it."""
         return {sha256(text.encode("ascii")).hexdigest(): _signed(text) for text in dict.fromkeys(self.superseded)}
 
 
@@ -59,16 +59,18 @@ def _signed(text: str) -> sd_jwt.Record | None:
         record = sd_jwt.parse(text)
     except (sd_jwt.MalformedRecord, strict_json.HostileJson):
         return None
+    # Whether that key was accredited is not asked: the link only leads from a paper to the one that the declaration
+    # names.
     return record if sd_jwt.is_signed_by_its_key(record) else None
 
 
 def text(bundle: Bundle) -> str:
-    """The file: JSON in one line, without spaces."""
+    """Return the file's text: JSON on one line, without spaces."""
     return json.dumps(write(bundle), separators=(",", ":"))
 
 
 def write(bundle: Bundle) -> dict[str, Any]:
-    """The bundle as JSON values."""
+    """Return the bundle as JSON values."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -103,11 +105,18 @@ def _written(one: Evidence) -> dict[str, Any]:
 
 
 def read(content: Any) -> Bundle:
-    """The bundle in JSON values; raises MalformedBundle or MalformedRecord. Believes nothing of it yet."""
+    """Parse a bundle from JSON values. Nothing in it is verified yet.
+
+    Raises:
+        MalformedBundle: if the values are not a bundle.
+        MalformedRecord: if a record in it is not an SD-JWT of ours.
+        HostileJson: if a record contains JSON that programs would read differently.
+    """
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         raise MalformedBundle(
             "not a bundle: the member format must read {format}", [("format", "is not a bundle's")], format=FORMAT
         )
+    # Compared by type: in Python True == 1 and 1.0 == 1, which would be further spellings of the version.
     if type(content.get("version")) is not int or content["version"] != VERSION:
         raise MalformedBundle(
             "this version of bundle is not known here", [("version", Message("must be {version}", version=VERSION))]
@@ -121,6 +130,7 @@ def read(content: Any) -> Bundle:
     if snapshot is not None and not isinstance(snapshot, str):
         raise _damaged("snapshot", "must be a signed text, or null")
     found = [_checked(one) for one in records]
+    # Only a declaration's signature binds other records together.
     if len(found) > 1 and found[0][1] is not Kind.DECLARATION:
         raise _damaged("records", "several records need the declaration that names them, as the first")
     return Bundle(tuple(_evidence(one) for one in found), tuple(superseded), snapshot)
@@ -130,7 +140,7 @@ _Checked = tuple[str, Kind, int, InclusionProof | None, Anchor | None]
 
 
 def _checked(fields: Any) -> _Checked:
-    """One record's members, each with the form it must have; the record itself is read when all are in order."""
+    """Check the form of one record's members. The record itself is parsed only when all members are well-formed."""
     _require(fields, {"record", "entry", "proof", "anchor"}, "records")
     if not isinstance(fields["record"], str):
         raise _damaged("record", "must be a text")
@@ -177,6 +187,7 @@ def _anchor(fields: Any) -> Anchor:
 
 
 def _quantity(text: Any) -> int:
+    # No leading zero, no sign: one spelling. 128 bits are what an entry holds.
     if not isinstance(text, str) or not re.fullmatch("0|[1-9][0-9]{0,38}", text) or int(text) >= 2**128:
         raise ValueError("quantity must be a whole number below 2^128, as a text")
     return int(text)

@@ -1,10 +1,10 @@
-"""The verdict on a bundle that somebody holds: by the snapshot in it and the reader's trust, or by a ledger just read.
+"""The verdict on a bundle, by the snapshot in it and the reader's trust file, or by a ledger that was just read.
 
-Without the ledger its facts count only as far as somebody whom the reader trusts has signed them, and no longer than
-the reader allows. What is not known so is INDETERMINATE, never INVALID, and never VALID.
+Without the ledger, its facts count only if a signer whom the reader trusts has signed them, and only for as long as the
+reader allows. Facts that are unknown make the verdict INDETERMINATE, never INVALID or VALID.
 
-Whoever has just read the ledger may state what was shown, and nothing else, in a snapshot of their own: the operator, a
-customs office, anybody with a node. What the ledger holds against a record is stated like what it holds for it.
+A reader of the ledger (the operator, a customs office, anybody with a node) may sign a snapshot of exactly what the
+ledger showed. It states what speaks against a record as well as what speaks for it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +32,10 @@ NOT_AT_HAND = Unknown("nobody trusted has said what it holds", "ledger-not-consu
 
 @dataclass(frozen=True)
 class FactSource:
-    """Where the ledger's facts about each record come from: checks that say so, the facts, and how old they are."""
+    """Where the ledger's facts about each record come from.
+
+    ``checks`` report on the source, ``facts`` returns the facts of a record, and ``as_of`` is when they were read.
+    """
 
     checks: tuple[Check, ...]
     facts: Callable[[Evidence], LedgerFacts]
@@ -40,7 +43,7 @@ class FactSource:
 
 
 def read(content: bytes, moment: datetime) -> Bundle | Verdict:
-    """The bundle in a file, or the verdict where there is none in it or where a record in it was altered."""
+    """Return the bundle in a file, or the verdict where it holds none or where a record in it was altered."""
     try:
         if len(content) > bundles.LARGEST:
             raise MalformedBundle("longer than {most} bytes", most=bundles.LARGEST)
@@ -59,9 +62,10 @@ def _read(values: object, moment: datetime) -> Bundle | Verdict:
 
 
 def verdict_on(bundle: Bundle, source: FactSource, moment: datetime) -> Verdict:
-    """The verdict on every record in a bundle, and on whether they are those that the declaration names.
+    """Return the verdict on every record in a bundle, and on whether they are those that the declaration names.
 
-    Nothing here knows the forms of papers: verifier/verify.py and the HTML file do not either, and must rule alike.
+    The forms of documents are not checked, because verifier/verify.py and the HTML verifier do not know them and must
+    reach the same verdict.
     """
     checks = list(source.checks)
     for number, one in enumerate(bundle.records, 1):
@@ -71,14 +75,14 @@ def verdict_on(bundle: Bundle, source: FactSource, moment: datetime) -> Verdict:
 
 @dataclass(frozen=True)
 class Remark:
-    """Where a wholly shown record falls short of the form of its kind; told beneath the verdict, not part of it."""
+    """How a fully disclosed record fails the form of its kind. It is shown below the verdict and is not part of it."""
 
     record: str
     faults: tuple[tuple[str, str], ...]
 
 
 def remarks(bundle: Bundle, verdict: Verdict) -> list[Remark]:
-    """What to say of the records whose content passed as signed."""
+    """Return remarks on the records whose content passed as signed."""
     whole = {check.record for check in verdict.checks if check.reason == "content-complete"}
     found = [(str(number), faults_of_form(one)) for number, one in enumerate(bundle.records, 1)]
     return [Remark(number, tuple(faults)) for number, faults in found if faults and number in whole]
@@ -88,7 +92,7 @@ def remarks(bundle: Bundle, verdict: Verdict) -> list[Remark]:
 
 
 def snapshot_facts(bundle: Bundle, trust: Trust, moment: datetime, max_age: timedelta) -> FactSource:
-    """The ledger's facts as the snapshot states them, where the reader's trust and its age allow it."""
+    """Return the ledger's facts from the snapshot, where the reader's trust file and ``max_age`` allow it."""
     signed = _signed(bundle)
     check = signed if isinstance(signed, Check) else _trusted(signed, trust, moment, max_age)
     if check.outcome is not Outcome.PASS or not isinstance(signed, SignedSnapshot):
@@ -97,7 +101,7 @@ def snapshot_facts(bundle: Bundle, trust: Trust, moment: datetime, max_age: time
 
 
 def integrity(bundle: Bundle) -> tuple[Check, ...]:
-    """Where the ledger itself is read, a snapshot need not be trusted, but an altered one is told."""
+    """Return a check that reports an altered snapshot. Where the ledger itself is read, it need not be trusted."""
     signed = _signed(bundle)
     is_altered = isinstance(signed, Check) and signed.reason == "snapshot-altered"
     return (signed,) if is_altered and isinstance(signed, Check) else ()
@@ -123,6 +127,7 @@ def _trusted(signed: SignedSnapshot, trust: Trust, moment: datetime, max_age: ti
     if not entries:
         return SNAPSHOT.answer("snapshot-ledger-untrusted", values)
     values["name"] = entries[0].name
+    # A snapshot read after the moment asked about would show later changes as if they were known then.
     if stated.read_at - moment > CLOCKS_MAY_DIFFER:
         return SNAPSHOT.answer("snapshot-too-new", values)
     if moment - stated.read_at > max_age:
@@ -131,12 +136,12 @@ def _trusted(signed: SignedSnapshot, trust: Trust, moment: datetime, max_age: ti
 
 
 def ledger_of(anchor: Anchor) -> LedgerName:
-    """By what the ledger of an anchor is known."""
+    """Return the identity of an anchor's ledger."""
     return LedgerName(anchor.chain_id, anchor.instance_id, anchor.ledger.lower())
 
 
 def key_named(record: sd_jwt.Record) -> bytes | None:
-    """The thumbprint that a record names as its key, where it is one."""
+    """Return the thumbprint (32 bytes) that a record names as its key, or None where it is not one."""
     try:
         key = sd_jwt.unb64(str(record.header.get("kid", "")))
     except sd_jwt.MalformedRecord:
@@ -152,6 +157,7 @@ def _facts(one: Evidence, signed: SignedSnapshot) -> LedgerFacts:
     kept = one.record.header.get("kid")
     if (
         reading is None
+        # All of it must match, or a snapshot about one record could be attached to another.
         or stated.ledger != ledger_of(anchor)
         or (reading.transaction, reading.key) != (anchor.transaction, kept)
     ):
@@ -173,9 +179,10 @@ def _facts(one: Evidence, signed: SignedSnapshot) -> LedgerFacts:
 
 
 def named(bundle: Bundle) -> list[Check]:
-    """Whether the papers are those that the declaration's signature binds, or replace them by signed links."""
+    """Check whether the papers are those that the declaration's signature binds, or replace them by signed links."""
     used: list[str] = []
     checks = list(_named(bundle, used))
+    # Nothing may be in a bundle that no check uses: it could be exchanged unnoticed.
     if used != list(bundle.superseded):
         why = "its superseded records are others than are needed, or in another order"
         checks.append(BUNDLE.answer("bundle-malformed", {"why": why}))
@@ -215,18 +222,18 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
 
 @dataclass(frozen=True)
 class _Named:
-    """Where a declaration names a record first, and as what kind."""
+    """The first position at which a declaration names a record, and as what kind."""
 
     position: int
     kind: object
 
     def may_be(self, kind: Kind) -> bool:
-        """Whether a paper of this kind may stand for it; a name that says no kind leaves that open."""
+        """Tell whether a paper of this kind may stand for it. A reference without a kind allows any."""
         return not isinstance(self.kind, str) or self.kind == kind.slug
 
 
 def _listed(records: object) -> dict[str, _Named]:
-    """What a declaration names, by its digest."""
+    """Return the records that a declaration names, by digest."""
     named: dict[str, _Named] = {}
     for position, one in enumerate(records if isinstance(records, list) else []):
         if isinstance(one, dict) and isinstance(one.get("sha256"), str):
@@ -237,11 +244,15 @@ def _listed(records: object) -> dict[str, _Named]:
 def _leads_to(
     bundle: Bundle, paper: Evidence, listed: Mapping[str, _Named], used: list[str]
 ) -> tuple[str | None, bool]:
-    """Which named digest a paper is or replaces, and whether it is the very one; adds to ``used`` what led there."""
+    """Return the named digest that a paper has or replaces, and whether it is that very paper.
+
+    The superseded texts that led there are appended to ``used``.
+    """
     digest = sha256(paper.record.signed_jwt.encode()).hexdigest()
     if digest in listed:
         return digest, True
     current: sd_jwt.Record | None = paper.record
+    # Bounded, so that links in a circle cannot loop for ever.
     for _ in range(len(bundle.superseded) + 1):
         link = current.payload.get("supersedes") if current is not None else None
         if not isinstance(link, str):
@@ -255,19 +266,19 @@ def _leads_to(
 
 
 _MUST_STAND = frozenset({"BUNDLE", "SNAPSHOT", "LEDGER", "SIGNATURE", "CONTENT", "INCLUSION", "ANCHOR"})
-"""Checks of the file itself, and of whether the right ledger was read and holds these very records for good."""
+"""Checks of the file itself, and of whether the right ledger was read and holds exactly these records finally."""
 
 
 class NothingToSign(Invalid):
-    """The ledger was not read, or holds no such record."""
+    """Raised when the ledger was not read, or holds no such record."""
 
     code = "nothing-to-sign"
 
 
 def blockers(bundle: Bundle | None, verdict: Verdict) -> tuple[Check, ...]:
-    """For what nothing may be stated; ``bundle`` is None where the file held none.
+    """Return the checks because of which no snapshot may be signed; ``bundle`` is None where the file held none.
 
-    A revoked record, a suspended key or a paper that is not in the file hinders nothing: readers are told of it.
+    A revoked record, a suspended key or a missing paper is no obstacle, because the snapshot reports it.
     """
     found = [*_of_form(bundle), *(check for check in verdict.checks if _blocks(check))]
     if any(check.code == "LEDGER" for check in found):  # what follows from it, record by record, need not be told
@@ -295,7 +306,11 @@ def _blocks(check: Check) -> bool:
 def statement_of(
     bundle: Bundle, source: FactSource, ledger: Trusted, block: int, block_time: datetime, read_at: datetime
 ) -> Snapshot:
-    """The snapshot of what was read of every record in the bundle; raises NothingToSign."""
+    """Return the snapshot of what was read about every record in the bundle.
+
+    Raises:
+        NothingToSign: if the ledger did not show one of them.
+    """
     return Snapshot(
         ledger=ledger.ledger,
         accreditation=ledger.accreditation,

@@ -1,7 +1,7 @@
-"""A consignment under its declaration: what customs may decide on it, the events it left, and how long goods took.
+"""A consignment with its declaration: the decisions that customs may take, its events, and its release times.
 
-Clocks follow the WCO Guide to Measure the Time Required for the Release of Goods: arrival to release, and lodgement
-to release.
+The measures follow the WCO Guide to Measure the Time Required for the Release of Goods: from arrival to release and
+from lodgement to release.
 """
 
 import statistics
@@ -18,7 +18,7 @@ from backend.domain.records import RecordOnFile, StatusChange
 
 
 class Decision(StrEnum):
-    """What an officer may decide."""
+    """The decisions that a customs officer may take."""
 
     DOCUMENTS_REQUIRED = "documents-required"
     EXAMINE = "examine"
@@ -30,7 +30,7 @@ class Decision(StrEnum):
 
     @property
     def leads_to(self) -> DeclarationStatus:
-        """The status that the decision gives."""
+        """The status after the decision."""
         return {
             Decision.DOCUMENTS_REQUIRED: DeclarationStatus.DOCUMENTS_REQUIRED,
             Decision.EXAMINE: DeclarationStatus.EXAMINATION,
@@ -43,9 +43,9 @@ class Decision(StrEnum):
 
 
 REFUNDED = frozenset({DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN})
-"""Ends after which the goods did not enter, so that certificates get back what was drawn for them.
+"""Final statuses in which the goods did not enter, so that what was drawn from certificates is refunded.
 
-Seized goods stay drawn: they came in and were used up, if not by the merchant.
+Drawdowns for seized goods stay: those goods entered and are used up, although not by the merchant.
 """
 
 
@@ -70,12 +70,12 @@ class Step(StrEnum):
 
     @classmethod
     def of(cls, status: DeclarationStatus) -> "Step":
-        """The step that ends in this status."""
+        """Return the step that ends in this status."""
         return cls(status.name.lower().replace("_", "-"))
 
 
 class DecisionState(StrEnum):
-    """How far a decision has come. It holds for everybody once the ledger has it, and can be undone before."""
+    """The progress of a decision, which is binding for everybody once it is on the ledger and may be undone before."""
 
     ACCEPTED = "accepted"
     ON_LEDGER = "on-ledger"
@@ -88,16 +88,24 @@ _DECISION_STATES = {
     "final": DecisionState.FINAL,
     "refused": DecisionState.UNDONE,
 }
-"""By how far its change of status has come; before that it is accepted here, and no more."""
+"""By the progress of its status change; before these states a decision is only accepted here."""
 
 
 def decide(status: DeclarationStatus, decision: Decision) -> DeclarationStatus:
-    """The status after an officer's decision; raises Conflict where the ledger would refuse it too."""
+    """Return the status after an officer's decision.
+
+    Raises:
+        Conflict: if the ledger does not allow this change of status either.
+    """
     return _take(status, decision.leads_to, (status, decision.leads_to) in OFFICE_EDGES)
 
 
 def withdraw(status: DeclarationStatus) -> DeclarationStatus:
-    """The status after the merchant withdraws; raises Conflict once customs have begun to act on the goods."""
+    """Return the status after the merchant's withdrawal.
+
+    Raises:
+        Conflict: if customs have begun to act on the goods.
+    """
     return _take(status, DeclarationStatus.WITHDRAWN, (status, DeclarationStatus.WITHDRAWN) in WITHDRAWAL_EDGES)
 
 
@@ -109,7 +117,7 @@ def _take(status: DeclarationStatus, new: DeclarationStatus, allowed: bool) -> D
 
 @dataclass(frozen=True)
 class ClearanceEvent:
-    """One step of one declaration, as a time release study needs it: no names, no goods, no papers."""
+    """One event of one declaration as a time release study needs it: without names, goods and papers."""
 
     declaration: str
     step: Step
@@ -117,12 +125,12 @@ class ClearanceEvent:
     recorded_at: datetime
     customs_office: str
     party: str | None
-    """The role of who took the step."""
+    """The role of the organisation that caused the event."""
 
 
 @dataclass(frozen=True)
 class Clearance:
-    """One consignment's times, all aware UTC."""
+    """The times of one consignment, all aware UTC."""
 
     lodged_at: datetime
     released_at: datetime
@@ -130,7 +138,10 @@ class Clearance:
 
     @property
     def from_arrival(self) -> timedelta | None:
-        """Arrival to release; zero where the goods were released before they came; None where arrival is unknown."""
+        """Arrival to release.
+
+        It is zero where the goods were released before they arrived, None where arrival is unknown.
+        """
         return None if self.arrived_at is None else max(self.released_at - self.arrived_at, timedelta(0))
 
     @property
@@ -141,7 +152,7 @@ class Clearance:
 
 @dataclass(frozen=True)
 class ReleaseTimes:
-    """A clock's summary over released consignments, in hours; None where nothing was measured."""
+    """Summary statistics over released consignments, in hours; None where nothing was measured."""
 
     count: int
     mean_hours: float | None = None
@@ -150,7 +161,10 @@ class ReleaseTimes:
 
 
 def release_times(durations: Iterable[timedelta]) -> ReleaseTimes:
-    """Count, mean, median and 90th percentile (linear interpolation, Hyndman and Fan 1996, type 7)."""
+    """Return count, mean, median and 90th percentile.
+
+    The percentile uses linear interpolation (Hyndman and Fan 1996, type 7).
+    """
     hours = sorted(duration.total_seconds() / 3600 for duration in durations)
     if not hours:
         return ReleaseTimes(0)
@@ -191,15 +205,15 @@ class DecisionTaken:
     decided_at: datetime
     verdict: dict[str, Any]
     undone: str | None = None
-    """Why the ledger did not take it; None while it stands."""
+    """Why the ledger did not accept it, or None."""
     version: int | None = None
     """The version that the consignment has since."""
     change: StatusChange | None = None
-    """The change of status that it queued for the ledger."""
+    """The status change that it queued for the ledger."""
 
     @property
     def state(self) -> DecisionState:
-        """How far it has come."""
+        """The progress of the decision."""
         if self.undone is not None:
             return DecisionState.UNDONE
         far = self.change.proof_state if self.change else "stored"
@@ -217,8 +231,8 @@ class NamedPaper:
 class PlannedDrawdown:
     """Goods that a consignment takes from a certificate's quantity, in thousandths of the unit.
 
-    ``certificate_id`` is the certificate's first version: a statement keeps its drawdowns when it is confirmed.
-    ``is_shared``: more than one certificate named covers these goods, so which one gives how much is open.
+    ``certificate_id`` is the certificate's first version, because a statement keeps its drawdowns when it is confirmed.
+    ``is_shared`` tells that several named certificates cover these goods, so that the share of each is open.
     """
 
     certificate_id: str
@@ -236,7 +250,7 @@ def _reason(event: Event, taken: DecisionTaken | None) -> str | None:
 
 @dataclass(eq=False)
 class Consignment:
-    """A declaration's life: it has its record's id."""
+    """A consignment; it has the id of its declaration's record."""
 
     id: str
     record: RecordOnFile
@@ -258,7 +272,11 @@ class Consignment:
     decisions: list[DecisionTaken] = field(default_factory=list)
 
     def decide(self, decision: DecisionTaken, event: Event) -> None:
-        """Take an officer's decision; raises Conflict where the status does not allow it."""
+        """Apply an officer's decision.
+
+        Raises:
+            Conflict: if the present status does not allow it.
+        """
         self.status = decide(self.status, decision.decision)
         decision.version = self.version
         self.alerted_at = None
@@ -267,11 +285,11 @@ class Consignment:
 
     @property
     def decision_state(self) -> DecisionState | None:
-        """How far the latest decision has come; None where nobody has decided yet."""
+        """The progress of the latest decision, or None where there is none."""
         return self.decisions[-1].state if self.decisions else None
 
     def revert_release(self, why: str, undone: Event, event: Event) -> None:
-        """Hold goods back whose release the ledger did not take: an officer has to decide anew."""
+        """Detain goods whose release the ledger refused, so that an officer must decide again."""
         for taken in self.decisions:
             if taken.decision is Decision.RELEASE and taken.undone is None:
                 taken.undone = why
@@ -280,7 +298,7 @@ class Consignment:
         self._note(event)
 
     def follow_ledger(self, status: DeclarationStatus, why: str, undone: Event, event: Event) -> None:
-        """Take over how the ledger says that it ended: somebody decided there before what was decided here came."""
+        """Adopt the final status on the ledger, where another server's decision arrived before ours."""
         lost = [taken for taken in self.decisions if taken.undone is None and taken.state is DecisionState.UNDONE]
         if self.decisions and self.decisions[-1].decision.leads_to is not status:
             lost.append(self.decisions[-1])
@@ -293,17 +311,21 @@ class Consignment:
         self._note(event)
 
     def withdraw(self, event: Event) -> None:
-        """Let the merchant take the declaration back; raises Conflict where it is too late."""
+        """Withdraw the declaration for the merchant.
+
+        Raises:
+            Conflict: if customs have begun to act on the goods.
+        """
         self.status = withdraw(self.status)
         self._leave(event)
 
     def arrive(self, event: Event) -> None:
-        """Note when the goods came under customs' control."""
+        """Record when the goods came under customs control."""
         self.arrived_at = event.occurred_at
         self._note(event)
 
     def changes_since(self, version: int) -> list[LaterChange]:
-        """What happened after this version, in order, for whoever read that one: who, what, when and why."""
+        """Return what happened after this version, in order, for a reader of that version: who, what, when and why."""
         later = [event for event in self.events if event.version is not None and event.version > version]
         return [self._told(event) for event in sorted(later, key=lambda event: event.version or 0)]
 

@@ -1,8 +1,8 @@
-"""The files of a consignment: evidence bundles, attached files, and whether what issuers certified covers the goods.
+"""Checks on the papers of a consignment: evidence bundles, attached files, and whether certificates cover the goods.
 
-Certificate of origin and inspection report are demanded. The papers of the trade, and facts that several papers state,
-are compared in ``trade_match``. More than an answer comes out where the checks of bundles are made, so whoever makes
-them answers by the registered check (``bundle_verification``, ``adapters.node_client``, ``services.verification``).
+A certificate of origin and an inspection report are required. Trade documents, and facts that several papers state, are
+compared in ``trade_match``. The checks of bundles need more than values (a node, a database), so their callers create
+the answers: ``bundle_verification``, ``adapters.node_client`` and ``services.verification``.
 """
 
 import re
@@ -41,7 +41,7 @@ _MERCHANT = ActionBy.MERCHANT
 
 @dataclass(frozen=True)
 class Paper:
-    """A record that a declaration relies on: its id, and what it says."""
+    """A record that a declaration relies on: its id and its document."""
 
     record: str
     document: Document
@@ -51,7 +51,7 @@ class Paper:
 class Dossier:
     """A declaration, its papers, and what earlier declarations take from the certificates among them.
 
-    ``record`` is the id of the declaration's own record, for what is wrong with the declaration by itself.
+    ``record`` is the id of the declaration's own record, for faults of the declaration itself.
     """
 
     declaration: Declaration
@@ -60,11 +60,11 @@ class Dossier:
     record: str | None = None
 
     def of(self, *models: type[Document]) -> list[Paper]:
-        """The papers of some kinds."""
+        """Return the papers of some kinds."""
         return [paper for paper in self.papers if isinstance(paper.document, models)]
 
     def stating(self, *names: str) -> Iterator[tuple[Paper, Any]]:
-        """The papers that state one of some fields, by the fields' names in Python, each with the first it states."""
+        """Yield the papers that state any of these fields (Python names), each with the first value that it states."""
         for paper in self.papers:
             stated = (getattr(paper.document, name, None) for name in names)
             if (found := next((value for value in stated if value is not None), None)) is not None:
@@ -74,7 +74,7 @@ class Dossier:
 def compared(
     check: RegisteredCheck[Any], same: bool, what: str, stated: object, declared: object, paper: Paper
 ) -> Check:
-    """The answer ``WHAT-matches`` or ``WHAT-differs`` about a paper, with both sides' words."""
+    """Return the answer ``WHAT-matches`` or ``WHAT-differs`` about a paper, with both values."""
     values = {"stated": stated, "declared": declared}
     return check.answer(f"{what}-matches" if same else f"{what}-differs", values, paper.record)
 
@@ -98,7 +98,7 @@ def compared(
     tolerance="none",
 )
 def documents(dossier: Dossier) -> Iterator[Check]:
-    """What is missing; one paper does not carry the goods of another through."""
+    """Report missing papers; each subheading needs its own."""
     declared = {item.hs_code[:6] for item in dossier.declaration.items}
     for model, missing, uncovered in (
         (CertificateOfOrigin, "certificate-of-origin-missing", "goods-without-certificate"),
@@ -128,7 +128,7 @@ def documents(dossier: Dossier) -> Iterator[Check]:
     tolerance="digits beyond the six of the Harmonized System are national and are not compared",
 )
 def hs_code(dossier: Dossier) -> Iterator[Check]:
-    """Whether papers are about goods that are declared."""
+    """Check whether papers are about declared goods."""
     declared = sorted({item.hs_code[:6] for item in dossier.declaration.items})
     for paper, code in dossier.stating("hs_code"):
         yield compared(hs_code, code[:6] in declared, "hs-code", code[:6], ", ".join(declared), paper)
@@ -149,7 +149,7 @@ def hs_code(dossier: Dossier) -> Iterator[Check]:
     tolerance="none",
 )
 def origin(dossier: Dossier) -> Iterator[Check]:
-    """Whether the goods come from where the certificate says."""
+    """Compare the country of origin with the certificates."""
     for paper, country in dossier.stating("origin_country"):
         code = getattr(paper.document, "hs_code", "")[:6]
         origins = {item.origin_country for item in dossier.declaration.items if item.hs_code[:6] == code}
@@ -169,7 +169,7 @@ def origin(dossier: Dossier) -> Iterator[Check]:
     tolerance="none",
 )
 def destination(dossier: Dossier) -> Iterator[Check]:
-    """Whether all papers go to one country."""
+    """Check whether all papers go to one country."""
     declared = dossier.declaration.destination_country
     for paper, country in dossier.stating("import_country", "destination_country"):
         same = country == declared
@@ -204,7 +204,7 @@ def destination(dossier: Dossier) -> Iterator[Check]:
     tolerance="none",
 )
 def quantity(dossier: Dossier) -> Iterator[Check]:
-    """Whether goods declared under a subheading are covered by what is certified."""
+    """Check whether the certified quantities cover the goods declared under each subheading."""
     covered: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     first: dict[str, Paper] = {}
     for certified in dossier.of(CertificateOfOrigin):
@@ -252,7 +252,7 @@ def _covered(
     tolerance="the laboratory's own decision rule (ISO/IEC 17025:2017, 7.8.6)",
 )
 def conformity(dossier: Dossier) -> Iterator[Check]:
-    """What the inspections found."""
+    """Report the results of the inspections."""
     for paper in dossier.of(InspectionReport):
         assert isinstance(paper.document, InspectionReport)
         reason = "conforms" if paper.document.conforms else "does-not-conform"
@@ -283,7 +283,7 @@ _LABELLED = re.compile(r"(?:botanical|latin|scientific) name\s*[:=]\s*([^;|,\n]+
     tolerance="case and what follows the species (ISPM 12, section 5, asks for the genus and preferably the species)",
 )
 def botanical_name(dossier: Dossier) -> Iterator[Check]:
-    """Whether the plants certified are those declared."""
+    """Compare the certified plants with the declared ones."""
     for paper in dossier.of(PhytosanitaryCertificate):
         certificate = paper.document
         assert isinstance(certificate, PhytosanitaryCertificate)
@@ -447,12 +447,15 @@ NAMED_RECORD: RegisteredCheck[Bundle] = REGISTER.add(
 
 @dataclass(frozen=True)
 class BoundFiles:
-    """Names and digests of the files that a record binds, and whether each is as signed; None for one not here."""
+    """Names and digests of the files that a record binds, and a function that tells whether one is as signed.
+
+    ``is_intact`` returns None for a file that is not here.
+    """
 
     files: tuple[tuple[str, str], ...]
     is_intact: Callable[[str], bool | None]
     is_needed: bool = True
-    """Whether a file that is not here keeps the verdict from being VALID."""
+    """Whether a missing file prevents VALID."""
 
 
 @REGISTER.check(
@@ -470,7 +473,7 @@ class BoundFiles:
     notes("attachment-missing", by=_OPERATOR),
 )
 def attachments(bound: BoundFiles) -> Check | None:
-    """Whether the files that the record binds are here as they were signed."""
+    """Check whether the files that the record binds are here and as they were signed."""
     compared = set[str]()
     for name, digest in bound.files:
         if digest in compared:

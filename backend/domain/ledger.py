@@ -1,6 +1,6 @@
-"""What the ledger knows, as values: batches, accreditations, calls and what became of them, statuses and their edges.
+"""The ledger's values: batches, accreditations, calls and their receipts, statuses and the allowed changes of status.
 
-The numbers of the statuses are those of the contracts: ``contracts/src/ITraceLedger.sol`` states the same ones.
+The numbers of statuses are those of the contracts (``contracts/src/ITraceLedger.sol``).
 """
 
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from backend.domain.evidence import Segments, Tree
 
 @dataclass(frozen=True)
 class AnchoredBatch:
-    """A batch as the ledger holds it under its root."""
+    """A batch as the ledger stores it under its root."""
 
     root: bytes
     anchored_at: datetime
@@ -36,9 +36,9 @@ class Anchoring:
 class Accreditation:
     """What an issuer's key may sign, by kind, HS chapter and time.
 
-    ``kinds`` has bit ``1 << kind`` for each kind; ``chapters`` has bit ``1 << chapter`` for HS chapters 1 to 97
-    (bit 0: every chapter). ``valid_until`` is exclusive. ``suspended_since`` is set from the moment on which the
-    authority no longer stands behind the key; it ends trust in everything checked from then on.
+    ``kinds`` has bit ``1 << accreditation bit`` for each kind. ``chapters`` has bit ``1 << chapter`` for HS chapters 1
+    to 97; bit 0 means every chapter. ``valid_until`` is exclusive. From ``suspended_since`` on the authority no longer
+    vouches for the key, which ends trust in everything checked from then on.
     """
 
     kinds: int
@@ -48,24 +48,24 @@ class Accreditation:
     suspended_since: datetime | None = None
 
     def covers_kind(self, bit: int) -> bool:
-        """Whether records of the kinds with this accreditation bit are covered."""
+        """Tell whether records of the kinds with this accreditation bit are covered."""
         return bool(self.kinds >> bit & 1)
 
     def covers_chapter(self, chapter: int) -> bool:
-        """Whether goods of this HS chapter are covered."""
+        """Tell whether goods of this HS chapter are covered."""
         return bool(self.chapters & 1 or self.chapters >> chapter & 1)
 
     def held_at(self, moment: datetime) -> bool:
-        """Whether the accreditation stood at that moment, suspension included."""
+        """Tell whether the accreditation was in force at that moment, and not suspended."""
         suspended = self.suspended_since is not None and self.suspended_since <= moment
         return self.valid_from <= moment < self.valid_until and not suspended
 
 
 def accreditation_at(then: Accreditation | None, now: Accreditation | None) -> Accreditation | None:
-    """What counts of a key at a past moment: the terms that the ledger held then, and every suspension since known.
+    """Return the terms that count for a key at a past moment.
 
-    A key that turned out to be stolen was no better before anybody knew; a suspension that was lifted later still
-    stood then.
+    These are the terms on the ledger then, with the earliest known suspension. A key that was found to be stolen was no
+    better before that was known. A suspension that was lifted later still applied then.
     """
     terms = then or now
     if terms is None:
@@ -76,7 +76,7 @@ def accreditation_at(then: Accreditation | None, now: Accreditation | None) -> A
 
 @dataclass(frozen=True)
 class Head:
-    """The newest block and the deployment that was read."""
+    """The newest block, and the deployment that was read."""
 
     chain_id: int
     number: int
@@ -89,7 +89,7 @@ class Head:
 
 @dataclass(frozen=True)
 class SignedTransaction:
-    """A transaction ready to be kept, then sent: the same bytes may be sent any number of times."""
+    """A transaction that is stored before it is sent: the same bytes may be sent any number of times."""
 
     signer: str
     nonce: int
@@ -99,7 +99,7 @@ class SignedTransaction:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of a mined transaction; ``refusal`` names the custom error where it failed and that is known."""
+    """The outcome of a mined transaction; ``refusal`` names the contract's error where it failed and that is known."""
 
     transaction_hash: bytes
     block_number: int
@@ -111,7 +111,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class AnchorBatch:
-    """Write a batch's root to the ledger. Signed by the anchorer."""
+    """Write a batch's root to the ledger; signed by the anchorer."""
 
     root: bytes
     segments: Segments
@@ -119,7 +119,7 @@ class AnchorBatch:
 
 @dataclass(frozen=True)
 class ChangeStatuses:
-    """Give places of one batch new statuses, all or none. Signed by the account whose role may take the edges."""
+    """Set statuses of leaves in one batch, all or none; signed by the account whose role allows these changes."""
 
     root: bytes
     places: tuple[tuple[int, int], ...] = field(metadata={"of": "(place, new status)"})
@@ -129,7 +129,7 @@ class ChangeStatuses:
 
 @dataclass(frozen=True)
 class Accredit:
-    """Accredit an issuer's key. Signed by the authority."""
+    """Accredit an issuer's key; signed by the authority."""
 
     key: bytes
     accreditation: Accreditation
@@ -137,7 +137,7 @@ class Accredit:
 
 @dataclass(frozen=True)
 class SuspendAccreditation:
-    """No longer stand behind a key, from a moment on; None lifts the suspension. Signed by the authority."""
+    """Suspend a key from a moment on, or lift the suspension with None; signed by the authority."""
 
     key: bytes
     since: datetime | None
@@ -145,14 +145,14 @@ class SuspendAccreditation:
 
 @dataclass(frozen=True)
 class CancelNonce:
-    """Send an empty transaction under a nonce, so that those behind a gap in an account's nonces can go on."""
+    """Use up a nonce with an empty transaction, so that transactions behind a gap in the nonces can be mined."""
 
     by: str
 
 
 @dataclass(frozen=True)
 class RotateKey:
-    """Let a new key take the place of an issuer's earlier one, from the block on. Signed by the authority."""
+    """Replace an issuer's key by a new one from this block on; signed by the authority."""
 
     key: bytes
     successor: bytes
@@ -168,9 +168,9 @@ class LedgerRecord:
 
 @dataclass(frozen=True)
 class CertificateBalance:
-    """An opened certificate: what it covers and what is left, in the steps of its entry.
+    """An activated certificate: its quantity and what remains, in thousandths of its unit.
 
-    ``issuer`` is the number of its issuer's key in the accreditation.
+    ``issuer`` is the number of its issuer's key in the accreditation contract.
     """
 
     quantity: int
@@ -181,10 +181,10 @@ class CertificateBalance:
 
 @dataclass(frozen=True)
 class ActivateCertificate:
-    """Let a certificate of origin be drawn. Signed by the anchorer of its batch.
+    """Activate a certificate of origin for drawdowns; signed by the anchorer of its batch.
 
-    The entry and its path bind the quantity; the rest is the anchorer's statement, since the ledger cannot read the
-    certificate. ``valid_until`` is exclusive, and None where the certificate has no end.
+    The entry and its path prove the quantity. The rest is the anchorer's statement, because the ledger cannot read the
+    certificate. ``valid_until`` is exclusive, and None where the certificate does not expire.
     """
 
     certificate: LedgerRecord
@@ -206,7 +206,7 @@ class LedgerDrawdown:
 
     @property
     def leaf(self) -> bytes:
-        """What stands for the drawdown in the tree over its drawdown set: the five fields as 32 bytes each."""
+        """The leaf of the drawdown in its set's tree: the five fields as 32 bytes each."""
         return b"".join(
             field if isinstance(field, bytes) else field.to_bytes(32, "big")
             for field in (
@@ -221,19 +221,19 @@ class LedgerDrawdown:
 
 @dataclass(frozen=True)
 class MakeDrawdowns:
-    """Draw certificates for declarations, all or none. Signed by the anchorer of the declarations."""
+    """Draw certificates down for declarations, all or none; signed by the anchorer of the declarations."""
 
     drawdowns: tuple[LedgerDrawdown, ...]
 
     @property
     def set_root(self) -> bytes:
-        """By what the ledger knows these drawdowns: the root of the tree over them."""
+        """The identifier of these drawdowns on the ledger: the root of the tree over them."""
         return Tree([drawdown.leaf for drawdown in self.drawdowns]).root
 
 
 @dataclass(frozen=True)
 class DrawdownSet:
-    """Drawdowns as the ledger's events tell of them: all of one call, and which of them were refunded since."""
+    """The drawdowns of one call, from the ledger's events, and which of them were refunded since."""
 
     made: MakeDrawdowns
     refunded: frozenset[int]
@@ -243,7 +243,7 @@ class DrawdownSet:
 
 @dataclass(frozen=True)
 class RefundDrawdown:
-    """Refund one of the drawdowns made together, once its declaration was rejected, returned or withdrawn."""
+    """Refund one drawdown of a set, after its declaration was rejected, returned or withdrawn."""
 
     made: MakeDrawdowns
     position: int
@@ -251,21 +251,21 @@ class RefundDrawdown:
 
 @dataclass(frozen=True)
 class Announce:
-    """Announce one of the authority's changes that the ledger does not take at once. Signed by the authority."""
+    """Announce a change by the authority that the ledger does not accept at once; signed by the authority."""
 
     call: Accredit | SuspendAccreditation | RotateKey
 
 
 @dataclass(frozen=True)
 class CancelAnnounced:
-    """Take back what was announced and not yet done. Signed by the guardian."""
+    """Cancel an announced change that is not yet done; signed by the guardian."""
 
     call: Accredit | SuspendAccreditation | RotateKey
 
 
 @dataclass(frozen=True)
 class PauseLedger:
-    """Stop every write but suspensions and revocations, or end the pause. Signed by the authority."""
+    """Stop every write except suspensions and revocations, or end the pause; signed by the authority."""
 
     paused: bool = True
 
@@ -287,7 +287,7 @@ LedgerCall = (
 
 
 class DocumentStatus(IntEnum):
-    """Standing of a certificate, a report or another document (4 bits on the ledger)."""
+    """Status of a certificate, a report or another document (4 bits on the ledger)."""
 
     ACTIVE = 0
     SUSPENDED = 1
@@ -296,7 +296,7 @@ class DocumentStatus(IntEnum):
 
 
 class DeclarationStatus(IntEnum):
-    """Standing of a declaration (4 bits on the ledger)."""
+    """Status of a declaration (4 bits on the ledger)."""
 
     LODGED = 0
     DOCUMENTS_REQUIRED = 1
@@ -315,7 +315,7 @@ class DeclarationStatus(IntEnum):
 
 
 class Agent(IntEnum):
-    """Who may take an edge on the ledger: bits of an agent's roles."""
+    """The roles of an account on the ledger, as bits."""
 
     ANCHORER = 1
     OFFICE = 2
@@ -334,14 +334,14 @@ DOCUMENT_EDGES: frozenset[tuple[DocumentStatus, DocumentStatus]] = frozenset(
         *((a, b) for a in (_S.ACTIVE, _S.SUSPENDED) for b in (_S.REVOKED, _S.SUPERSEDED)),
     }
 )
-"""Edges of a document; its anchorer (for the issuers it serves) or the authority may take them."""
+"""Changes of a document's status; its anchorer (for the issuers it serves) or the authority may make them."""
 
 OFFICE_EDGES: frozenset[tuple[DeclarationStatus, DeclarationStatus]] = frozenset(
     {(a, b) for a in _OPEN for b in (*_KEEP, *_END) if a != b}
 )
-"""Edges of a declaration that a customs office may take."""
+"""Changes of a declaration's status that a customs office may make."""
 
 WITHDRAWAL_EDGES: frozenset[tuple[DeclarationStatus, DeclarationStatus]] = frozenset(
     {(_D.LODGED, _D.WITHDRAWN), (_D.DOCUMENTS_REQUIRED, _D.WITHDRAWN)}
 )
-"""Edges of a declaration that its anchorer may take, for the merchant."""
+"""Changes of a declaration's status that its anchorer may make, for the merchant."""

@@ -1,4 +1,4 @@
-"""What waits to be written to the ledger: every call is a row with a state, so that a crash loses none."""
+"""The outbox: every call to the ledger is a row with a state before it is sent, so that a crash loses none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from typing import Any
 
 
 class TransactionState(StrEnum):
-    """Where a transaction stands.
+    """The state of a transaction.
 
-    ``refused``: it was mined and the contract said no. ``replaced``: another transaction took its nonce, so it will
-    never be mined.
+    ``refused``: it was mined and the contract reverted. ``replaced``: another transaction used its nonce, so that it
+    will never be mined.
     """
 
     SIGNED = "signed"
@@ -29,10 +29,10 @@ OPEN_STATES = (TransactionState.SIGNED, TransactionState.SENT, TransactionState.
 
 @dataclass(eq=False)
 class OutboundTransaction:
-    """A signed transaction, kept before it is sent.
+    """A signed transaction, stored before it is sent.
 
-    ``earlier_attempts`` holds what it was sent as before its fee was raised: any may still be the one that is mined.
-    ``trouble`` is why the chain does not take it at the moment.
+    ``earlier_attempts`` holds the versions with lower fees, any of which may still be mined. ``trouble`` is why the
+    chain does not accept it at the moment.
     """
 
     id: str
@@ -53,7 +53,7 @@ class OutboundTransaction:
 
     @property
     def is_open(self) -> bool:
-        """Whether its end is still to be seen."""
+        """Whether its outcome is still unknown."""
         return self.state in (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
 
     @property
@@ -62,12 +62,13 @@ class OutboundTransaction:
         return [self.transaction_hash, *(bytes.fromhex(attempt["hash"]) for attempt in reversed(self.earlier_attempts))]
 
     def raise_fee(self, raw: bytes, transaction_hash: bytes, now: datetime) -> None:
-        """Go on as the same call under the same number for a higher fee."""
+        """Continue with the same call and nonce at a higher fee."""
+        # A new list: SQLAlchemy does not notice a change inside a JSON value.
         self.earlier_attempts = [*self.earlier_attempts, self._attempt]
         self.raw, self.transaction_hash, self.raised_at = raw, transaction_hash, now
 
     def settle_on(self, transaction_hash: bytes) -> None:
-        """Go on as the one that was mined."""
+        """Continue with the version that was mined."""
         attempts = {attempt["hash"]: attempt for attempt in [*self.earlier_attempts, self._attempt]}
         if transaction_hash == self.transaction_hash:
             return
@@ -82,7 +83,7 @@ class OutboundTransaction:
 
 @dataclass(eq=False)
 class Lease:
-    """Who does a work that only one may do, until when."""
+    """The right of one process to do some work, until a time."""
 
     name: str
     holder: str
@@ -91,10 +92,10 @@ class Lease:
 
 @dataclass(eq=False)
 class AccreditationChange:
-    """The authority's act on an issuer's key, on its way to the ledger.
+    """A change by the authority to an issuer's key, on its way to the ledger.
 
-    Where the ledger has it announced first, ``announcement`` is the transaction for that and ``due_at`` the moment from
-    which it can be done. ``ended`` is why it never will be: cancelled meanwhile, or refused.
+    Where the ledger requires an announcement, ``announcement`` is the transaction for it and ``due_at`` is from when
+    the change can be done. ``ended`` is why it never will be: cancelled, or refused.
     """
 
     id: str
@@ -111,7 +112,7 @@ class AccreditationChange:
     ended: str | None = None
 
     def is_waiting(self, now: datetime) -> bool:
-        """Whether it was announced, and its time has not come."""
+        """Tell whether it was announced and its time has not come."""
         return self.due_at is not None and now < self.due_at and self.cancel_asked_at is None
 
 
@@ -132,9 +133,9 @@ class IdempotencyRecord:
 
 @dataclass(eq=False)
 class SigningRequest:
-    """A draft that waits for a signature made elsewhere: who asked for what, and the seed of its random bytes.
+    """A draft that waits for a signature made elsewhere, with the seed of its random bytes.
 
-    The same arguments with the same moment and seed give the same draft, unless things have moved on since.
+    The same arguments with the same moment and seed give the same draft, unless the stored data changed since.
     """
 
     id: str
@@ -147,6 +148,10 @@ class SigningRequest:
     text_digest: str
 
     def random_bytes(self) -> Callable[[int], bytes]:
-        """Random bytes out of the seed, the same ones every time: salts and numbers that nobody else can know."""
+        """Return a source of bytes derived from the seed.
+
+        It repeats for every call, and gives salts and numbers that nobody else knows.
+        """
         counter = count()
+        # The same sequence again: the draft is rebuilt when the signature arrives, and must have the same salts.
         return lambda size: sha512(self.seed + next(counter).to_bytes(8, "big")).digest()[:size]

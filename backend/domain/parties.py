@@ -1,4 +1,4 @@
-"""Who takes part: organisations, the people who act for them, and how they prove who they are."""
+"""The parties: organisations, the persons who act for them, and their credentials and keys."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from backend.domain.errors import Invalid
 
 
 class Role(StrEnum):
-    """What an organisation does here; everything a person may do follows from it."""
+    """What an organisation does here; it determines what its persons may do."""
 
     MERCHANT = "merchant"
     CHAMBER = "chamber"
@@ -22,7 +22,7 @@ class Role(StrEnum):
 
     @property
     def names(self) -> str:
-        """What the pages call it."""
+        """Its name on the pages (English, the key in the catalogue)."""
         return _ROLE_NAMES[self]
 
 
@@ -38,12 +38,12 @@ _ROLE_NAMES: Mapping[Role, str] = {
 
 
 LOCAL_LANGUAGE = "zh"
-"""The language of the second name that organisations and products have here."""
+"""The language of the second name of organisations and products."""
 
 
 @dataclass(eq=False)
 class Organisation:
-    """A merchant, chamber, laboratory, customs office, the accrediting authority, or those who study clearance."""
+    """A merchant, issuer, customs office, the accrediting authority, or an institute that studies clearance."""
 
     id: str
     role: Role
@@ -59,7 +59,7 @@ class Organisation:
 
 @dataclass(eq=False)
 class Person:
-    """Somebody who signs in, by password or token, and acts for one organisation."""
+    """A person who signs in by password or token and acts for one organisation."""
 
     id: str
     organisation: Organisation
@@ -69,7 +69,7 @@ class Person:
 
     @property
     def role(self) -> Role:
-        """What this person may do."""
+        """The role of the person's organisation."""
         return self.organisation.role
 
 
@@ -112,7 +112,7 @@ PASSWORD_LENGTHS = range(12, 129)
 
 @dataclass(eq=False)
 class ApiToken:
-    """A bearer token, kept as its SHA-256 only."""
+    """A bearer token, of which only the SHA-256 is stored."""
 
     digest: str
     person: Person
@@ -154,11 +154,11 @@ class SignInSession:
 
 @dataclass(eq=False)
 class SigningKey:
-    """An organisation's P-256 key: public part, and the private part sealed by the vault.
+    """An organisation's P-256 key: the public part, and the private part encrypted by the vault.
 
-    ``encrypted_private`` is None where the organisation keeps the key itself and hands in signatures. ``successor`` is
-    the thumbprint of the key that takes its place: while this one is still active, the ledger has not said so yet.
-    ``usable_from`` is when the ledger let it sign. ``compromised_since``: from then on others may have signed with it.
+    ``encrypted_private`` is None where the organisation keeps the key itself and submits signatures. ``successor`` is
+    the thumbprint of the key that replaces it; while this key is still active, the ledger has not confirmed that yet.
+    ``usable_from`` is when the ledger accepted it. From ``compromised_since`` on others may have signed with it.
     """
 
     thumbprint: str
@@ -174,11 +174,11 @@ class SigningKey:
 
     @property
     def is_outside(self) -> bool:
-        """Whether its organisation keeps it."""
+        """Whether the organisation keeps the private part itself."""
         return self.encrypted_private is None
 
     def retire(self, moment: datetime) -> None:
-        """Sign nothing more; what was signed stays."""
+        """Stop signing with it; earlier signatures stay valid."""
         self.is_active, self.retired_at = False, moment
 
 

@@ -1,7 +1,7 @@
-"""The checks of one record: its signature, its place in a batch, and what the ledger says of it and of its issuer.
+"""The checks of one record: its signature, its place in a batch, and the ledger's facts about it and its issuer.
 
-They are the same for the pages, the programming interface, and whoever verifies. They ask nobody: facts come in as
-values, and a fact that could not be read comes in as ``Unknown``, which never turns into INVALID.
+They are the same for pages, API and verifiers. They do no I/O: facts are passed in as values, and one that could not be
+read is ``Unknown``, which never leads to INVALID.
 """
 
 import re
@@ -71,7 +71,7 @@ _ACCREDITATION_REVOKED = (
 
 @dataclass(frozen=True)
 class _Case:
-    """A record, what the ledger says of it, the moment (aware UTC), and whether it is held to the form of its kind."""
+    """A record, the ledger's facts, the moment (aware UTC), and whether the form of its kind is checked too."""
 
     evidence: Evidence
     facts: LedgerFacts
@@ -80,20 +80,21 @@ class _Case:
 
 
 def evaluate(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
-    """The verdict on one record at ``moment`` (aware UTC), held to the form of its kind as well."""
+    """Return the verdict on one record at ``moment`` (aware UTC), including the form of its kind."""
     return Verdict.of(REGISTER.run(Scope.RECORD, _Case(evidence, facts, moment)), facts.as_of)
 
 
 def evaluate_as_signed(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
-    """The verdict on what was signed, whatever papers of its kind should say: what every verifier can find out."""
+    """Return the verdict without the form of its kind, which is what every verifier can determine."""
     case = _Case(evidence, facts, moment, is_held_to_form=False)
     return Verdict.of(REGISTER.run(Scope.RECORD, case), facts.as_of)
 
 
 def evaluate_at(evidence: Evidence, facts: LedgerFacts, moment: datetime) -> Verdict:
-    """Whether a record was valid at a past moment; ``facts.status`` and the accreditation are those of that moment.
+    """Return whether a record was valid at a past moment.
 
-    What was anchored later cannot be shown to have existed then, so that is no VALID.
+    ``facts.status`` and the accreditation are those of that moment. A record that was anchored later cannot be shown to
+    have existed then, so its verdict is not VALID.
     """
     checks = REGISTER.run(Scope.RECORD, _Case(evidence, facts, moment))
     return Verdict.of([_then(check, facts, moment) for check in checks], facts.as_of, moment)
@@ -121,7 +122,7 @@ def _then(check: Check, facts: LedgerFacts, moment: datetime) -> Check:
     is_decisive=True,
 )
 def signature(case: _Case) -> Check:
-    """Whether the key that the record names signed it."""
+    """Check that the key named in the record signed it."""
     if sd_jwt.is_signed_by_its_key(case.evidence.record):
         return signature.answer("signature-valid", {"issuer": issuer_name(case.evidence.record)})
     return signature.answer("signature-invalid")
@@ -155,7 +156,7 @@ def signature(case: _Case) -> Check:
     is_decisive=True,
 )
 def content(case: _Case) -> Check:
-    """The entry must say of the record what the record says of itself."""
+    """Check that the record's entry states what the record states."""
     found = _as_entered(case.evidence)
     if case.is_held_to_form and found.outcome is not Outcome.FAIL and faults_of_form(case.evidence):
         return content.answer("fields-invalid")
@@ -180,7 +181,7 @@ def _as_entered(evidence: Evidence) -> Check:
 
 
 def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
-    """(where, what) a record falls short of the form of its kind; nothing where fields are withheld."""
+    """Return (where, what) for each fault against the form of its kind; none where fields are withheld."""
     if evidence.record.withheld:
         return []
     try:
@@ -204,7 +205,7 @@ def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
     leaves_open("not-sealed", WAIT, "Stored; it will be sealed within seconds."),
 )
 def inclusion(case: _Case) -> Check:
-    """Whether the proof leads from the record's entry to the anchored root."""
+    """Check that the proof leads from the record's entry to the anchored root."""
     evidence = case.evidence
     if evidence.proof is None or evidence.anchor is None:
         return inclusion.answer("not-sealed")
@@ -236,21 +237,26 @@ def inclusion(case: _Case) -> Check:
     *_NOT_READ,
 )
 def anchor(case: _Case) -> Check:
-    """Whether the ledger holds the root, with the record in the segment of its kind, for good."""
+    """Check that the ledger holds the root finally, with the record in the segment of its kind."""
     evidence, facts = case.evidence, case.facts
     if evidence.anchor is None or evidence.proof is None:
         state = ProofState.STORED if evidence.proof is None else ProofState.SEALED
         return anchor.answer("not-anchored", {"state": state})
     if isinstance(facts.batch, Unknown):
         return anchor.not_read(facts.batch)
+    # Our own record may have been in a block that left the chain: it is sent again.
     if facts.batch is None and facts.is_on_its_way:
         return anchor.answer("not-anchored", {"state": ProofState.SUBMITTED})
     if facts.batch is None:
         return anchor.answer("root-not-on-ledger")
     is_in_segment = _segment_at(facts.batch, evidence.proof.leaf_index) == KINDS[evidence.kind].segment
+    # The leaf index decides which rules the ledger applies, so a record outside its segment would escape those of its
+    # kind.
     if facts.batch.segments.size != evidence.proof.size or not is_in_segment:
         return anchor.answer("wrong-segment")
     named, read = (evidence.anchor.block, evidence.anchor.block_time), (facts.anchor_block, facts.batch.anchored_at)
+    # INDETERMINATE, not INVALID: after a reorganisation the genuine record may be in another block than its bundle
+    # names.
     if facts.anchor_block is not None and named != read:
         return anchor.answer("anchor-mismatch")
     values = {"anchored_at": facts.batch.anchored_at, "state": facts.state, "block": evidence.anchor.block}
@@ -282,7 +288,7 @@ _STANDING = {DocumentStatus.SUSPENDED: "suspended", DocumentStatus.REVOKED: "rev
     *_NOT_READ,
 )
 def status(case: _Case) -> Check:
-    """Whether the ledger's status lets the record count."""
+    """Check that the record's status on the ledger lets it count."""
     evidence, held = case.evidence, case.facts.status
     if evidence.anchor is None:
         return status.answer("not-anchored")
@@ -343,7 +349,7 @@ def status(case: _Case) -> Check:
     *_NOT_READ,
 )
 def issuer_accredited(case: _Case) -> Check:
-    """Whether the issuer's key was accredited for the kind and the goods when it signed."""
+    """Check that the issuer's key was accredited for the kind and the goods when it signed."""
     record = case.evidence.record
     values: dict[str, Any] = {"issuer": issuer_name(record)}
     held = case.facts.accreditation
@@ -368,11 +374,11 @@ def issuer_accredited(case: _Case) -> Check:
 
 
 def terms_then(ask: Callable[[datetime], Terms], issued: datetime, anchored: datetime | None) -> tuple[Terms, Terms]:
-    """What the ledger held of a key when a record was signed, and when the record was anchored.
+    """Return what the ledger held of a key when a record was signed, and when it was anchored.
 
-    ``ask`` tells what the ledger held at a time, None where it held nothing yet; it is asked once where both times are
-    the same. Of the anchoring the time is less what clocks may differ by, so that a change which passes a record on
-    its way to the ledger does not touch it; where the ledger held nothing yet then, the anchoring itself counts.
+    ``ask`` returns what the ledger held at a time, or None; it is called once where both times are equal. The tolerance
+    for clocks is subtracted from the time of anchoring, so that a change that is mined just before the record does not
+    affect it. Where the ledger held nothing then, the time of anchoring itself is used.
     """
     late = issued if anchored is None else max(issued, anchored - CLOCKS_MAY_DIFFER)
     at_issue = ask(issued)
@@ -383,9 +389,9 @@ def terms_then(ask: Callable[[datetime], Terms], issued: datetime, anchored: dat
 
 
 def _accredited_at_issue(case: _Case, held: Accreditation, late: Accreditation, values: Mapping[str, Any]) -> Check:
-    """By the terms of the time of issue, whatever became of them since.
+    """Judge a record by the terms at its time of issue.
 
-    ``late`` are those of the anchoring: who no longer held them then may have dated the record back.
+    ``late`` are the terms at its anchoring: an issuer that no longer held them may have backdated the record.
     """
     issued = issued_at(case.evidence.record)
     assert issued is not None  # CONTENT refused the record otherwise
@@ -411,7 +417,7 @@ def _accredited_at_issue(case: _Case, held: Accreditation, late: Accreditation, 
 
 
 def _still_covered(case: _Case, late: Accreditation, anchored_at: datetime) -> bool:
-    """Whether the terms of the anchoring cover the record too; from when on they run does not matter any more."""
+    """Tell whether the terms at the anchoring cover the record too; their beginning does not matter."""
     kind = KINDS[case.evidence.kind]
     if late.suspended_since is not None and late.suspended_since <= anchored_at:
         return False
@@ -422,7 +428,7 @@ def _still_covered(case: _Case, late: Accreditation, anchored_at: datetime) -> b
 
 
 def _about_chapter(case: _Case, held: Accreditation, values: Mapping[str, Any]) -> Check | None:
-    """What speaks against the HS chapter of the goods; nothing where it is covered."""
+    """Return the answer against the HS chapter of the goods, or None where it is covered."""
     hs_code = case.evidence.record.subject.get("hsCode")
     if hs_code is None:
         return None if held.covers_chapter(0) else issuer_accredited.answer("hs-code-withheld", values)
@@ -443,7 +449,10 @@ def _about_chapter(case: _Case, held: Accreditation, values: Mapping[str, Any]) 
     notes("accreditation-expired", "{issuer}'s accreditation ended on {until}; what it signed before stays good."),
 )
 def issuer_standing(case: _Case) -> Check | None:
-    """Whether the issuer is still accredited; not asked of a statement, nor where nothing is known or ever was."""
+    """Check that the issuer is still accredited.
+
+    The question does not arise for statements and unknown accreditations.
+    """
     held = case.facts.accreditation
     if is_statement(case.evidence.record) or not isinstance(held, Accreditation) or held.kinds == 0:
         return None
@@ -472,7 +481,7 @@ def issuer_standing(case: _Case) -> Check | None:
     ),
 )
 def validity(case: _Case) -> Check:
-    """Whether the moment lies within the record's own dates, and within the term of its agreement."""
+    """Check that the moment is within the record's own dates and the term of its agreement."""
     record = case.evidence.record
     try:
         until = parse_timestamp(record.payload.get("validUntil"))
@@ -495,7 +504,7 @@ def validity(case: _Case) -> Check:
 
 
 def _agreement_of(evidence: Evidence) -> Agreement | str | None:
-    """What a certificate of origin claims a preference under, its name where that is not known here; None for none."""
+    """Return the agreement that a certificate of origin names, its name where unknown, or None for none."""
     named = evidence.record.subject.get("freeTradeAgreementName")
     if evidence.kind is not Kind.CERTIFICATE_OF_ORIGIN or not isinstance(named, str) or named == "NONE":
         return None
@@ -533,7 +542,7 @@ def _day(stated: Any) -> date | None:
     ),
 )
 def trade_agreement(case: _Case) -> Check | None:
-    """Whether the preference that is claimed can be claimed; not asked where none is, or where that is not shown."""
+    """Check that the claimed preference is possible. The question does not arise where none is claimed or shown."""
     agreement, record = _agreement_of(case.evidence), case.evidence.record
     if not isinstance(agreement, Agreement):
         return None if agreement is None else trade_agreement.answer("agreement-unknown", {"agreement": agreement})

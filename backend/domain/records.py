@@ -1,7 +1,7 @@
-"""Records on file: what was signed, for whom, what it says, and where each stands on its way to the ledger.
+"""Records: what was signed, for whom, and where each is on its way to the ledger.
 
-The fields of each kind stand in ``backend.domain.kinds``, a module a kind; reading and writing them is here, in one
-place for forms, interface and files.
+The fields of each kind are defined in ``backend.domain.kinds``. Reading and writing them is here, in one place for
+forms, API and files.
 """
 
 import json
@@ -29,7 +29,11 @@ from backend.domain.parties import Organisation
 
 
 def document_of(kind: Kind, fields: Any) -> Document:
-    """The document that these fields state; raises Invalid with every fault and where it is."""
+    """Return the document that these fields state.
+
+    Raises:
+        Invalid: with every fault and its place.
+    """
     try:
         return KINDS[kind].model.model_validate(fields)
     except ValidationError as error:
@@ -37,7 +41,11 @@ def document_of(kind: Kind, fields: Any) -> Document:
 
 
 def document_as_signed(kind: Kind, fields: Any) -> Document:
-    """The document that signed fields state: code lists of today do not make it wrong. Raises Invalid."""
+    """Return the document that signed fields state; changes of code lists since do not make it invalid.
+
+    Raises:
+        Invalid: with every fault and its place.
+    """
     try:
         return KINDS[kind].model.model_validate(fields, context=AS_SIGNED)
     except ValidationError as error:
@@ -45,7 +53,11 @@ def document_as_signed(kind: Kind, fields: Any) -> Document:
 
 
 def document_of_record(kind: Kind, record: sd_jwt.Record) -> Document:
-    """The document that a signed record states, read once for each record; raises Invalid."""
+    """Return the document of a signed record. It is parsed once per record and kind.
+
+    Raises:
+        Invalid: with every fault and its place.
+    """
     read: dict[Kind, Document] = record.__dict__.setdefault("_documents", {})
     if kind not in read:
         read[kind] = document_as_signed(kind, dict(record.subject))
@@ -53,23 +65,23 @@ def document_of_record(kind: Kind, record: sd_jwt.Record) -> Document:
 
 
 def fields_of(document: BaseModel) -> dict[str, Any]:
-    """The document's fields by their JSON names, without empty ones: what is signed."""
+    """Return the document's fields by their JSON names, without empty ones, as they are signed."""
     return document.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def content_of(kind: Kind, fields: Mapping[str, Any]) -> str:
-    """One spelling of what a document says: equal for equal documents."""
+    """Return a text that is equal for equal documents."""
     return f"{kind.slug} {json.dumps(fields, sort_keys=True, ensure_ascii=False)}"
 
 
 ZONES_APART = timedelta(days=1)
-"""A day begins earlier elsewhere on Earth: a date may lie ahead by this much."""
+"""A date may be ahead of UTC by this much, because a day begins earlier in eastern time zones."""
 
 
 def dates_ahead(kind: Kind, fields: Mapping[str, Any], moment: datetime) -> list[tuple[str, datetime]]:
-    """(field, when) for each date of fields as signed that tells of the past and lies ahead of ``moment`` (aware UTC).
+    """Return (field, time) for each date of a past event that is after ``moment`` (aware UTC).
 
-    A day counts from its midnight in UTC. What is no date at all is for the form of the kind to tell.
+    A day counts from its midnight in UTC. Values that are not dates are left to the form of the kind.
     """
     found = []
     for name in KINDS[kind].dates_of_the_past:
@@ -88,18 +100,18 @@ _LENGTH_OF_A_DAY = len("2026-03-02")
 
 
 def quantity_of(document: Document) -> Decimal | None:
-    """The quantity that the document's entry carries: only a certificate of origin has one."""
+    """Return the quantity in the document's entry, which only a certificate of origin has."""
     return document.quantity if isinstance(document, CertificateOfOrigin) else None
 
 
 def plain_number(number: str) -> str:
-    """A document's number without what a copyist changes: case, width, spaces, hyphens and slashes."""
+    """Return a document's number without differences of copying: case, width, spaces, hyphens and slashes."""
     plain = unicodedata.normalize("NFKC", number).casefold()
     return "".join(c for c in plain if c.isalnum())[:60]
 
 
 class Assurance(StrEnum):
-    """Who stands behind a record."""
+    """Who vouches for a record: an issuer, or only the merchant who states it."""
 
     ISSUED = "issued"
     STATED = "stated"
@@ -117,7 +129,7 @@ class ProofState(StrEnum):
 
 @dataclass(eq=False)
 class Product:
-    """A merchant's product, to fill forms from."""
+    """A merchant's product, from which forms are filled."""
 
     id: str
     merchant: Organisation
@@ -133,7 +145,7 @@ class Product:
 
 @dataclass(eq=False)
 class SealedBatch:
-    """A batch that was closed: its root, and what became of it."""
+    """A sealed batch: its root, and its way to the ledger."""
 
     id: str
     root: bytes
@@ -154,13 +166,13 @@ class SealedBatch:
 
     @property
     def segments(self) -> Segments:
-        """Where the lanes end."""
+        """Where the segments end."""
         return Segments(self.origin_end, self.inspection_end, self.declaration_end, self.size)
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """What is stored of a record in a batch, as it lies there, for whoever checks it."""
+    """The stored values of a record in a batch, unvalidated, for the audit."""
 
     leaf_index: int
     record_id: str
@@ -174,9 +186,12 @@ class Leaf:
 
     @property
     def entry(self) -> bytes:
-        """The entry made anew from what was signed; raises ValueError where that cannot be.
+        """The entry rebuilt from the signed text.
 
-        Of what was erased only the digest is left: whether it is right, the root tells.
+        Of an erased record only the digest is left, which is checked by the root.
+
+        Raises:
+            ValueError: if the stored values do not give an entry.
         """
         digest = bytes.fromhex(self.digest) if self.is_erased else sha256(self.signed_jwt.encode("ascii")).digest()
         return Entry(Kind(self.kind), int(self.quantity), digest).encode()
@@ -184,7 +199,7 @@ class Leaf:
 
 @dataclass(frozen=True)
 class WaitingRecord:
-    """A stored record that waits for its batch: as much of it as sealing looks at."""
+    """The fields of a stored record that sealing needs."""
 
     id: str
     kind: Kind
@@ -194,15 +209,15 @@ class WaitingRecord:
 
     @cached_property
     def entry(self) -> Entry:
-        """What will stand for the record in its batch."""
+        """The record's future entry."""
         return Entry(self.kind, self.quantity, bytes.fromhex(self.digest))
 
 
 @dataclass(eq=False)
 class RecordOnFile:
-    """A signed record with its disclosures, its holder, and its place in a batch once sealed.
+    """A signed record with its disclosures, its holder, and its place in a batch once it is sealed.
 
-    ``quarantined`` says why it cannot be sealed: what is stored of it is not what was signed.
+    ``quarantined`` says why it cannot be sealed: the stored text is not what was signed.
     """
 
     id: str
@@ -239,9 +254,10 @@ class RecordOnFile:
 
     @property
     def sd_jwt(self) -> sd_jwt.Record:
-        """The record as signed, with all its disclosures; raises MalformedRecord where it was tampered with.
+        """The record as signed, with all its disclosures, parsed once per stored text.
 
-        It is read once for each text that is kept here.
+        Raises:
+            MalformedRecord: if the stored text was altered.
         """
         text = "~".join([self.signed_jwt, *self.disclosures, ""])
         read: tuple[str, sd_jwt.Record] | None = self.__dict__.get("_read")
@@ -251,7 +267,7 @@ class RecordOnFile:
 
     @property
     def key_named(self) -> str | None:
-        """The key that the record names as its signer's, or None where that cannot be read any more."""
+        """The key that the record names as its signer's, or None where that cannot be read."""
         try:
             header = strict_json.loads(sd_jwt.unb64(self.signed_jwt.partition(".")[0]))
         except Invalid:
@@ -260,17 +276,25 @@ class RecordOnFile:
 
     @property
     def entry(self) -> Entry:
-        """What stands for the record in its batch."""
+        """The record's entry in its batch."""
         return Entry(self.kind, self.quantity, bytes.fromhex(self.digest))
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What was signed, field by field; raises MalformedRecord where what is kept was tampered with."""
+        """The signed fields.
+
+        Raises:
+            MalformedRecord: if the stored text was altered.
+        """
         return dict(self.sd_jwt.subject)
 
     @property
     def document(self) -> Document:
-        """What the record says, read from what was signed and from nothing else; raises Invalid."""
+        """The document, read only from the signed text.
+
+        Raises:
+            Invalid: if it is not a valid document or the stored text was altered.
+        """
         return document_of_record(self.kind, self.sd_jwt)
 
     @property
@@ -287,24 +311,24 @@ class RecordOnFile:
         return self.batch.state if self.batch else ProofState.STORED
 
     def erase(self, moment: datetime) -> None:
-        """Keep nothing of what it said: no text, no salts, no number. Place, digest and quantity stay."""
+        """Remove what it said: text, salts and number. Place, digest and quantity stay."""
         self.signed_jwt, self.disclosures, self.number, self.status_reason = "", [], None, None
         self.erased_at = moment
 
 
 class RequestState(StrEnum):
-    """Where a merchant's request to an issuer stands."""
+    """The state of a merchant's request to an issuer."""
 
     WAITING = "waiting"
     CONFIRMED = "confirmed"
     SENT_BACK = "sent-back"
     CLOSED = "closed"
-    """Was sent back, and the merchant has submitted another statement instead, or erased this one."""
+    """It was sent back, and the merchant has since submitted another statement or erased this one."""
 
 
 @dataclass(eq=False)
 class ConfirmationRequest:
-    """A merchant's statement submitted to the issuer whom it names, to be confirmed and signed or sent back."""
+    """A merchant's statement submitted to the named issuer, to be confirmed and signed or sent back."""
 
     id: str
     statement: RecordOnFile
@@ -316,13 +340,13 @@ class ConfirmationRequest:
     reason: str | None = None
     confirmed: RecordOnFile | None = None
     content: str | None = None
-    """What the statement says, to find the same one again: see ``content_of``."""
+    """The statement's content, to find an equal one: see ``content_of``."""
     version: int = 1
 
 
 @dataclass(eq=False)
 class StoredFile:
-    """An attachment as one organisation uploaded it: its bytes lie in the file store under their digest."""
+    """An attachment as one organisation uploaded it; its bytes are in the file store under their digest."""
 
     sha256: str
     owner: Organisation
@@ -332,7 +356,7 @@ class StoredFile:
 
 
 ALREADY_THERE = "the ledger has it already"
-"""Why a change of status needed no transaction, where the ledger shows it; any other reason is a refusal."""
+"""The reason of a settled change that the ledger shows already; any other reason is a refusal."""
 _PROOF_STATES = {
     TransactionState.SIGNED: "submitted",
     TransactionState.SENT: "submitted",
@@ -344,9 +368,9 @@ _PROOF_STATES = {
 
 @dataclass(eq=False)
 class StatusChange:
-    """A record's new status on its way to the ledger, with the salted digest of the reason that goes there.
+    """A record's new status on its way to the ledger, with the salt for the digest of its reason.
 
-    ``settled`` is set where it needs no transaction any more: the ledger has it already, or will never take it.
+    ``settled`` is set where no transaction is needed any more: the ledger has it already, or will never accept it.
     """
 
     id: str
@@ -361,7 +385,7 @@ class StatusChange:
 
     @property
     def proof_state(self) -> str:
-        """How far it has come: stored, submitted, anchored, final; or refused, where the ledger did not take it."""
+        """How far it has come: stored, submitted, anchored, final, or refused."""
         if self.settled is not None:
             return "final" if self.settled == ALREADY_THERE else "refused"
         if self.transaction is None or self.transaction.state is TransactionState.REPLACED:

@@ -1,9 +1,9 @@
-"""JSON Schemas (2020-12) of the credentials, each version frozen as a file from the day on which it was published.
+"""JSON Schemas (2020-12) of the credentials, each version frozen as a file when it is published.
 
-A schema describes a credential with every field disclosed. A version never changes once it was published: what a
-record names must say the same in ten years. The newest version of a kind is made from the model that checks forms and
-interface, and must still be its file; a model that says something else needs a new version (its ``schema_version``)
-and a new file, which ``frozen_text`` writes. Versions are counted for each kind by itself.
+A schema describes a credential with every field disclosed. A published version never changes, because records refer to
+it for years. The newest version of a kind is generated from the model that checks forms and API, and must equal its
+file. A changed model needs a new version (its ``schema_version``) and a new file, which ``frozen_text`` writes.
+Versions are counted per kind.
 """
 
 import json
@@ -27,19 +27,19 @@ _CODE_LISTS = ("agreement", "country", "currency", "unit")
 
 @cache
 def published() -> Mapping[tuple[str, int], Path]:
-    """The files of all versions ever published, by kind (as in addresses) and version."""
+    """Return the files of all published versions, by kind (its slug) and version."""
     named = ((_FILE.fullmatch(file.stem), file) for file in sorted(FOLDER.glob("*.json")))
     found = {(name["slug"], int(name["version"])): file for name, file in named if name}
     return dict(sorted(found.items(), key=lambda one: (BY_SLUG[one[0][0]], one[0][1])))
 
 
 def credential_schema(kind: Kind, identifier: str, version: int | None = None) -> dict[str, Any]:
-    """A published schema of a whole credential, under the name that records give it.
+    """Return a published schema of a whole credential, with ``identifier`` as its ``$id``.
 
-    Lists of agreements, countries, currencies and units grow with the world: those of today are put in.
+    The current lists of agreements, countries, currencies and units are inserted, because they change over time.
 
     Raises:
-        KeyError: There is no such version.
+        KeyError: if there is no such version.
     """
     frozen = json.loads(published()[kind.slug, version or KINDS[kind].schema_version].read_text(encoding="utf-8"))
     definitions = {
@@ -50,7 +50,7 @@ def credential_schema(kind: Kind, identifier: str, version: int | None = None) -
 
 
 def frozen_text(kind: Kind) -> str:
-    """The file of a kind's newest version, as its model makes it: nothing that grows, and no server's address."""
+    """Return the file of a kind's newest version, generated from its model, without code lists and server URLs."""
     made = _made(kind)
     kept = {name: {} if name.removesuffix("-code") in _CODE_LISTS else stated for name, stated in made["$defs"].items()}
     return json.dumps({**made, "$defs": kept}, indent=1, ensure_ascii=False) + "\n"
@@ -58,7 +58,7 @@ def frozen_text(kind: Kind) -> str:
 
 @cache
 def subject_schema(kind: Kind) -> dict[str, Any]:
-    """The schema of a kind's fields, as they are signed."""
+    """Return the schema of a kind's fields, as they are signed."""
     made = KINDS[kind].model.model_json_schema(mode="serialization", by_alias=True)
     schema = _plain(made)
     assert isinstance(schema, dict)
@@ -69,7 +69,7 @@ def subject_schema(kind: Kind) -> dict[str, Any]:
 
 
 def _made(kind: Kind) -> dict[str, Any]:
-    """The schema of a whole credential, as the model of this kind makes it."""
+    """Return the schema of a whole credential, generated from the kind's model."""
     subject = dict(subject_schema(kind))
     definitions = subject.pop("$defs", {})
     return {
@@ -100,7 +100,7 @@ def _made(kind: Kind) -> dict[str, Any]:
 
 
 def _plain(schema: Any) -> Any:
-    """Without what pydantic adds for itself: titles, and null, which is never signed."""
+    """Remove what pydantic adds: titles, and null, which is never signed."""
     if isinstance(schema, list):
         return [_plain(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,8 +1,8 @@
-"""SD-JWT (RFC 9901) for records: one salted digest for each field, signed ES256 by a key known by its thumbprint.
+"""SD-JWT (RFC 9901) for records: one salted digest for each field, signed with ES256 by a key known by its thumbprint.
 
-Keys and salts come from outside, so that this stays pure. The issuer-signed JWT alone is what an entry's digest
-covers; disclosures travel beside it, joined by ``~``. Ours are flat: fields of the subject, each as a whole. What
-others make, with digests anywhere, ``selective_disclosure`` reads, by the same steps.
+Keys and salts are passed in, so that this module stays pure. An entry's digest covers the issuer-signed JWT alone;
+disclosures are appended to it, separated by ``~``. Our records are flat: fields of the subject, each disclosed as a
+whole. ``selective_disclosure`` reads those of others, with digests anywhere, by the same steps.
 """
 
 import binascii
@@ -26,7 +26,7 @@ from backend.domain.strict_json import parse_timestamp
 
 MEDIA_TYPE = "vc+sd-jwt"
 MOST_DISCLOSURES = 500
-"""Far more than any document here has fields."""
+"""Far more than the number of fields of any document here."""
 Jwk = Mapping[str, str]
 _P256_FIELD = 2**256 - 2**224 + 2**192 + 2**96 - 1
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -36,13 +36,13 @@ _BASE64URL = re.compile("[A-Za-z0-9_-]*")
 _TO_BASE64 = bytes.maketrans(b"-_", b"+/")
 _FROM_BASE64 = bytes.maketrans(b"+/", b"-_")
 _LAST_LETTERS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
-"""What one or two bytes end in: any other letter says the same and would be a second spelling."""
+"""The possible last letters where one or two bytes remain. Any other would decode to the same bytes."""
 
 
 class MalformedRecord(Invalid):
-    """A text that is no SD-JWT of ours, with what is wrong in it.
+    """Raised for a text that is not an SD-JWT of ours.
 
-    ``reason``, ``where`` (a JSON pointer into what was signed) and ``told`` make a sentence in either language.
+    ``reason``, ``where`` (a JSON pointer into what was signed) and ``told`` give a message in any language.
     """
 
     code = "malformed-record"
@@ -53,22 +53,32 @@ class MalformedRecord(Invalid):
 
 
 def b64(data: bytes) -> str:
-    """base64url without padding (RFC 7515, section 2)."""
+    """Encode as base64url without padding (RFC 7515, section 2)."""
     return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_FROM_BASE64).decode("ascii")
 
 
 def unb64(text: str) -> bytes:
-    """The bytes of unpadded base64url; refuses anything that would not be written back the same."""
+    """Decode unpadded base64url, and refuse anything that would not be encoded to the same text.
+
+    Raises:
+        MalformedRecord: if it is not base64url, or not in its only spelling.
+    """
     over = len(text) % 4
     if over == 1 or not _BASE64URL.fullmatch(text):
         raise MalformedRecord("not base64url")
+    # The last letter has unused bits, which decoders ignore: a signed text could be changed without its signature
+    # failing.
     if over and text[-1] not in _LAST_LETTERS[over]:
         raise MalformedRecord("base64url with loose ends")
     return binascii.a2b_base64(text.encode("ascii").translate(_TO_BASE64) + b"=="[: -len(text) % 4])
 
 
 def thumbprint(jwk: Jwk) -> bytes:
-    """RFC 7638 thumbprint of a P-256 public key (32 bytes): the name under which the ledger accredits it."""
+    """Return the RFC 7638 thumbprint (32 bytes) of a P-256 public key, under which the ledger accredits it.
+
+    Raises:
+        MalformedRecord: if the JWK lacks a member.
+    """
     try:
         crv, kty, x, y = jwk["crv"], jwk["kty"], jwk["x"], jwk["y"]
     except KeyError as error:
@@ -84,7 +94,7 @@ def _thumbprint(crv: str, kty: str, x: str, y: str) -> bytes:
 
 @dataclass(frozen=True)
 class Record:
-    """A parsed SD-JWT: header, payload as signed, disclosed fields, and the issuer-signed JWT they hang on."""
+    """A parsed SD-JWT: the issuer-signed JWT, its header and payload, and the disclosed fields."""
 
     signed_jwt: str
     header: Mapping[str, Any]
@@ -94,13 +104,13 @@ class Record:
 
     @cached_property
     def subject(self) -> Mapping[str, Any]:
-        """The credential's subject: fields always in the open, and those disclosed."""
+        """The credential's subject: fields that are always open, and those disclosed."""
         open_fields = {k: v for k, v in self.payload["credentialSubject"].items() if k != "_sd"}
         return {**open_fields, **self.disclosed}
 
     @property
     def withheld(self) -> int:
-        """Number of fields that were not disclosed."""
+        """The number of fields that were not disclosed."""
         return len(self.payload["credentialSubject"].get("_sd", [])) - len(self.disclosed)
 
     @property
@@ -109,7 +119,7 @@ class Record:
         return "~".join([self.signed_jwt, *self.disclosures, ""])
 
     def disclosing(self, names: Sequence[str]) -> "Record":
-        """The same record showing no more than these fields."""
+        """Return the same record with only these fields disclosed."""
         kept = tuple(d for d in self.disclosures if member_of(parts_of(d))[0] in names)
         return Record(
             self.signed_jwt,
@@ -122,7 +132,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Unsigned:
-    """A record that only lacks its signature: what is to be signed, and the disclosures that go with it."""
+    """A record that only lacks its signature: what is to be signed, and the disclosures."""
 
     header: dict[str, Any]
     payload: dict[str, Any]
@@ -131,16 +141,18 @@ class Unsigned:
     signing_input: bytes
 
     def signed(self, signature: bytes) -> Record:
-        """The record with its 64-byte ES256 signature (r ‖ s), which is not checked here."""
+        """Return the record with its 64-byte ES256 signature (r ‖ s), which is not checked here."""
         signed_jwt = f"{self.signing_input.decode('ascii')}.{b64(signature)}"
         return Record(signed_jwt, self.header, self.payload, self.disclosures, self.subject)
 
 
 def draft(claims: Mapping[str, Any], subject: Mapping[str, Any], jwk: Jwk, new_salt: Callable[[], bytes]) -> Unsigned:
-    """Make a record to be signed with the key ``jwk``.
+    """Prepare a record to be signed with the key ``jwk``.
 
-    Every field of ``subject`` gets its own 256-bit salt; ``claims`` stay in the open.
+    Every field of ``subject`` gets its own 256-bit salt from ``new_salt``. ``claims`` are not hidden.
     """
+    # Without a salt, the digest of a withheld field with few possible values could be found by trying them
+    # (RFC 9901, section 9.3).
     disclosures = tuple(
         b64(json.dumps([b64(new_salt()), name, value], ensure_ascii=False).encode()) for name, value in subject.items()
     )
@@ -149,6 +161,8 @@ def draft(claims: Mapping[str, Any], subject: Mapping[str, Any], jwk: Jwk, new_s
         **claims,
         "credentialSubject": {
             **claims.get("credentialSubject", {}),
+            # Sorted, so that the order of the digests tells nothing about the order of the fields (RFC 9901, section
+            # 4.2.4.1).
             "_sd": sorted(digest_of(disclosure) for disclosure in disclosures),
         },
         "_sd_alg": "sha-256",
@@ -158,7 +172,12 @@ def draft(claims: Mapping[str, Any], subject: Mapping[str, Any], jwk: Jwk, new_s
 
 
 def parse(text: str) -> Record:
-    """Read an SD-JWT and match its disclosures; raises MalformedRecord. Checks no signature."""
+    """Parse an SD-JWT and match its disclosures with the signed digests. The signature is not checked.
+
+    Raises:
+        MalformedRecord: if it is not an SD-JWT of ours, or a disclosure was not signed.
+        HostileJson: if a part is JSON that programs would read differently.
+    """
     signed_jwt, *disclosures = text.split("~")
     if disclosures and disclosures[-1] != "":
         raise MalformedRecord("key binding is not used: the text must end with ~")
@@ -185,7 +204,7 @@ def parse(text: str) -> Record:
 
 
 def _refuse_nested(value: Any) -> None:
-    """Fields are disclosed whole: a digest inside one would be a part that is neither shown nor counted."""
+    """Refuse digests inside a field: they would hide a part that is neither shown nor counted as withheld."""
     if isinstance(value, dict):
         if "_sd" in value or "..." in value:
             raise MalformedRecord("a digest stands in a nested place")
@@ -203,13 +222,19 @@ def _parts(signed_jwt: str) -> tuple[dict[str, Any], dict[str, Any]]:
     header, payload = (strict_json.loads(unb64(piece)) for piece in pieces[:2])
     if not isinstance(header, dict) or not isinstance(payload, dict):
         raise MalformedRecord("header and payload must be objects")
+    # One algorithm, and no critical extension: a header must not choose how it is verified (RFC 8725, section 3.1).
     if header.get("alg") != "ES256" or header.get("typ") != MEDIA_TYPE or "crit" in header:
         raise MalformedRecord("only ES256 records of type {media_type} are read", media_type=MEDIA_TYPE)
     return header, payload
 
 
 def parts_of(disclosure: str) -> list[Any]:
-    """What a disclosure holds (RFC 9901, section 4.2): salt, name and value of a member, or salt and value."""
+    """Return the parts of a disclosure (RFC 9901, section 4.2): salt, name and value of a member, or salt and value.
+
+    Raises:
+        MalformedRecord: if it is not a disclosure.
+        HostileJson: if it is JSON that programs would read differently.
+    """
     parts = strict_json.loads(unb64(disclosure))
     if isinstance(parts, list) and len(parts) in (2, 3) and isinstance(parts[0], str) and isinstance(parts[-2], str):
         return parts
@@ -217,19 +242,27 @@ def parts_of(disclosure: str) -> list[Any]:
 
 
 def member_of(parts: Sequence[Any], where: str = "") -> tuple[str, Any]:
-    """Name and value of a disclosed member."""
+    """Return name and value of a disclosed member.
+
+    Raises:
+        MalformedRecord: if the disclosure is of a list's element.
+    """
     if len(parts) != 3:
         raise MalformedRecord("a disclosure is a list of salt, name and value", "sd-shape", where)
     return parts[1], parts[2]
 
 
 def digest_of(disclosure: str) -> str:
-    """What stands in the signed text for a disclosure (RFC 9901, section 4.2.3)."""
+    """Return the digest of a disclosure, as in the signed text (RFC 9901, section 4.2.3)."""
     return b64(sha256(disclosure.encode()).digest())
 
 
 def digests_in(members: Mapping[str, Any], where: str = "") -> list[str]:
-    """The digests that stand in an object for members of it (RFC 9901, section 4.2.4.1)."""
+    """Return an object's digests of its members (RFC 9901, section 4.2.4.1).
+
+    Raises:
+        MalformedRecord: if they are not a list of texts.
+    """
     digests = members.get("_sd", [])
     if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
         raise MalformedRecord("the list of digests is damaged", "sd-digests", where)
@@ -237,13 +270,17 @@ def digests_in(members: Mapping[str, Any], where: str = "") -> list[str]:
 
 
 def refuse_taken(name: str, shown: Mapping[str, Any], members: Mapping[str, Any], where: str = "") -> None:
-    """Refuse a disclosed name that stands in the open or was shown already, or means a digest (section 7.1, 3.3.2)."""
+    """Refuse a disclosed name that is open or disclosed already, or is reserved (RFC 9901, section 7.1, step 3).
+
+    Raises:
+        MalformedRecord: if the name is refused.
+    """
     if name in shown or name in members or name in ("_sd", "..."):
         raise MalformedRecord("the field {shown} stands twice", "sd-name", where, name=name, shown=repr(name))
 
 
 def is_signed_by_its_key(record: Record) -> bool:
-    """Whether the record's signature is that of the key in its header, and the key the one it names."""
+    """Tell whether the record is signed by the key in its header, and that key has the thumbprint it names."""
     jwk = record.header.get("jwk")
     if not isinstance(jwk, dict):
         return False
@@ -257,14 +294,18 @@ def is_signed_by_its_key(record: Record) -> bool:
 
 
 def verify(jwk: Jwk, message: bytes, signature: bytes) -> bool:
-    """Whether this is the key's ES256 signature (r ‖ s); raises ValueError or MalformedRecord where the key is none."""
+    """Tell whether this is the key's ES256 signature (r ‖ s) of the message.
+
+    Raises:
+        ValueError, KeyError, MalformedRecord: if the JWK is not a P-256 key.
+    """
     point = str(jwk["x"]), str(jwk["y"]), str(jwk["kty"]), str(jwk["crv"])
     return _is_signature(*point, sha256(message).digest(), signature)
 
 
 @lru_cache(maxsize=16_384)
 def _is_signature(x: str, y: str, kty: str, crv: str, digest: bytes, signature: bytes) -> bool:
-    """A list asks for the same signatures each time it is shown; only digests of what was signed are kept."""
+    """Verify and cache the result, because lists ask for the same signatures each time. Only digests are kept."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     key = _key_at(x, y, kty, crv)
     if len(signature) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
@@ -278,12 +319,17 @@ def _is_signature(x: str, y: str, kty: str, crv: str, digest: bytes, signature: 
 
 @lru_cache(maxsize=1024)
 def _key_at(x: str, y: str, kty: str, crv: str) -> ec.EllipticCurvePublicKey:
-    """Issuers are few: finding out that a point lies on the curve costs as much as a signature."""
+    """Build and cache a key, because checking that a point is on the curve costs as much as a signature."""
     return public_key({"kty": kty, "crv": crv, "x": x, "y": y})
 
 
 def public_key(jwk: Jwk) -> ec.EllipticCurvePublicKey:
-    """The P-256 key of a JWK; ValueError where the point is not on the curve."""
+    """Return the P-256 key of a JWK.
+
+    Raises:
+        MalformedRecord: if it is another type of key, or a coordinate has another length or value than allowed.
+        ValueError: if the point is not on the curve.
+    """
     if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
         raise MalformedRecord("only P-256 keys are read")
     point = [unb64(str(jwk[name])) for name in ("x", "y")]
@@ -296,7 +342,7 @@ def public_key(jwk: Jwk) -> ec.EllipticCurvePublicKey:
 
 
 def issued_at(record: Record) -> datetime | None:
-    """The time of issue that the record states, or None where it states none that can be read."""
+    """Return the time of issue that the record states, or None where it cannot be read."""
     try:
         return parse_timestamp(record.payload.get("validFrom"))
     except ValueError:
@@ -304,11 +350,11 @@ def issued_at(record: Record) -> datetime | None:
 
 
 def issuer_name(record: Record) -> str:
-    """Who says to have issued the record."""
+    """Return the issuer's name as stated in the record."""
     issuer = record.payload.get("issuer")
     return str(issuer.get("name", "")) if isinstance(issuer, dict) else ""
 
 
 def is_statement(record: Record) -> bool:
-    """Whether a merchant states this, and no issuer has confirmed it."""
+    """Tell whether this is a merchant's statement that no issuer has confirmed."""
     return record.payload.get("assurance") == "stated"

@@ -1,10 +1,10 @@
-"""SD-JWTs of every form (RFC 9901), as others make them: digests anywhere, compact or JSON, with the holder's proof.
+"""SD-JWTs of every form (RFC 9901), as others make them: digests anywhere, compact or JSON, with key binding.
 
-``sd_jwt`` reads our own records, which are the flat case, by the same steps. Reading matches what is shown with what
-was signed; whose key signed is for the caller to know, who then asks ``signed_by`` and ``holder_proof``.
+``sd_jwt`` reads our own records, which are the flat case, by the same steps. Reading matches disclosures with what was
+signed. The caller, who knows whose key should have signed, then calls ``signed_by`` and ``holder_proof``.
 
-What a holder shows of our own records to whom stands at the end: no more than each needs. A choice of fields shows the
-record's kind, its issuer and its dates besides, and of a certificate of origin the quantity, which the ledger counts.
+At the end is which fields of our records are presented to which audience: no more than each needs. A presentation
+always shows the record's kind, issuer and dates, and for a certificate of origin the quantity, which the ledger counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,22 +20,26 @@ from backend.domain.sd_jwt import Jwk, MalformedRecord, b64, digests_in, member_
 MOST_DISCLOSURES = 5_000
 MOST_SIGNATURES = 16
 DEEPEST = strict_json.DEEPEST
-"""Levels of what comes out: every disclosure may lie inside another one."""
+"""Maximum depth of the result, because every disclosure may be inside another one."""
 HASHES = {"sha-256": sha256, "sha-384": sha384, "sha-512": sha512}
-"""Those of the IANA registry that are in use; truncated ones are unfit (section 9.4)."""
+"""Algorithms of the IANA registry in use; truncated ones are unsuitable (section 9.4)."""
 SIGNED_WITH = "ES256"
 
 
 @dataclass(frozen=True)
 class Signature:
-    """One signature over the payload, with its protected header as text and as read."""
+    """One signature over the payload, with its protected header as text and parsed."""
 
     protected: str
     header: Mapping[str, Any]
     signature: str
 
     def is_by(self, jwk: Jwk, payload: str) -> bool:
-        """Whether this is the key's signature over the payload; only ES256 is read. Raises MalformedRecord."""
+        """Tell whether this is the key's ES256 signature over the payload; other algorithms give False.
+
+        Raises:
+            MalformedRecord: if the JWK is not a P-256 key.
+        """
         if self.header.get("alg") != SIGNED_WITH:
             return False
         try:
@@ -46,10 +50,10 @@ class Signature:
 
 @dataclass(frozen=True)
 class SdJwt:
-    """A credential as it was handed over, and what it says.
+    """A credential as it was presented, and its claims.
 
-    ``claims`` is the processed payload of section 7.1. ``withheld`` counts, by the pointer (RFC 6901) of the object or
-    list, the digests behind which nothing was shown; decoys (section 4.2.5) cannot be told from them.
+    ``claims`` is the processed payload of section 7.1. ``withheld`` counts the digests without a disclosure by the
+    pointer (RFC 6901) of their object or list; decoy digests (section 4.2.5) cannot be told from them.
     """
 
     payload: str
@@ -61,19 +65,26 @@ class SdJwt:
     withheld: Mapping[str, int]
 
     def signed_by(self, jwk: Jwk) -> bool:
-        """Whether the key signed what was read; raises MalformedRecord where it is no P-256 key."""
+        """Tell whether the key signed it.
+
+        Raises:
+            MalformedRecord: if the JWK is not a P-256 key.
+        """
         return any(signature.is_by(jwk, self.payload) for signature in self.signatures)
 
     @property
     def presented(self) -> str:
-        """The compact text without key binding, which the holder's proof covers; of JSON, the first signature's."""
+        """The compact text without key binding, which the key binding covers.
+
+        For a JSON form, it is built with the first signature.
+        """
         first = self.signatures[0]
         return "~".join([f"{first.protected}.{self.payload}.{first.signature}", *self.disclosures, ""])
 
 
 @dataclass(frozen=True)
 class HolderProof:
-    """What the holder signed when the credential was shown: for whom, to which question, and when (Unix seconds)."""
+    """What the holder signed at the presentation: for whom, for which nonce, and when (Unix seconds)."""
 
     key: bytes
     audience: str
@@ -82,9 +93,12 @@ class HolderProof:
 
 
 def read(text: str) -> SdJwt:
-    """Read the compact text, ``jwt~disclosure~…~`` or with a key binding at its end (section 4); checks no signature.
+    """Parse the compact text, ``jwt~disclosure~…~`` or with a key binding at its end (section 4).
 
-    Raises MalformedRecord.
+    No signature is checked.
+
+    Raises:
+        MalformedRecord: if it is not an SD-JWT, or a disclosure was not signed.
     """
     jwt, *disclosures = text.split("~")
     if not disclosures:
@@ -94,9 +108,12 @@ def read(text: str) -> SdJwt:
 
 
 def read_json(document: Any) -> SdJwt:
-    """Read the JSON serialization, flattened or general (section 8); checks no signature. Raises MalformedRecord.
+    """Parse the JSON serialization, flattened or general (section 8). No signature is checked.
 
-    Of unprotected headers, which nobody signed, only ``disclosures`` and ``kb_jwt`` are looked at.
+    Of unprotected headers, which nobody signed, only ``disclosures`` and ``kb_jwt`` are read.
+
+    Raises:
+        MalformedRecord: if it is not an SD-JWT, or a disclosure was not signed.
     """
     if not isinstance(document, dict):
         raise MalformedRecord("no object")
@@ -117,9 +134,12 @@ def read_json(document: Any) -> SdJwt:
 
 
 def holder_proof(credential: SdJwt, nonce: str | None = None, audience: str | None = None) -> HolderProof:
-    """Check the key binding (sections 4.3 and 7.3) against the credential, and what the verifier asked for, if it did.
+    """Check the key binding (sections 4.3 and 7.3), and nonce and audience where the verifier gave them.
 
-    How old ``signed_at`` may be is for the caller to say. Raises MalformedRecord.
+    The caller decides how old ``signed_at`` may be.
+
+    Raises:
+        MalformedRecord: if there is no key binding, or it is not valid for this presentation.
     """
     if not credential.key_binding:
         raise MalformedRecord("the holder has signed nothing", "kb-missing")
@@ -131,9 +151,11 @@ def holder_proof(credential: SdJwt, nonce: str | None = None, audience: str | No
         raise MalformedRecord("the key binding is not of type kb+jwt, signed ES256", "kb-form")
     if not signed.is_by(jwk, payload):
         raise MalformedRecord("the key binding is not signed by the holder's key", "kb-signature")
+    # The proof is bound to this choice of disclosures, so that nobody can add or remove some after the holder signed.
     if claims.get("sd_hash") != _digest(credential.presented, credential.hash_name):
         raise MalformedRecord("the key binding was made for other disclosures", "kb-hash")
     asked, shown_to, signed_at = claims.get("nonce"), claims.get("aud"), claims.get("iat")
+    # Nonce and audience are required (section 4.3): without them a recorded presentation could be replayed elsewhere.
     if not isinstance(signed_at, int | float) or not (isinstance(asked, str) and isinstance(shown_to, str)):
         raise MalformedRecord("the key binding lacks nonce, aud or iat", "kb-form")
     if nonce is not None and asked != nonce:
@@ -144,7 +166,7 @@ def holder_proof(credential: SdJwt, nonce: str | None = None, audience: str | No
 
 
 def _holder_key(claims: Mapping[str, Any]) -> Jwk:
-    """The holder's key in the credential (section 4.1.2); other ways to name it than ``cnf.jwk`` lead outside."""
+    """Return the holder's key from ``cnf.jwk`` (section 4.1.2). Other ways to name it would need outside look-ups."""
     confirmed = claims.get("cnf")
     jwk = confirmed.get("jwk") if isinstance(confirmed, dict) else None
     try:
@@ -193,6 +215,8 @@ def _object(text: str) -> dict[str, Any]:
 def _header(protected: str) -> dict[str, Any]:
     header = _object(protected)
     algorithm = header.get("alg")
+    # RFC 9901, section 7.1, step 2: "none" would be an unsigned credential. "crit" names extensions that must be
+    # understood.
     if not isinstance(algorithm, str) or algorithm.casefold() == "none":
         raise MalformedRecord("nobody signed it: alg is none or missing", "sd-unsigned")
     if "crit" in header:
@@ -205,7 +229,7 @@ def _digest(text: str, hash_name: str) -> str:
 
 
 def _processed(payload: str, signed: Sequence[tuple[str, str]], disclosures: Sequence[str], key_binding: str) -> SdJwt:
-    """Section 7.1, steps 3 to 5, and the form of step 2."""
+    """Process the payload (section 7.1, steps 3 to 5, and the form of step 2)."""
     signatures = tuple(Signature(protected, _header(protected), signature) for protected, signature in signed)
     claims = _object(payload)
     hash_name = claims.pop("_sd_alg", "sha-256")
@@ -223,6 +247,7 @@ def _processed(payload: str, signed: Sequence[tuple[str, str]], disclosures: Seq
     opened = _opened(disclosures, hash_name)
     walk = _Walk(opened)
     shown = walk.read(claims, "", 0)
+    # Section 7.1, step 5: a disclosure that no digest refers to was added by somebody.
     for place, (digest, parts) in enumerate(opened.items(), 1):
         if digest not in walk.met:
             name = parts[1] if len(parts) == 3 else "…"
@@ -233,7 +258,7 @@ def _processed(payload: str, signed: Sequence[tuple[str, str]], disclosures: Seq
 
 
 def _opened(disclosures: Sequence[str], hash_name: str) -> dict[str, list[Any]]:
-    """What each disclosure holds, by its digest."""
+    """Return the parts of each disclosure, by its digest."""
     opened: dict[str, list[Any]] = {}
     for place, disclosure in enumerate(disclosures, 1):
         try:
@@ -250,7 +275,7 @@ def _opened(disclosures: Sequence[str], hash_name: str) -> dict[str, list[Any]]:
 
 
 class _Walk:
-    """Puts what was disclosed where its digests stand, and takes the digests away (section 7.1, step 3)."""
+    """Puts disclosed values in the place of their digests, and removes the digests (section 7.1, step 3)."""
 
     def __init__(self, opened: Mapping[str, list[Any]]) -> None:
         self._opened = opened
@@ -259,7 +284,7 @@ class _Walk:
         self.withheld: dict[str, int] = {}
 
     def read(self, node: Any, where: str, depth: int) -> Any:
-        """What a value says with what was disclosed of it."""
+        """Return a value with what was disclosed inside it."""
         if isinstance(node, dict | list) and depth >= DEEPEST:
             raise MalformedRecord("nested deeper than {most} levels", "sd-deep", where, most=DEEPEST)
         if isinstance(node, dict):
@@ -298,6 +323,7 @@ class _Walk:
         return said
 
     def _behind(self, digest: str, where: str) -> list[Any] | None:
+        # Section 7.1, step 4: the same disclosure must not appear in two places.
         if digest in self.met:
             raise MalformedRecord("a digest stands twice", "sd-digest-twice", where)
         self.met.add(digest)
@@ -312,27 +338,32 @@ def _escaped(name: str) -> str:
 
 
 def fields_for(audience: Audience, kind: Kind) -> tuple[str, ...]:
-    """The names of the fields to show; customs need all of them, and whom a kind does not concern gets none."""
+    """Return the names of the fields for an audience: all for customs, none where a kind does not concern it."""
     if audience is Audience.CUSTOMS:
         return every_field(kind)
     return KINDS[kind].shown_to.get(audience, ())
 
 
 def every_field(kind: Kind) -> tuple[str, ...]:
-    """The names of all fields that a kind of record may have, in their order."""
+    """Return the names of all possible fields of a kind, in order."""
     return KINDS[kind].every_field
 
 
 def always_shown(kind: Kind) -> tuple[str, ...]:
-    """The fields that every presentation shows: an entry states a certificate's quantity in the open.
+    """Return the fields that every presentation shows: the quantity of a certificate of origin.
 
-    Without the signed field nothing would tie that number to the issuer's signature, and no verifier could rely on it.
+    The entry states the quantity openly. Without the signed field nothing would bind that number to the issuer's
+    signature, and no verifier could rely on it.
     """
     return ("quantity",) if kind is Kind.CERTIFICATE_OF_ORIGIN else ()
 
 
 def chosen(kind: Kind, names: Sequence[str]) -> tuple[str, ...]:
-    """The names that somebody chose; raises Invalid where one is no field of the kind."""
+    """Return the chosen names without duplicates.
+
+    Raises:
+        Invalid: if one is not a field of the kind.
+    """
     known = every_field(kind)
     for name in names:
         if name not in known:

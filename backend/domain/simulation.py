@@ -1,7 +1,6 @@
-"""Simulations of the clearance procedure that analysts order, and where each stands.
+"""Simulations of the clearance procedure that analysts order: the limits for an order, and its states.
 
-What a simulation computes is the simulator's business, a program of its own. Here are the bounds within which one may
-be ordered, and the states that it goes through.
+The simulator that computes them is a separate program.
 """
 
 import math
@@ -17,33 +16,33 @@ from backend.domain.parties import Organisation
 MOST_REPLICATIONS = 200
 LARGEST_SEED = 2**31 - 1
 LARGEST_SCENARIO = 256 * 1024
-"""Of a scenario file, in bytes."""
+"""Maximum size of a scenario file in bytes."""
 MOST_PENDING = 5
-"""Simulations of one organisation that wait or run."""
+"""Maximum number of waiting or running simulations of one organisation."""
 MOST_KEPT = 100
-"""Simulations of one organisation in all: older ones are to be deleted first."""
+"""Maximum number of simulations of one organisation; older ones must be deleted first."""
 SILENT_SECONDS = 60
-"""A running simulation that nobody has heard of for so long was lost with the process that ran it."""
+"""A running simulation without any report for this long was lost with its process."""
 
 Words = Mapping[str, str]
-"""A text in both languages, by their codes."""
+"""A text by language code."""
 
 
 class SimulatorMissing(TraceabilityError):
-    """The simulator cannot be started here."""
+    """Raised when the simulator cannot be started."""
 
     code = "simulator-missing"
 
     @classmethod
     def not_installed(cls) -> "SimulatorMissing":
-        """The server was installed without the simulator, which it does not need."""
+        """Return the error for a server that was installed without the simulator, which it does not need."""
         return SimulatorMissing(
             "the simulator is not installed with this server; whoever runs it can add it with make simulator"
         )
 
 
 class SimulationState(StrEnum):
-    """Where a simulation stands; ``lost``: the server was stopped while it ran."""
+    """The state of a simulation; ``lost`` means that the server was stopped while it ran."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -54,13 +53,13 @@ class SimulationState(StrEnum):
 
     @property
     def is_pending(self) -> bool:
-        """Whether its end is still to come."""
+        """Whether it has not ended."""
         return self in (SimulationState.WAITING, SimulationState.RUNNING)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a scenario file: where, in which line, what, and how to fix it."""
+    """A fault in a scenario file: where, in which line, what, and how to fix it."""
 
     where: str
     line: int | None
@@ -69,7 +68,7 @@ class Fault:
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> "Fault":
-        """From plain values."""
+        """Read it from plain values."""
         line = fields.get("line")
         return cls(
             str(fields.get("key") or fields.get("where") or ""),
@@ -79,12 +78,12 @@ class Fault:
         )
 
     def plain(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return it as plain values."""
         return {"where": self.where, "line": self.line, "what": self.what, "fix": self.fix}
 
 
 class WrongScenario(Invalid):
-    """A scenario that cannot be simulated, with everything that is wrong in it."""
+    """Raised for a scenario that cannot be simulated, with all its faults."""
 
     code = "wrong-scenario"
 
@@ -101,7 +100,7 @@ def _in_one_line(fault: Fault) -> str:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number of a scenario that may be changed, within the range that its author gives it."""
+    """A number of a scenario that may be changed, within the range that its author gives."""
 
     key: str
     title: Words
@@ -113,7 +112,7 @@ class Parameter:
     is_whole: bool = False
 
     def fault_of(self, value: float) -> str | None:
-        """What is wrong with a value for it."""
+        """Return what is wrong with a value for it, or None."""
         if not math.isfinite(value) or not self.low <= value <= self.high:
             return Message("must be from {low} to {high}", low=f"{self.low:g}", high=f"{self.high:g}")
         if self.is_whole and value != int(value):
@@ -123,17 +122,21 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What can be simulated: a packaged scenario, or the file of somebody's own."""
+    """A packaged scenario, or a user's own file."""
 
     name: str
     title: Words
     summary: Words
     parameters: tuple[Parameter, ...] = ()
     text: str | None = None
-    """The file itself, where it is somebody's own."""
+    """The file's text, where it is a user's own."""
 
     def settings(self, given: Mapping[str, float]) -> dict[str, float]:
-        """The values that differ from the scenario's own; raises Invalid for what it does not know or allow."""
+        """Return the values that differ from the scenario's own.
+
+        Raises:
+            Invalid: for unknown parameters and values out of range.
+        """
         known = {parameter.key: parameter for parameter in self.parameters}
         problems = []
         for key, value in given.items():
@@ -147,7 +150,7 @@ class Scenario:
 
 @dataclass(eq=False)
 class Simulation:
-    """One simulation that somebody ordered, from order to result."""
+    """One simulation, from order to result."""
 
     id: str
     organisation: Organisation
@@ -169,35 +172,39 @@ class Simulation:
     result: dict[str, Any] | None = None
 
     def start(self, now: datetime) -> None:
-        """It begins to run."""
+        """Mark it as running."""
         self._go(SimulationState.RUNNING, {SimulationState.WAITING})
         self.started_at = self.seen_at = now
         self.total = self.replications
 
     def note_progress(self, done: int, total: int, now: datetime) -> None:
-        """So much of it is done."""
+        """Record its progress."""
         self.done, self.total, self.seen_at = done, total, now
 
     def finish(self, result: dict[str, Any], now: datetime) -> None:
-        """It is done."""
+        """Mark it as done, with its result."""
         self._end(SimulationState.DONE, {SimulationState.RUNNING}, now)
         self.result, self.done = result, self.total
 
     def fail(self, faults: Sequence[Fault], now: datetime) -> None:
-        """It cannot be done."""
+        """Mark it as failed, with its faults."""
         self._end(SimulationState.FAILED, {SimulationState.RUNNING}, now)
         self.faults = [fault.plain() for fault in faults]
 
     def cancel(self, now: datetime) -> None:
-        """Its owner does not want it any more; raises Conflict once it has ended."""
+        """Cancel it for its owner.
+
+        Raises:
+            Conflict: if it has ended.
+        """
         self._end(SimulationState.CANCELLED, {SimulationState.WAITING, SimulationState.RUNNING}, now)
 
     def lose(self, now: datetime) -> None:
-        """Its process was stopped while it ran."""
+        """Mark it as lost, because its process was stopped while it ran."""
         self._end(SimulationState.LOST, {SimulationState.RUNNING}, now)
 
     def is_silent(self, now: datetime) -> bool:
-        """Whether it is said to run, and nobody has heard of it for too long."""
+        """Tell whether it is marked as running and has not reported for too long."""
         heard = self.seen_at or self.ordered_at
         return self.state is SimulationState.RUNNING and now - heard > timedelta(seconds=SILENT_SECONDS)
 

@@ -1,9 +1,8 @@
-"""A signed statement of what the ledger held: it travels in a bundle and counts as far as its signer is trusted.
+"""A signed statement of what the ledger held, which is part of a bundle and counts as far as its signer is trusted.
 
-A JWS in compact form (RFC 7515), ES256, signed by the operator of a ledger or by anybody else who reads it, such as a
-customs office. It says in which block the ledger was read, when, and what it held of each record: where the record's
-batch is anchored, the record's status, and its issuer's accreditation: now, when the record was signed, and when it was
-anchored.
+It is a JWS in compact form (RFC 7515) with ES256, signed by the operator of a ledger or by another reader, such as a
+customs office. It states in which block the ledger was read, when, and what it held of each record: where the record's
+batch is anchored, the record's status, and its issuer's accreditation now, at the time of issue, and at the anchoring.
 """
 
 import json
@@ -35,7 +34,7 @@ _TERMS = frozenset({"kinds", "chapters", "validFrom", "validUntil", "suspendedSi
 
 
 class MalformedSnapshot(Invalid):
-    """A text that is no snapshot, or one that was altered after it was signed."""
+    """Raised for a text that is not a snapshot, or was altered after it was signed."""
 
     code = "malformed-snapshot"
 
@@ -44,8 +43,8 @@ class MalformedSnapshot(Invalid):
 class Reading:
     """What the ledger held of one record: its anchoring, its status, and its issuer's accreditation.
 
-    ``state`` is ANCHORED or FINAL; ``accreditation`` is that of the block that was read, the other two are those of
-    the past (``domain/verdict.py``, ``terms_then``).
+    ``state`` is ANCHORED or FINAL. ``accreditation`` is that of the block that was read, the other two are past ones
+    (``domain/record_checks.py``, ``terms_then``).
     """
 
     root: bytes
@@ -63,7 +62,7 @@ class Reading:
 
     @property
     def batch(self) -> AnchoredBatch:
-        """The batch, as far as a verdict needs it."""
+        """The batch, with the fields that a verdict needs."""
         return AnchoredBatch(self.root, self.block_time, 0, 0, self.segments)
 
 
@@ -79,7 +78,7 @@ class Snapshot:
     readings: tuple[Reading, ...]
 
     def of(self, root: bytes, leaf_index: int) -> Reading | None:
-        """What it says of one record."""
+        """Return what it states about one record, or None."""
         return next(
             (reading for reading in self.readings if (reading.root, reading.leaf_index) == (root, leaf_index)), None
         )
@@ -87,7 +86,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class SignedSnapshot:
-    """A snapshot with the thumbprint of the key that signed it, and the text of both."""
+    """A snapshot with the thumbprint of the key that signed it, and the signed text."""
 
     snapshot: Snapshot
     signer: str
@@ -95,7 +94,7 @@ class SignedSnapshot:
 
 
 def sign(snapshot: Snapshot, jwk: sd_jwt.Jwk, signature: Callable[[bytes], bytes]) -> str:
-    """The signed text. ``signature`` makes the 64-byte ES256 signature (r ‖ s)."""
+    """Return the signed text. ``signature`` returns the 64-byte ES256 signature (r ‖ s) of its argument."""
     header = {"alg": "ES256", "typ": MEDIA_TYPE, "jwk": dict(jwk)}
     parts = (json.dumps(part, separators=(",", ":")).encode() for part in (header, _written(snapshot)))
     signing_input = ".".join(sd_jwt.b64(part) for part in parts)
@@ -103,13 +102,20 @@ def sign(snapshot: Snapshot, jwk: sd_jwt.Jwk, signature: Callable[[bytes], bytes
 
 
 def _low(signature: bytes) -> bytes:
-    """Of the two signatures that ECDSA allows for each, the one with the lower s: a text has one signature only."""
+    """Return the equivalent signature with the lower s, so that a text has only one signature."""
+    # ECDSA accepts (r, s) and (r, n - s): without a rule anybody could turn a signed text into a second valid one.
     s = int.from_bytes(signature[32:], "big")
     return signature if s <= HALF_ORDER else signature[:32] + (2 * HALF_ORDER + 1 - s).to_bytes(32, "big")
 
 
 def read(text: str) -> SignedSnapshot:
-    """A snapshot whose signature is that of the key it names; raises MalformedSnapshot. Who that is, trust decides."""
+    """Parse a snapshot and verify its signature by the key that it names.
+
+    Whether that key is trusted is not decided here.
+
+    Raises:
+        MalformedSnapshot: if it is not a snapshot, or its signature is wrong.
+    """
     try:
         header, payload, signature = text.split(".")
         jwk = _header(strict_json.loads(sd_jwt.unb64(header)))
@@ -130,11 +136,13 @@ def _name(jwk: sd_jwt.Jwk) -> str:
 
 
 def _header(header: Any) -> sd_jwt.Jwk:
+    # Exactly these members: others, such as crit or jku, could change how a general JWS library verifies it.
     if not isinstance(header, dict) or set(header) != {"alg", "typ", "jwk"}:
         raise MalformedSnapshot("its header has other members than alg, typ and jwk")
     jwk = header["jwk"]
     if (header["alg"], header["typ"]) != ("ES256", MEDIA_TYPE) or not isinstance(jwk, dict):
         raise MalformedSnapshot("it is no {media_type} signed with ES256", media_type=MEDIA_TYPE)
+    # Exactly these: the signer's thumbprint (RFC 7638) covers no others.
     if set(jwk) != {"kty", "crv", "x", "y"} or not all(isinstance(value, str) for value in jwk.values()):
         raise MalformedSnapshot("its key is no public P-256 key")
     return jwk
@@ -248,12 +256,16 @@ def _require(fields: Any, members: frozenset[str]) -> None:
 
 
 def time_text(moment: datetime) -> str:
-    """A time as bundles write it: UTC, whole seconds."""
+    """Format a time as in bundles: UTC, whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def time_of(text: Any) -> datetime:
-    """The time that such a text states; ValueError where it has another form."""
+    """Parse such a time.
+
+    Raises:
+        ValueError: if it has another form.
+    """
     moment = parse_timestamp(text)
     if moment is None or len(text) != len("2026-03-02T12:00:00Z"):
         raise ValueError("a time is written as 2026-03-02T12:00:00Z")
@@ -261,21 +273,33 @@ def time_of(text: Any) -> datetime:
 
 
 def natural(value: Any) -> int:
-    """A whole number that is not negative; True and 1.0 are other spellings of 1."""
+    """Return a non-negative integer. True and 1.0, other spellings of 1, are refused.
+
+    Raises:
+        ValueError: for any other value.
+    """
     if type(value) is not int or value < 0:
         raise ValueError("expected a whole number")
     return value
 
 
 def bytes32(text: Any) -> bytes:
-    """32 bytes in lower-case hex."""
+    """Parse 32 bytes in lower-case hex.
+
+    Raises:
+        ValueError: if it has another form.
+    """
     if not isinstance(text, str) or not _HASH.fullmatch(text):
         raise ValueError("expected 64 lower-case hex digits")
     return bytes.fromhex(text)
 
 
 def address(text: Any) -> str:
-    """An address in lower case: its letters' case carries nothing that two readers must agree on."""
+    """Return an address, which must be in lower case, so that it has one spelling.
+
+    Raises:
+        ValueError: if it has another form.
+    """
     if not isinstance(text, str) or not _ADDRESS.fullmatch(text):
         raise ValueError("an address is 0x and 40 lower-case hex digits")
     return text

@@ -1,4 +1,7 @@
-"""Texts with one reading and one spelling: strict JSON, canonical JSON (RFC 8785), and times (RFC 3339)."""
+"""Texts with exactly one reading and one spelling: strict JSON, canonical JSON (RFC 8785), and times (RFC 3339).
+
+Programs read duplicate keys, large integers and lone surrogates differently. A signed text must not depend on that.
+"""
 
 import json
 import math
@@ -14,23 +17,28 @@ from backend.domain.errors import Invalid
 
 DEEPEST = 64
 MOST_BRACKETS = 200_000
-"""Far more lists and objects than any document here has: a second of work lies in two megabytes of empty ones."""
+"""Far more lists and objects than any document here has: two megabytes of empty ones take a second to parse."""
 LARGEST_INTEGER = 2**53 - 1
-"""RFC 7493 (I-JSON), section 2.2: larger integers are not read alike everywhere."""
+"""RFC 7493 (I-JSON), section 2.2: programs read larger integers differently."""
 
 
 class HostileJson(Invalid):
-    """Bytes that are not JSON, or JSON that programs would read differently."""
+    """Raised for bytes that are not JSON, or JSON that programs would read differently."""
 
     code = "malformed-json"
 
 
 def loads(text: str | bytes) -> Any:
-    """The value that the JSON text states; raises HostileJson with the reason."""
+    """Parse a JSON text strictly.
+
+    Raises:
+        HostileJson: if it is not JSON, too deep, or ambiguous.
+    """
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
     except UnicodeDecodeError as error:
         raise HostileJson("not UTF-8 at byte {position}", position=error.start) from error
+    # Before parsing: the parser recurses, and deep nesting would exhaust its stack.
     _refuse_depth(decoded)
     try:
         if decoded.startswith("\ufeff"):
@@ -45,7 +53,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def _value(text: str) -> Any:
-    """What the reader makes of the whole text; where nothing stands around the value, without looking for spaces."""
+    """Parse the whole text, without a search for white space where there is none around the value."""
     try:
         value, end = _READER.raw_decode(text)
     except json.JSONDecodeError:
@@ -54,7 +62,7 @@ def _value(text: str) -> Any:
 
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
-"""A string, or what was begun as one and never ends; it always matches, so that no text makes it look again."""
+"""A string, also an unterminated one. It always matches, so that no text causes backtracking."""
 _NO_BRACKET = re.compile(r"[^\[\]{}]+")
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
@@ -72,6 +80,7 @@ def _refuse_depth(text: str) -> None:
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
+    # Of duplicate keys some parsers take the first, others the last: two readers would see different records.
     if len(members) != len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise HostileJson("the key {name} stands twice in one object", name=repr(twice))
@@ -83,6 +92,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _integer(digits: str) -> int:
+    # The length first: int() of millions of digits takes quadratic time.
     if len(digits) > 17 or abs(int(digits)) > LARGEST_INTEGER:
         raise HostileJson("the integer {digits} is beyond 2^53 - 1: send it as a string", digits=digits[:24])
     return int(digits)
@@ -91,6 +101,7 @@ def _integer(digits: str) -> int:
 def _number(digits: str) -> float:
     if len(digits) <= 40 and len(digits.lower().partition("e")[2]) <= 5:
         value = float(digits)
+        # A number that rounds would be another number after one program has read and written it.
         if math.isfinite(value) and Decimal(repr(value)) == Decimal(digits):
             return value
     raise HostileJson("the number {digits} does not fit a double exactly: send it as a string", digits=digits[:24])
@@ -123,13 +134,17 @@ def _strings(value: Any) -> list[str]:
 
 
 class NotCanonical(Invalid):
-    """A value that has no canonical text: no number, half a character, or nothing of JSON's."""
+    """Raised for a value without a canonical text, such as a lone surrogate or a number that is not finite."""
 
     code = "not-canonical"
 
 
 def canonical(value: Any) -> bytes:
-    """The canonical text of a JSON value, in UTF-8."""
+    """Return the canonical text of a JSON value (RFC 8785), in UTF-8.
+
+    Raises:
+        NotCanonical: if it has none.
+    """
     try:
         return "".join(_written(value)).encode("utf-8")
     except UnicodeEncodeError as error:
@@ -170,14 +185,17 @@ def _member(name: str, value: Any, depth: int) -> Iterator[str]:
 
 
 def _ordered(members: dict[Any, Any]) -> list[str]:
-    """Names in the order of their UTF-16 code units (section 3.2.3), which is not Python's."""
+    """Sort names by their UTF-16 code units (RFC 8785, section 3.2.3), which is not Python's order."""
     if not all(isinstance(name, str) for name in members):
         raise NotCanonical("an object's names are strings")
     return sorted(members, key=lambda name: name.encode("utf-16-be"))
 
 
 def _canonical_number(value: int | float) -> str:
-    """As ECMAScript writes it (section 3.2.2.3): the shortest digits that read back as the same double."""
+    """Format a number as ECMAScript does (RFC 8785, section 3.2.2.3).
+
+    These are the shortest digits that read back as the same double.
+    """
     if isinstance(value, int):
         if abs(value) > LARGEST_INTEGER:
             raise NotCanonical("the integer {value} is beyond 2^53 - 1", value=str(value)[:24])
@@ -197,7 +215,7 @@ def _canonical_number(value: int | float) -> str:
 
 
 def _digits(value: float) -> tuple[str, str, int]:
-    """Sign, shortest digits, and where the decimal point stands before or behind them."""
+    """Return sign, shortest digits, and the position of the decimal point relative to their start."""
     mantissa, _, exponent = repr(abs(value)).partition("e")
     whole, _, fraction = mantissa.partition(".")
     digits = (whole + fraction).lstrip("0")
@@ -213,7 +231,11 @@ _RFC_3339 = re.compile(
 
 
 def parse_timestamp(text: Any) -> datetime | None:
-    """An RFC 3339 time as aware UTC; None for None; ValueError otherwise, also for a leap second."""
+    """Parse an RFC 3339 time as aware UTC; None gives None.
+
+    Raises:
+        ValueError: for any other value, also for a leap second.
+    """
     if text is None:
         return None
     if not isinstance(text, str) or not _RFC_3339.fullmatch(text):

@@ -1,8 +1,8 @@
-"""Do a consignment's papers belong together and speak of the same shipment?
+"""Checks whether a consignment's papers belong together and describe the same shipment.
 
-Order, payment receipt, waybill and invoice are held to the declaration that names them, and every fact that several
-papers state (weights, packages, transport, days, lots, marks) to the others. They are compared as far as they were
-handed in: none of them is demanded here.
+Order, payment receipt, waybill and invoice are compared with the declaration that names them, and every fact that
+several papers state (weights, packages, transport, days, lots, marks) with the others. Papers that are missing are not
+reported here.
 """
 
 import re
@@ -39,7 +39,7 @@ _SCALES = (
     "that we know of fixes one"
 )
 ZONES = timedelta(days=1)
-"""A moment may fall on the day before or after, by the zone in which a paper counts its days."""
+"""A moment may be on the day before or after, depending on the time zone of a paper's days."""
 
 
 def _kilograms(weight: Decimal) -> str:
@@ -52,7 +52,7 @@ def match(
     drawn: Sequence[PlannedDrawdown] = (),
     record: str | None = None,
 ) -> list[Check]:
-    """Checks across documents, each about the paper that it compares with the declaration or another paper.
+    """Return checks across documents, each about the paper that it compares with the declaration or another paper.
 
     ``drawn`` is what earlier declarations take from the certificates among the papers, ``record`` the id of the
     declaration's own record.
@@ -75,7 +75,7 @@ def match(
     tolerance=_SCALES,
 )
 def gross_weight(dossier: Dossier) -> Iterator[Check]:
-    """Whether the goods weigh as much here as there."""
+    """Compare the gross weights."""
     declared = dossier.declaration.gross_weight_measure
     slack = max(declared * SCALES, LEAST_ON_SCALES)
     for paper in dossier.of(Waybill, CertificateOfOrigin):
@@ -102,7 +102,7 @@ def gross_weight(dossier: Dossier) -> Iterator[Check]:
     tolerance=f"none within the declaration; against other papers {_SCALES}",
 )
 def net_weight(dossier: Dossier) -> Iterator[Check]:
-    """Whether nothing weighs less with its packing than without."""
+    """Check that nothing weighs less with its packing than without."""
     declaration = dossier.declaration
     net = declaration.net_weight_measure
     goods = _mass((item.quantity, item.unit_code) for item in declaration.items)
@@ -123,7 +123,7 @@ def net_weight(dossier: Dossier) -> Iterator[Check]:
 
 
 def _mass(quantities: Iterator[tuple[Decimal, str]]) -> Decimal | None:
-    """What goods that are counted by weight weigh together, in kilograms; None where none are."""
+    """Return the total mass in kilograms of goods that are counted by weight, or None where there are none."""
     measured = [in_base_unit(quantity, unit) for quantity, unit in quantities]
     weights = [amount for base, amount in measured if base == "KGM"]
     return sum(weights, Decimal(0)) if weights else None
@@ -151,7 +151,7 @@ def _net(net: Decimal, gross: Decimal, slack: Decimal, record: str | None) -> Ch
     tolerance="none",
 )
 def packages(dossier: Dossier) -> Iterator[Check]:
-    """Whether as many packages travel as are declared."""
+    """Compare the numbers of packages."""
     declared = dossier.declaration.package_quantity
     for paper, stated in dossier.stating("package_quantity"):
         is_short = stated < declared and not isinstance(paper.document, MovementEvent)
@@ -176,7 +176,7 @@ def packages(dossier: Dossier) -> Iterator[Check]:
     tolerance="letters' case, spaces and punctuation do not count",
 )
 def transport(dossier: Dossier) -> Iterator[Check]:
-    """Whether papers name the same means of transport."""
+    """Compare the means of transport."""
     for name in ("transport_means", "voyage_reference", "transport_mode_code"):
         declared = getattr(dossier.declaration, name)
         for paper, stated in dossier.stating(name) if declared else ():
@@ -203,7 +203,7 @@ def transport(dossier: Dossier) -> Iterator[Check]:
     tolerance="between a day and a moment one day, for zones of time; between days none",
 )
 def dates(dossier: Dossier) -> Iterator[Check]:
-    """Whether what happened first is dated first."""
+    """Check that dates are in a possible order."""
     for paper in dossier.of(CertificateOfOrigin):
         certificate = paper.document
         assert isinstance(certificate, CertificateOfOrigin)
@@ -221,7 +221,7 @@ def dates(dossier: Dossier) -> Iterator[Check]:
 
 
 def _in_order(dossier: Dossier) -> Iterator[tuple[date, date, timedelta, Paper]]:
-    """The earlier day, the later one, how far they may cross, and the paper of the later one."""
+    """Yield the earlier day, the later one, the tolerance, and the paper of the later one."""
     none = timedelta(0)
     moved = dossier.declaration.movement_date
     for order in (one.document for one in dossier.of(Order)):
@@ -268,7 +268,7 @@ _LOT = re.compile(
     tolerance="letters' case, spaces and punctuation do not count",
 )
 def lot(dossier: Dossier) -> Iterator[Check]:
-    """Whether the goods inspected are the goods shipped."""
+    """Compare the inspected lot and shipping marks with those shipped."""
     texts = [text for item in dossier.declaration.items for text in (item.description, item.declaration_elements)]
     texts += [dossier.declaration.note]
     for paper in dossier.of(Invoice, Waybill, CertificateOfOrigin, PhytosanitaryCertificate):
@@ -301,7 +301,7 @@ def lot(dossier: Dossier) -> Iterator[Check]:
     tolerance=_NAMES,
 )
 def exporter(dossier: Dossier) -> Iterator[Check]:
-    """Whether the goods are the declaring merchant's."""
+    """Check that the declaring merchant is the exporter on all papers."""
     declared = dossier.declaration.merchant
     if dossier.declaration.direction != "export":
         return
@@ -327,7 +327,7 @@ def exporter(dossier: Dossier) -> Iterator[Check]:
     tolerance=_NAMES,
 )
 def buyer(dossier: Dossier) -> Iterator[Check]:
-    """Whether the goods go to who buys and pays them."""
+    """Check that buyer, consignee and payer are one party."""
     buyers = [*_stated(dossier.of(Invoice), "buyer"), *_stated(dossier.of(Order), "buyer")]
     named = [*buyers, *dossier.stating("consignee", "payer")]
     for paper, party in named[1:]:
@@ -355,7 +355,7 @@ def _stated(papers: Sequence[Paper], name: str) -> list[tuple[Paper, Any]]:
     tolerance="the first four letters of a word count, so that lamp and lamps are one",
 )
 def description(dossier: Dossier) -> Iterator[Check]:
-    """Whether papers call the goods by a name that is declared."""
+    """Check that papers describe the goods with a word of the declaration."""
     declared = "; ".join(item.description for item in dossier.declaration.items)
     stems = _stems(declared)
     for paper, stated in dossier.stating("description", "item_description", "items"):
@@ -398,7 +398,7 @@ def _plain(number: str) -> str:
     tolerance=_OWN_NUMBERS,
 )
 def order(dossier: Dossier) -> Iterator[Check]:
-    """Whether papers speak of the sale that is declared."""
+    """Check that papers belong to the declared order."""
     declared = dossier.declaration.order_reference
     for paper, number in dossier.stating("order_reference"):
         yield compared(order, _plain(number) == _plain(declared), "order", number, declared, paper)
@@ -419,7 +419,7 @@ def order(dossier: Dossier) -> Iterator[Check]:
     tolerance=_OWN_NUMBERS,
 )
 def waybill(dossier: Dossier) -> Iterator[Check]:
-    """Whether papers speak of the shipment that is declared."""
+    """Check that papers belong to the declared waybill."""
     declared = dossier.declaration.waybill_reference
     for paper, number in dossier.stating("waybill_reference"):
         yield compared(waybill, _plain(number) == _plain(declared), "waybill", number, declared, paper)
@@ -436,7 +436,7 @@ def waybill(dossier: Dossier) -> Iterator[Check]:
     tolerance=_OWN_NUMBERS,
 )
 def invoice(dossier: Dossier) -> Iterator[Check]:
-    """Whether certificates name an invoice that is here."""
+    """Check that certificates name an invoice that was submitted."""
     numbers = [number for _, number in dossier.stating("invoice_number")]
     for paper, number in dossier.stating("invoice_reference") if numbers else ():
         same = [known for known in numbers if _plain(known) == _plain(number)]
@@ -459,7 +459,7 @@ def invoice(dossier: Dossier) -> Iterator[Check]:
     tolerance="none; payment in part, or in another currency, is left to a person",
 )
 def payment(dossier: Dossier) -> Iterator[Check]:
-    """Whether the money came in."""
+    """Compare payments with the amounts owed."""
     for paper in dossier.of(PaymentReceipt):
         receipt = paper.document
         assert isinstance(receipt, PaymentReceipt)
@@ -471,7 +471,7 @@ def payment(dossier: Dossier) -> Iterator[Check]:
 
 
 def _owed(dossier: Dossier, number: str) -> list[Order | Invoice]:
-    """The orders of this number, or else the invoices for it."""
+    """Return the orders of this number, or else the invoices for it."""
     found = [one.document for one in dossier.of(Order, Invoice) if isinstance(one.document, Order | Invoice)]
     named = [one for one in found if one.order_reference and _plain(one.order_reference) == number]
     return [one for one in named if isinstance(one, Order)] or named

@@ -1,7 +1,7 @@
-"""The reader's trust file: whose word about which ledger counts, where the ledger itself is not asked.
+"""The reader's trust file: whose statements about which ledger count, where the ledger itself is not asked.
 
-A small JSON file that the reader keeps and that nobody else writes. It names ledgers, each by its chain, the random
-number of its deployment and its addresses, and for each the thumbprints of the keys that may state what it holds.
+It is a small JSON file that only the reader writes. It names ledgers, each by chain, deployment number and addresses,
+and for each the thumbprints of the keys that may state what it holds.
 """
 
 import re
@@ -14,19 +14,19 @@ from backend.domain.errors import Invalid
 FORMAT = "provenport-trust"
 VERSION = 1
 LARGEST = 1024 * 1024
-"""In bytes; no more is read."""
+"""Maximum size in bytes."""
 _MEMBERS = frozenset({"name", "chainId", "instanceId", "ledger", "accreditation", "confirmations", "keys"})
 
 
 class MalformedTrust(Invalid):
-    """A file that is no trust file, with what is wrong in it."""
+    """Raised for a file that is not a trust file, with what is wrong in it."""
 
     code = "malformed-trust"
 
 
 @dataclass(frozen=True)
 class LedgerName:
-    """By what a ledger is known: its chain, the number of its deployment, and its address in lower case."""
+    """The identity of a ledger: its chain, the random number of its deployment, and its address in lower case."""
 
     chain_id: int
     instance_id: bytes
@@ -35,7 +35,7 @@ class LedgerName:
 
 @dataclass(frozen=True)
 class Trusted:
-    """One ledger that the reader believes in, and who may speak for it."""
+    """One ledger that the reader trusts, and the keys that may make statements about it."""
 
     name: str
     ledger: LedgerName
@@ -44,7 +44,7 @@ class Trusted:
     keys: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in the file."""
+        """Return the entry as in the file."""
         return {
             "name": self.name,
             "chainId": self.ledger.chain_id,
@@ -58,24 +58,24 @@ class Trusted:
 
 @dataclass(frozen=True)
 class Trust:
-    """All that a reader believes in."""
+    """All ledgers that a reader trusts."""
 
     trusted: tuple[Trusted, ...] = ()
 
     def of(self, ledger: LedgerName) -> tuple[Trusted, ...]:
-        """The entries about one ledger."""
+        """Return the entries about one ledger."""
         return tuple(entry for entry in self.trusted if entry.ledger == ledger)
 
     def knows(self, key: str) -> bool:
-        """Whether a key may speak for any ledger at all."""
+        """Tell whether a key may make statements about any ledger."""
         return any(key in entry.keys for entry in self.trusted)
 
     def names_of(self, key: str) -> tuple[str, ...]:
-        """Under which names a key may speak."""
+        """Return the names under which a key may make statements."""
         return tuple(dict.fromkeys(entry.name for entry in self.trusted if key in entry.keys))
 
     def spoken_for_by(self, name: str, key: str) -> "Trust":
-        """Another's entries about the same ledgers: a name and a key of its own."""
+        """Return entries about the same ledgers for another signer, with a name and a key of its own."""
         ledgers: dict[tuple[LedgerName, str], int] = {}
         for entry in self.trusted:
             which = entry.ledger, entry.accreditation
@@ -83,7 +83,10 @@ class Trust:
         return Trust(tuple(Trusted(name, *which, confirmations, (key,)) for which, confirmations in ledgers.items()))
 
     def joined_by(self, other: "Trust") -> "Trust":
-        """Both together. Where a name speaks for a ledger already, its keys are added, the newer first."""
+        """Return both together.
+
+        Where a name has an entry for a ledger already, keys are added to it, the newer first.
+        """
         entries = list(self.trusted)
         for new in other.trusted:
             which = new.name, new.ledger, new.accreditation
@@ -96,12 +99,16 @@ class Trust:
         return Trust(tuple(entries))
 
     def as_json(self) -> dict[str, Any]:
-        """The file's content."""
+        """Return the file's content."""
         return {"format": FORMAT, "version": VERSION, "trusted": [entry.as_json() for entry in self.trusted]}
 
 
 def read(content: Any) -> Trust:
-    """The trust that a file states; raises MalformedTrust. Unknown members are refused, so that a slip is noticed."""
+    """Parse a trust file. Unknown members are refused, so that a typing error is noticed.
+
+    Raises:
+        MalformedTrust: if it is not a trust file.
+    """
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         raise MalformedTrust("not a trust file: the member format must read {format}", format=FORMAT)
     if type(content.get("version")) is not int or content["version"] != VERSION:

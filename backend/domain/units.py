@@ -1,7 +1,7 @@
 """Units of quantity: UN/ECE Recommendation 20 (revision 17, 2021), and packages of Recommendation 21.
 
-Those that trade documents use, the everyday ones first; the full lists hold two thousand, most of them for
-laboratories. Names by language: people type them in tables. A code is at most three characters.
+Only units that trade documents use are listed, common ones first; the full lists hold two thousand, most of them for
+laboratories. Names are given by language, because people type them in tables. A code has at most three characters.
 """
 
 UNITS: dict[str, dict[str, str]] = {
@@ -120,10 +120,10 @@ UNIT_WORDS: dict[str, tuple[str, ...]] = {
     "CT": ("ctn", "ctns", "cartons"),
     "RO": ("roll", "rolls"),
 }
-"""Everyday words for units that can mean nothing else, beside the names in use here.
+"""Common words that can mean only one unit, in addition to the units' names.
 
-A word means one unit wherever it stands. The Recommendation has several codes for countable goods: 个 is C62, whose
-Chinese name it is, 件 and piece are H87, 只 and each are EA. Quantities in the three are compared one to one.
+The Recommendation has several codes for countable goods: 个 is C62, whose Chinese name it is, 件 and piece are H87,
+只 and each are EA. Quantities in the three are compared one to one.
 """
 
 CHINA_UNIT_WORDS: dict[str, str] = {
@@ -146,4 +146,4 @@ CHINA_UNIT_WORDS: dict[str, str] = {
     "127": "打",
     "140": "盒",
 }
-"""China customs' unit codes whose word is that of a unit in use here; the others are refused."""
+"""China customs' unit codes whose word is that of a unit in use here; others are refused."""

@@ -1,9 +1,9 @@
-"""The verdict: VALID, INVALID or INDETERMINATE, and the register of the checks that lead to it.
+"""The verdict (VALID, INVALID or INDETERMINATE), and the register of the checks that lead to it.
 
-A check is a function that is registered with its code, its title, the most that it can do to a verdict (rank), and
-every answer that it may give: reason, outcome, sentence, and who can fix it. What it finds, it says by
-``answer(reason, values)``; a reason that was not registered is an error. docs/codes.md, the catalogue's keys and the
-words of the offline verifiers are made from the register.
+A check is a function that is registered with its code, its title, its rank (the worst effect on a verdict), and every
+answer that it may give: reason, outcome, message, and who can act on it. It answers by ``answer(reason, values)``; an
+unregistered reason is an error. docs/codes.md, the catalogue's keys and the messages of the offline verifiers are
+generated from the register.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
 
 class Conclusion(StrEnum):
-    """The three values of a verdict (ETSI EN 319 102-1 calls the third one so)."""
+    """The conclusion of a verdict. ETSI EN 319 102-1 uses INDETERMINATE in the same sense."""
 
     VALID = "VALID"
     INVALID = "INVALID"
@@ -27,7 +27,7 @@ class Conclusion(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of one check. A ``note`` tells something and weighs nothing."""
+    """The outcome of one check. A ``note`` informs and has no effect."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 
 
 class ActionBy(StrEnum):
-    """Who can fix what a check found; ``wait``: nobody needs to, it is on its way to the ledger."""
+    """Who can act on a finding; ``wait`` means that nobody needs to, because it is on its way to the ledger."""
 
     MERCHANT = "merchant"
     ISSUER = "issuer"
@@ -48,7 +48,7 @@ class ActionBy(StrEnum):
 
 @dataclass(frozen=True)
 class Unknown:
-    """A fact that could not be read, and why; ``reason`` names the sentence that tells so."""
+    """A fact that could not be read, and why; ``reason`` names the message about it."""
 
     why: str
     reason: str = "ledger-unavailable"
@@ -56,12 +56,12 @@ class Unknown:
 
 @dataclass(frozen=True)
 class LedgerFacts:
-    """What the ledger said about one record, and when it was asked.
+    """The ledger's facts about one record, and when they were read.
 
     ``accreditation`` is what the ledger holds of the issuer's key now, ``accreditation_at_issue`` and
     ``accreditation_at_anchoring`` what it held then (``domain/record_checks.py``, ``terms_then``). ``anchor_block`` is
-    the block that its anchoring stands in, None where that was not looked up. ``is_on_its_way``: we keep the record
-    ourselves and its anchoring is not final, so an absent root is no forgery.
+    the block of its anchoring, None where that was not looked up. With ``is_on_its_way`` we store the record ourselves
+    and its anchoring is not final, so that an absent root is no forgery.
     """
 
     as_of: datetime
@@ -77,7 +77,7 @@ class LedgerFacts:
 
 @dataclass(frozen=True)
 class Check:
-    """One question and its answer; ``reason`` names the sentence to show (messages/verdict.py), ``values`` fill it."""
+    """One answer of a check; ``reason`` names the message to show (messages/verdict.py), ``values`` fill it."""
 
     code: str
     outcome: Outcome
@@ -89,7 +89,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The conclusion and every check that led to it."""
+    """The conclusion, and every check that led to it."""
 
     conclusion: Conclusion
     checks: tuple[Check, ...]
@@ -98,9 +98,9 @@ class Verdict:
 
     @classmethod
     def of(cls, checks: Iterable[Check], as_of: datetime, at: datetime | None = None) -> "Verdict":
-        """INVALID where any check failed; else INDETERMINATE where any could not be made; else VALID.
+        """Conclude INVALID if any check failed, else INDETERMINATE if any could not be made, else VALID.
 
-        ``as_of`` is when the ledger was asked; ``at`` is the past moment that was asked about, if one was.
+        ``as_of`` is when the ledger was read; ``at`` is the past moment in question, if any.
         """
         checks = tuple(checks)
         outcomes = {check.outcome for check in checks}
@@ -112,13 +112,13 @@ class Verdict:
 
     @property
     def proof_state(self) -> ProofState | None:
-        """How far all of its records have come: the least of their states, None where one of them is not known."""
+        """How far all its records have come: the least of their states, or None where one is not known."""
         states = {check.values.get("state") for check in self.checks if check.code == "ANCHOR"}
         return None if None in states else next((state for state in ProofState if state in states), None)
 
     @property
     def deciding(self) -> Check | None:
-        """The first check that kept the verdict from being VALID."""
+        """The first check that prevented VALID."""
         for outcome in (Outcome.FAIL, Outcome.INDETERMINATE):
             for check in self.checks:
                 if check.outcome is outcome:
@@ -127,39 +127,39 @@ class Verdict:
 
 
 class Rank(StrEnum):
-    """The most that a check can do to a verdict."""
+    """The worst effect that a check can have on a verdict."""
 
     NOTE = "note"
-    """Nothing: it is told."""
+    """No effect."""
     WARNING = "warning"
-    """Keep it from being VALID: something is to be looked at, or could not be read."""
+    """It prevents VALID: something must be looked at, or could not be read."""
     FAIL = "fail"
-    """Make it INVALID."""
+    """It makes the verdict INVALID."""
 
 
 class Scope(StrEnum):
-    """What a check is about, which is also who can make it."""
+    """What a check is about, and so who can make it."""
 
     FILE = "file"
-    """A bundle as a file, and where the ledger's facts come from: every verifier of bundles."""
+    """A bundle as a file, and the source of the ledger's facts; made by every verifier of bundles."""
     RECORD = "record"
-    """One record: every verifier."""
+    """One record; made by every verifier."""
     NAMED = "named"
-    """Whether papers are those that a declaration names: every verifier."""
+    """Whether papers are those that a declaration names; made by every verifier."""
     MATCH = "match"
-    """What papers say, compared with one another: a server."""
+    """The content of papers, compared with each other; made by a server."""
     SERVER = "server"
     """What only a server has: files, its own count."""
 
     @property
     def is_server_only(self) -> bool:
-        """Whether no verifier of bundles makes it."""
+        """Whether verifiers of bundles do not make it."""
         return self in (Scope.MATCH, Scope.SERVER)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check may find, and how it says so; ``text`` is None where it is registered elsewhere."""
+    """A possible answer of a check, with its message; ``text`` is None where that is registered elsewhere."""
 
     reason: str
     outcome: Outcome
@@ -168,27 +168,27 @@ class Finding:
 
 
 def passes(reason: str, text: str | None = None) -> Finding:
-    """All is well."""
+    """Define an answer with which all is well."""
     return Finding(reason, Outcome.PASS, text)
 
 
 def fails(reason: str, by: ActionBy, text: str | None = None) -> Finding:
-    """The verdict is INVALID; ``by`` can fix it."""
+    """Define an answer that makes the verdict INVALID; ``by`` can act on it."""
     return Finding(reason, Outcome.FAIL, text, by)
 
 
 def leaves_open(reason: str, by: ActionBy, text: str | None = None) -> Finding:
-    """The verdict is INDETERMINATE at best; ``by`` can fix it."""
+    """Define an answer that makes the verdict INDETERMINATE unless it is INVALID; ``by`` can act on it."""
     return Finding(reason, Outcome.INDETERMINATE, text, by)
 
 
 def notes(reason: str, text: str | None = None, by: ActionBy | None = None) -> Finding:
-    """Told, and of no weight."""
+    """Define an answer that informs and has no effect."""
     return Finding(reason, Outcome.NOTE, text, by)
 
 
 class UnregisteredAnswer(LookupError):
-    """A check answered what it was not registered with."""
+    """Raised when a check gives an answer that it was not registered with."""
 
 
 Subject = TypeVar("Subject")
@@ -204,12 +204,12 @@ _RANKS = (Rank.NOTE, Rank.WARNING, Rank.FAIL)
 
 @dataclass(frozen=True)
 class RegisteredCheck(Generic[Subject]):
-    """A check: what it is called, what it may answer, and the function that makes it.
+    """A check: its name, its possible answers, and the function that makes it.
 
-    ``function`` takes what is checked and returns its answers, None where the question does not arise; it is None for
-    checks whose making needs more than values (a node, a database), whose makers call ``answer`` themselves.
-    ``rule`` says in words what is compared and ``tolerance`` by how much it may differ, and on whose authority.
-    ``is_decisive``: where it fails, no further check of its scope is made.
+    ``function`` takes the subject and returns answers, or None where the question does not arise. It is None for checks
+    that need more than values (a node, a database), whose callers use ``answer`` directly. ``rule`` states in words
+    what is compared, ``tolerance`` by how much it may differ and on whose authority. If a check with ``is_decisive``
+    fails, no further check of its scope is made.
     """
 
     code: str
@@ -229,7 +229,11 @@ class RegisteredCheck(Generic[Subject]):
             raise ValueError(f"{self.code} is registered as {self.rank}, and its answers as {worst}")
 
     def __call__(self, subject: Subject) -> list[Check]:
-        """Its answers about the subject; raises UnregisteredAnswer where one is another check's."""
+        """Return its answers about the subject.
+
+        Raises:
+            UnregisteredAnswer: if the function returns another check's answer.
+        """
         assert self.function is not None, f"{self.code} has no function"
         found = self.function(subject)
         checks = [] if found is None else [found] if isinstance(found, Check) else list(found)
@@ -245,9 +249,12 @@ class RegisteredCheck(Generic[Subject]):
         record: str | None = None,
         outcome: Outcome | None = None,
     ) -> Check:
-        """One of the registered answers, with the values of its sentence; raises UnregisteredAnswer.
+        """Return one of the registered answers, with the values of its message.
 
-        ``outcome`` chooses where a reason may come out in two ways.
+        ``outcome`` selects one where a reason is registered with several outcomes.
+
+        Raises:
+            UnregisteredAnswer: if there is no such answer.
         """
         for known in self.answers:
             if known.reason == reason and outcome in (None, known.outcome):
@@ -255,19 +262,23 @@ class RegisteredCheck(Generic[Subject]):
         raise UnregisteredAnswer(f"{self.code} is not registered with the answer {reason} ({outcome or 'any outcome'})")
 
     def not_read(self, fact: Unknown) -> Check:
-        """The answer where a fact could not be read."""
+        """Return the answer for a fact that could not be read."""
         return self.answer(fact.reason, {"why": fact.why})
 
 
 class Register:
-    """All checks, by code, in the order in which they were registered: that is the order in which they are made."""
+    """All checks, by code, in the order of registration, which is the order in which they are made."""
 
     def __init__(self) -> None:
         self._checks: dict[str, RegisteredCheck[Any]] = {}
         self._texts: dict[str, str] = {}
 
     def add(self, check: RegisteredCheck[Subject]) -> RegisteredCheck[Subject]:
-        """Enter a check; raises ValueError for a code or a sentence that is entered otherwise already."""
+        """Register a check.
+
+        Raises:
+            ValueError: if its code exists, or a reason has another message already.
+        """
         if check.code in self._checks:
             raise ValueError(f"{check.code} is registered twice")
         for answer in check.answers:
@@ -279,11 +290,11 @@ class Register:
     def check(
         self, code: str, title: str, rank: Rank, scope: Scope, *answers: Finding, **more: Any
     ) -> Callable[[Callable[[Subject], Found]], RegisteredCheck[Subject]]:
-        """Register the function below as a check."""
+        """Return a decorator that registers a function as a check."""
         return lambda function: self.add(RegisteredCheck(code, title, rank, scope, answers, function, **more))
 
     def run(self, scope: Scope, subject: Any) -> list[Check]:
-        """Every check of a scope on one subject, until a decisive one fails."""
+        """Make every check of a scope on one subject, until a decisive one fails."""
         checks: list[Check] = []
         for check in self.of(scope):
             if check.function is None:
@@ -295,7 +306,7 @@ class Register:
         return checks
 
     def of(self, *scopes: Scope) -> list[RegisteredCheck[Any]]:
-        """The checks of some scopes."""
+        """Return the checks of some scopes."""
         return [check for check in self._checks.values() if check.scope in scopes]
 
     def __iter__(self) -> Iterator[RegisteredCheck[Any]]:
@@ -305,24 +316,24 @@ class Register:
         return self._checks[code]
 
     def find(self, code: str) -> RegisteredCheck[Any] | None:
-        """The check of a code; None for one of a verdict that an earlier version kept."""
+        """Return the check of a code, or None for one that only stored verdicts of an earlier version have."""
         return self._checks.get(code)
 
     @property
     def titles(self) -> dict[str, str]:
-        """What each check is called."""
+        """The title of each check."""
         return {check.code: check.title for check in self}
 
     @property
     def texts(self) -> dict[str, str]:
-        """The sentence of each reason."""
+        """The message of each reason."""
         return dict(self._texts)
 
 
 REGISTER = Register()
-"""The checks of this program; modules with checks enter theirs when they are imported."""
+"""The checks of this program; modules register theirs when they are imported."""
 
 
 def about(record_id: str, checks: Iterable[Check]) -> list[Check]:
-    """The same checks, marked with the record they are about."""
+    """Return the same checks, marked with the record that they are about."""
     return [replace(check, record=record_id) for check in checks]

@@ -1,4 +1,4 @@
-"""Every text of server and commands that people read: English in the code, each other language in one file (.po).
+"""Every text of server and commands for people: English in the code, each other language in one file (.po).
 
 A further language is a folder ``<code>/LC_MESSAGES/messages.po`` beside this file, and nothing else.
 """

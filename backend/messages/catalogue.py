@@ -1,4 +1,4 @@
-"""Looks texts up in the translators' own files (.po): there is no compiled copy that could be stale."""
+"""Looks up texts in the translators' own files (.po), so that there is no compiled copy that could be outdated."""
 
 import io
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 Language = str
 """The code of a language that the catalogue has, such as zh."""
 SOURCE: Language = "en"
-"""The language in which texts stand in the code: each is its own key."""
+"""The language of the texts in the code, which are their own keys."""
 FOLDER = Path(__file__).parent
 
 
 def languages() -> tuple[Language, ...]:
-    """The languages that texts are there in: those of the folder, then the code's own."""
+    """Return the available languages: those of the folder, then the one of the code."""
     return _languages(FOLDER)
 
 
@@ -29,13 +29,13 @@ def _languages(folder: Path) -> tuple[Language, ...]:
 
 
 def known(code: str) -> Language | None:
-    """The language of a tag such as zh-CN or zh_CN.UTF-8, where the catalogue has it."""
+    """Return the catalogue's language for a tag such as zh-CN or zh_CN.UTF-8, or None."""
     wanted = code.replace("_", "-").partition("-")[0].partition(".")[0].lower()
     return wanted if wanted in languages() else None
 
 
 def translations(language: Language) -> "NullTranslations":
-    """The catalogue of a language; what it lacks, and the code's own language, comes out as it stands in the code."""
+    """Return the catalogue of a language. Texts that it lacks stay in English."""
     return _read(FOLDER, language)
 
 
@@ -56,24 +56,24 @@ def _read(folder: Path, language: Language) -> "NullTranslations":
 
 
 def gettext(text: str, language: Language, /, **values: Any) -> str:
-    """A text in a language, with its ``{values}``; each is said in that language too, where it is a text of ours."""
+    """Return a text in a language with its ``{values}``, which are translated too where they are messages."""
     # The code's own language needs no catalogue: verifying in English loads no babel.
     found = text if language == SOURCE or not text else str(translations(language).gettext(text))
     return filled(found, {name: _said(value, language) for name, value in values.items()})
 
 
 def pgettext(context: str, text: str, language: Language) -> str:
-    """A word that means several things, in the sense of its context."""
+    """Return the translation of a word with several meanings, in the given context."""
     return text if language == SOURCE else str(translations(language).pgettext(context, text))
 
 
 def name_in(names: Mapping[Language, str], context: str, language: Language) -> str:
-    """The name in a language of something that brings names along; where it lacks that one, the catalogue's."""
+    """Return the name in a language of something that brings its names along, else the catalogue's translation."""
     return names.get(language) or pgettext(context, names[SOURCE], language)
 
 
 def ngettext(one: str, several: str, count: int, language: Language, /, **values: Any) -> str:
-    """A text that depends on a number, which fills ``{count}``."""
+    """Return a text that depends on a number, which fills ``{count}``."""
     if language == SOURCE:
         found = one if count == 1 else several
     else:
@@ -82,7 +82,7 @@ def ngettext(one: str, several: str, count: int, language: Language, /, **values
 
 
 def say(text: object, language: Language) -> str:
-    """An error, a message or a bare text of ours in a language; what the catalogue does not have stays as it is."""
+    """Return an error, a message or a plain text in a language; texts that the catalogue lacks stay unchanged."""
     if isinstance(text, TraceabilityError):
         return say(text.message, language)
     if isinstance(text, Message):

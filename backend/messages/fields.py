@@ -1,11 +1,11 @@
-"""Faults of fields, in the reader's words, with what to do about them."""
+"""Faults of fields in plain words for people, with what to do about them."""
 
 import re
 from collections.abc import Callable
 
 from backend.messages.catalogue import Language, gettext, say
 
-# The domain is precise for programs; what people are told instead, where something plainer helps them.
+# The domain's messages are precise for programs. These replace them for people where plainer words help.
 PATTERNS: dict[str, str] = {
     r"waybillReference is missing": "Name the waybill or the order that these goods travel under.",
     r"is missing: say what": "Say what the merchant should correct.",
@@ -73,7 +73,7 @@ PATTERNS: dict[str, str] = {
     r"names no uploaded file": "This file is not here any more: attach it again.",
     r"match pattern '\^\(\[0-9\]\{8\}": "A GTIN has 8, 12, 13 or 14 digits.",
 }
-"""By a part of the English: its named groups fill the sentence."""
+"""Replacements by a pattern of the English message; its named groups fill the sentence."""
 _COMPILED = [(re.compile(pattern, re.IGNORECASE), reason_text) for pattern, reason_text in PATTERNS.items()]
 
 _PLACES = {
@@ -87,7 +87,7 @@ _PLACES = {
 
 
 def in_words(fault: str, language: Language, name_of: Callable[[str], str] = str) -> str:
-    """The fault as people are told it; ``name_of`` gives the name of a field that it speaks of."""
+    """Return the fault as shown to people; ``name_of`` returns the name of a field in it."""
     for pattern, reason_text in _COMPILED:
         if found := pattern.search(fault):
             values = {name: name_of(value) if name == "field" else value for name, value in found.groupdict().items()}
@@ -96,7 +96,7 @@ def in_words(fault: str, language: Language, name_of: Callable[[str], str] = str
 
 
 def place_of(path: str, message: str) -> str:
-    """The field that a fault is shown at: a fault between fields is shown at the last of them."""
+    """Return the field at which a fault is shown; a fault between several fields is shown at the last of them."""
     if path and "identifier is mistyped" not in message:
         return path
     place = next((place for part, place in _PLACES.items() if part in message), "")

@@ -1,4 +1,4 @@
-"""What the notes of an import say: English, which is also the key in the catalogue."""
+"""The messages of import notes: English, which is also the key in the catalogue."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from backend.domain.units import UNITS
 from backend.messages.catalogue import SOURCE, Language, gettext, name_in, ngettext, say
 
 _LONGEST = {"value": 80, "raw": 80}
-"""Characters that are shown of a value; explanations may be longer."""
+"""Maximum length of a displayed value; explanations may be longer."""
 
 MESSAGES: dict[str, str] = {
     # taken
@@ -230,7 +230,7 @@ MESSAGES: dict[str, str] = {
 
 
 def words(code: str, values: Mapping[str, object], language: Language) -> str:
-    """The sentence with its values, which are made harmless to look at."""
+    """Return a message with its values, made safe for display."""
     shown = {name: _shown(value, language, _LONGEST.get(name, 600)) for name, value in values.items()}
     if isinstance(meaning := values.get("meaning"), Meaning):
         shown["example"] = meaning.example
@@ -245,7 +245,7 @@ def words(code: str, values: Mapping[str, object], language: Language) -> str:
 
 
 def report(note: Note, language: Language = SOURCE) -> str:
-    """What a note says; where many rows say alike, with how many."""
+    """Return a note's message, with the number of rows where many rows have the same one."""
     rows = note.values.get("rows")
     said = words(note.code, note.values, language)
     if note.severity is Severity.CONVERTED and rows is not None:
@@ -270,6 +270,6 @@ def _shown(value: object, language: Language, longest: int) -> str:
 
 
 def clear(text: str, longest: int = 600) -> str:
-    """Text that cannot move the cursor or hide: control characters are written out, and long text is cut."""
+    """Return a text that cannot move a terminal's cursor or hide: control characters are escaped, long text is cut."""
     visible = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return visible if len(visible) <= longest else f"{visible[: longest - 1]}…"

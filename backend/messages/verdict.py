@@ -1,6 +1,6 @@
-"""The verdict in plain words. The sentences of the checks stand where these are registered, in the domain.
+"""The verdict in plain words. The messages of the checks are registered with the checks, in the domain.
 
-Times are filled in by whoever shows a sentence, in the reader's own zone.
+The caller formats times, in the reader's own zone.
 """
 
 import re
@@ -24,15 +24,15 @@ CONCLUSIONS: dict[Conclusion, str] = {
 
 CHECKS = REGISTER.titles
 REASONS = REGISTER.texts
-"""One sentence for each reason; placeholders are the check's values."""
+"""One message per reason; the placeholders are the check's values."""
 RULES = tuple(dict.fromkeys(text for check in REGISTER for text in (check.rule, check.tolerance) if text is not None))
-"""What comparisons compare, and how closely."""
+"""Rules and tolerances of comparisons."""
 
 BECAUSE: dict[str, str] = {
     "revoked": "Revoked: {why} — Ask {issuer} for a new one.",
     "suspended": "Suspended by the issuer: {why} — Ask {issuer}.",
 }
-"""The same reasons, said where it is known why."""
+"""Messages for the same reasons where the cause is known."""
 
 ACTION_BY: dict[str, str] = {
     "merchant": "the merchant",
@@ -70,22 +70,22 @@ COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u20
 
 
 def conclusion_name(conclusion: Conclusion, language: Language) -> str:
-    """A verdict's one word, on a page."""
+    """Return the conclusion for a page."""
     return gettext(CONCLUSIONS[conclusion], language)
 
 
 def conclusion_word(conclusion: Conclusion, language: Language) -> str:
-    """The same as it stands on a terminal: in English, the word that programs read."""
+    """Return the conclusion for a terminal, which in English is the word that programs read."""
     return pgettext("terminal", conclusion.value, language)
 
 
 def check_title(code: str, language: Language) -> str:
-    """What was checked."""
+    """Return the title of a check."""
     return pgettext("check", CHECKS[code], language)
 
 
 def rule_of(code: str, language: Language) -> tuple[str, str] | None:
-    """What a comparison compares, and by how much it may differ on whose authority; None for other checks."""
+    """Return what a comparison compares and its tolerance with its source; None for other checks."""
     check = REGISTER.find(code)
     if check is None or check.rule is None or check.tolerance is None:
         return None
@@ -93,12 +93,12 @@ def rule_of(code: str, language: Language) -> tuple[str, str] | None:
 
 
 def actor_name(who: ActionBy, language: Language) -> str:
-    """Who can put it right."""
+    """Return who can act on a finding."""
     return gettext(ACTION_BY[who.value], language)
 
 
 def proof_state_name(state: ProofState, language: Language) -> str:
-    """How far a record has come on its way to the ledger."""
+    """Return how far a record has come on its way to the ledger."""
     return gettext(PROOF_STATES[state], language)
 
 
@@ -108,13 +108,13 @@ def undone_reason(why: str, language: Language) -> str:
 
 
 def short_of_form(record: str, faults: Iterable[tuple[str, str]], language: Language) -> str:
-    """What a record lacks of the form of its kind, in one sentence."""
+    """Return a sentence on how a record fails the form of its kind."""
     told = gettext("; ", language).join(f"{where} {say(what, language)}".strip() for where, what in faults)
     return gettext(SHORT_OF_FORM, language, record=record, faults=on_one_line(told))
 
 
 def on_one_line(text: str) -> str:
-    """A text of others, with � for what could command a terminal, begin a line of its own or turn the writing round."""
+    """Replace characters that could control a terminal, begin a new line or reverse the writing direction by �."""
     return COMMANDING.sub("\ufffd", text)
 
 
@@ -123,7 +123,7 @@ def _utc(moment: datetime) -> str:
 
 
 def reason_text(check: Check, language: Language, show_time: Callable[[datetime], str] = _utc) -> str:
-    """The check's answer in words."""
+    """Return the message of a check's answer."""
     known = BECAUSE if check.reason in BECAUSE and check.values.get("why") else REASONS
     values = {name: _shown(value, language, show_time) for name, value in check.values.items()}
     return filled(gettext(known[check.reason], language), values)
@@ -138,14 +138,14 @@ def _shown(value: Any, language: Language, show_time: Callable[[datetime], str])
 
 
 def headline(verdict: Verdict, language: Language, show_time: Callable[[datetime], str] = _utc) -> str:
-    """The one sentence under the verdict: why."""
+    """Return the reason for the verdict, in one sentence."""
     if verdict.deciding is not None:
         return reason_text(verdict.deciding, language, show_time)
     return gettext("All checks passed.", language)
 
 
 def verdict_json(verdict: Verdict, language: Language) -> dict[str, Any]:
-    """The conclusion, one sentence why, and every check with its sentence, evidence and age."""
+    """Return the verdict as JSON values: conclusion, reason, and every check with its message, evidence and time."""
     return {
         "verdict": verdict.conclusion.value,
         "summary": headline(verdict, language),

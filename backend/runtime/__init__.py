@@ -1,1 +1,1 @@
-"""What puts the parts together: the application, its workers, the data folder, backups, the demonstration."""
+"""Assembles the parts: the application, its workers, the data folder, backups, the demonstration."""

@@ -1,4 +1,4 @@
-"""Puts the parts together: the one place that knows all of them."""
+"""Assembles an installation and its web application. This is the only module that knows all parts."""
 
 import json
 import secrets
@@ -50,24 +50,24 @@ from backend.web.public import downloads, health, label, rpc
 from backend.web.security import install_security
 
 NODE_BUSY_SECONDS = 1.0
-"""Between rounds while something is under way: a node's blocks take longer, and it counts what it is asked."""
+"""Pause between rounds while transactions are pending: a node's blocks take longer, and nodes limit requests."""
 
 GWEI = 10**9
 GAS_TO_BEGIN = {"authority": 16_000_000, "anchorer": 15_000_000, "office": 15_000_000, "guardian": 2_000_000}
-"""Gas that an account must be able to pay for: the deployment, its first hundred transactions, three vetoes."""
+"""Gas that each account must be able to pay for: deployment, its first hundred transactions, three cancellations."""
 
 log = structlog.get_logger()
 
 
 class NotFunded(TraceabilityError):
-    """Accounts of ours cannot pay for what they have to do."""
+    """Raised when the ledger's accounts cannot pay for what they have to do."""
 
     code = "not-funded"
 
 
 @dataclass
 class System:
-    """A running installation: its ports, the workers beside it, and the chain behind the ledger."""
+    """A running installation: its ports, its workers, and the chain behind the ledger."""
 
     settings: Settings
     folder: DataFolder
@@ -76,16 +76,22 @@ class System:
     chain: Chain
     simulations: SimulationWorker
     node: Node | None
-    """The embedded chain as others may read it; none where the ledger is on a node of the operator's."""
+    """The embedded chain for others to read; None where the ledger is on an external node."""
 
 
 @contextmanager
 def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -> Iterator[System]:
-    """Open everything in a data folder, deploying the contracts where they are not there yet; close it at the end.
+    """Open everything in a data folder, deploying the contracts where they are missing, and close it at the end.
 
-    The workers are not started; an upgrade of the folder is reported.
+    The workers are not started. An upgrade of the folder is reported to ``report``.
 
-    Raises UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey.
+    Raises:
+        UnusableFolder: if the folder cannot be used or upgraded.
+        ChainInUse: if another process holds the embedded chain.
+        ForeignDatabase: if the database is of a later version.
+        WrongMasterKey: if the master key is missing or does not open the keys.
+        NotFunded: if the contracts must be deployed and the accounts cannot pay.
+        LedgerUnavailable: if the contracts must be deployed and the chain does not answer.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key)
@@ -104,6 +110,8 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
         simulations = SimulationWorker()
         with store_in(folder, vault, ledger, report) as ctx:
             erasure.finish(ctx)
+            # Only the embedded chain excludes a second server. With an external node, another one may be running and
+            # hold the lease.
             if settings.ledger_rpc_url is None:
                 _end_old_claims(ctx)
             try:
@@ -131,7 +139,13 @@ def _admission_limits(settings: Settings) -> AdmissionLimits:
 
 @contextmanager
 def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, Accounts]]:
-    """The chain and the accounts of a data folder, for a command: nothing is deployed, nothing is anchored."""
+    """Open the chain and the accounts of a data folder for a command, without deploying or anchoring anything.
+
+    Raises:
+        UnusableFolder: if the folder cannot be used.
+        ChainInUse: if another process holds the embedded chain.
+        WrongMasterKey: if the master key is missing or does not open the keys.
+    """
     folder = DataFolder.open(settings.data_dir, VERSION)
     accounts = ledger_accounts(folder, opened_vault(folder.master_key, settings.master_key))
     with _chain(settings, folder, accounts) as chain:
@@ -140,7 +154,7 @@ def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, Account
 
 @contextmanager
 def _chain(settings: Settings, folder: DataFolder, accounts: Accounts) -> Iterator[Chain]:
-    """The node that the operator named, else the embedded chain."""
+    """Open the node that the operator named, else the embedded chain."""
     if settings.ledger_rpc_url is not None:
         yield JsonRpcChain(settings.ledger_rpc_url)
         return
@@ -150,14 +164,17 @@ def _chain(settings: Settings, folder: DataFolder, accounts: Accounts) -> Iterat
 
 
 def _end_old_claims(ctx: AppContext) -> None:
-    """Whoever holds the embedded chain's file is alone: a claim found then was left by a process that was killed."""
+    """Delete the anchoring lease of a process that was killed.
+
+    The holder of the embedded chain's file is alone, so that no other process can hold the lease.
+    """
     with ctx.work() as work:
         work.leases.delete("anchoring")
         work.commit()
 
 
 def warn_if_foreign(ledger: EvmLedger) -> None:
-    """Say at the start what the first transaction would find out otherwise; serving goes on, signing does not."""
+    """Log at the start what the first transaction would find out. Serving continues, but nothing is signed."""
     try:
         ledger.head()
     except ForeignLedger as error:
@@ -167,7 +184,11 @@ def warn_if_foreign(ledger: EvmLedger) -> None:
 
 
 def ledger_accounts(folder: DataFolder, vault: KeyVault) -> Accounts:
-    """The accounts that write to the ledger; their keys are made at first use and kept sealed."""
+    """Return the accounts that write to the ledger. Their keys are created at first use and stored encrypted.
+
+    Raises:
+        WrongMasterKey: if the master key does not open them.
+    """
     if not folder.ledger_accounts.exists():
         fresh = {name: secrets.token_bytes(32).hex() for name in (*ACCOUNT_NAMES, GUARDIAN)}
         folder.write_secret(folder.ledger_accounts, vault.encrypt(json.dumps(fresh).encode()))
@@ -178,6 +199,7 @@ def ledger_accounts(folder: DataFolder, vault: KeyVault) -> Accounts:
 def _deployment(settings: Settings, folder: DataFolder, chain: Chain, accounts: Accounts, fees: Fees) -> Deployment:
     deployment = Deployment.read(folder.deployment)
     if deployment is None:
+        # The embedded chain gives its accounts money in its first block.
         if settings.ledger_rpc_url is not None:
             require_funds(chain, accounts, fees)
         deployment = deploy(chain, accounts, fees=fees, safeguards=safeguards(settings, accounts))
@@ -186,7 +208,10 @@ def _deployment(settings: Settings, folder: DataFolder, chain: Chain, accounts: 
 
 
 def safeguards(settings: Settings, accounts: Accounts) -> Safeguards:
-    """How the authority's changes are guarded: by the operator's guardian, or by the one whose key is kept here."""
+    """Return the safeguards of the authority's changes.
+
+    The guardian is the operator's, or the one whose key is kept here.
+    """
     own = accounts[GUARDIAN].address if GUARDIAN in accounts else None
     given = settings.ledger_guardian and to_checksum_address(settings.ledger_guardian)
     return Safeguards(
@@ -198,7 +223,12 @@ def safeguards(settings: Settings, accounts: Accounts) -> Safeguards:
 
 
 def require_funds(chain: Chain, accounts: Accounts, fees: Fees) -> None:
-    """Refuse to begin with accounts that cannot pay: the operator funds them, since no coin is made here."""
+    """Check that the accounts can pay for deployment and first transactions; on a public chain the operator funds them.
+
+    Raises:
+        NotFunded: if one cannot.
+        LedgerUnavailable: if the chain does not answer.
+    """
     try:
         offer = fees.at(chain.price()).max_fee_per_gas
         found = {name: chain.balance(account.address) for name, account in accounts.items()}
@@ -223,7 +253,11 @@ def _ether(wei: int) -> str:
 
 
 def create_app(system: System) -> Flask:
-    """The web application over a running system."""
+    """Create the web application of a running system.
+
+    Raises:
+        WrongSetting: if the path of PUBLIC_URL begins like one of the application's own.
+    """
     app = APIFlask(
         "backend.web",
         title="Provenport",
@@ -233,6 +267,7 @@ def create_app(system: System) -> Flask:
         template_folder="templates",
         static_folder="static",
     )
+    # An empty file must not become the key: anybody could forge sessions with it.
     if not system.folder.session_key.exists() or not system.folder.session_key.read_bytes():
         system.folder.write_secret(system.folder.session_key, secrets.token_bytes(32))
     app.secret_key = system.folder.session_key.read_bytes()
@@ -269,7 +304,7 @@ def create_app(system: System) -> Flask:
 
 
 def _refuse_taken_path(app: Flask, public_url: str) -> None:
-    """A path of PUBLIC_URL that begins like one of ours could not be told from it."""
+    """Refuse a path of PUBLIC_URL that begins like one of ours, because the two could not be told apart."""
     first = urlsplit(public_url).path.partition("/")[2].partition("/")[0]
     taken = {rule.rule.split("/")[1] for rule in app.url_map.iter_rules()} - {""}
     if first in taken:

@@ -1,7 +1,7 @@
-"""Copies of a data folder, made while the server runs, and put back.
+"""Backups: copies of a data folder made while the server runs, and restored.
 
-The keys that open what records say lie beside the copies, once: the newest. So what is erased stays erased when an
-older copy is put back, and everything else in it can be read.
+The keys of encrypted values are stored beside the copies, only once: the newest. So what was erased stays erased when
+an older copy is restored, and everything else in it can be read.
 """
 
 import fcntl
@@ -27,10 +27,14 @@ _UNFINISHED = ".unfinished"
 
 
 def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
-    """Copy the data folder into a folder of its own under ``to``, and the keys to ``to`` itself; returns the copy.
+    """Copy the data folder into a new folder under ``to``, and the keys to ``to`` itself. Return the copy's path.
 
-    The database is copied before the chain, so that the chain knows all that the database does, and the keys come last,
-    so that they open all of it. Raises UnusableFolder, also where ``to`` holds keys that these would not replace.
+    The database is copied before the chain, so that the chain knows everything that the database does. The keys come
+    last, so that they open all of it.
+
+    Raises:
+        UnusableFolder: if there is no installation, the copy is not complete, or the keys in ``to`` must not be
+            replaced.
     """
     if not folder.marker.exists():
         raise UnusableFolder("{path} holds no installation yet: start it once with provenport serve", path=folder.path)
@@ -54,14 +58,17 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
 
 
 def _sweep(to: Path) -> None:
-    """Remove what a copy that was cut short has left: it counts for nothing and holds signing keys."""
+    """Remove an interrupted copy, which is unusable and contains signing keys."""
     for left in to.glob(f"????-??-??T??????Z*{_UNFINISHED}"):
         if left.is_dir():
             shutil.rmtree(left)
 
 
 def _unused(copy: Path) -> Path:
-    """The name itself, or with -2, -3 … behind it: two copies may fall into one second, and a clock may go back."""
+    """Return the name itself, or one with -2, -3 … appended.
+
+    Two copies may be made in one second, and a clock may go back.
+    """
     numbered = (copy.with_name(f"{copy.name}-{number}") for number in count(2))
     return next(n for n in chain([copy], numbered) if not n.exists() and not n.with_name(n.name + _UNFINISHED).exists())
 
@@ -69,6 +76,8 @@ def _unused(copy: Path) -> Path:
 def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
     unfinished = copy.with_name(copy.name + _UNFINISHED)
     unfinished.mkdir(mode=0o700)
+    # Compared again below: keys that a rotation encrypts anew while they are copied would not fit the copied master
+    # key.
     master_keys = _master_keys(folder)
     for name in _DATABASES:
         if (folder.path / name).exists():
@@ -80,6 +89,7 @@ def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
         raise UnusableFolder("the master key was changed meanwhile, so that this copy does not count: make another")
     _copy_keys(folder.data_keys, to / _APART)
     sync(unfinished)
+    # The rename marks the copy as complete: whatever is interrupted before has another name.
     unfinished.rename(copy)
     sync(to)
     return copy
@@ -91,7 +101,11 @@ def _master_keys(folder: DataFolder) -> list[bytes]:
 
 
 def restore(copy: Path, into: DataFolder) -> None:
-    """Put a copy into a data folder that is empty or not there; raises UnusableFolder."""
+    """Restore a copy into a data folder that is empty or missing.
+
+    Raises:
+        UnusableFolder: if the copy is not complete, or the folder cannot be filled.
+    """
     keys = copy.parent / _APART
     if not DataFolder(copy).marker.exists() or copy.name.endswith(_UNFINISHED):
         raise UnusableFolder("{copy} is no finished copy of a data folder", copy=copy)
@@ -111,7 +125,7 @@ def restore(copy: Path, into: DataFolder) -> None:
 
 
 def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
-    """Put everything aside within the folder, look at it, and move it to its place, the marker last."""
+    """Copy everything aside within the folder, check it, and move it to its place, the marker last."""
     if into.is_half_restored:  # all that is there came from a copy
         for left in into.path.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
@@ -130,6 +144,7 @@ def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)  # it holds keys
         raise
+    # Until the marker is there, a start is refused and a second restore may begin again.
     for path in sorted(aside.iterdir(), key=lambda path: path.name == into.marker.name):
         path.rename(into.path / path.name)
     aside.rmdir()
@@ -137,7 +152,7 @@ def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
 
 
 def _copy_other(source: Path, target: Path) -> None:
-    """Everything that is neither a database nor about to be replaced."""
+    """Copy everything that is neither a database nor a temporary file."""
     if source.is_dir():
         unfinished = shutil.ignore_patterns("*.*.*")
         shutil.copytree(source, target, ignore=unfinished, copy_function=_copy_if_there)
@@ -154,9 +169,10 @@ def _copy_if_there(source: str, target: str) -> None:
 
 
 def _copy_keys(source: Path, target: Path) -> None:
-    """Let the newest keys take the place of those of an earlier copy, of which no byte is left."""
+    """Replace an earlier copy's keys by the newest ones, and overwrite the earlier ones."""
     fresh = target.with_name(target.name + ".new")
     _write(source, fresh)
+    # Otherwise copies that only the keys in the target open would be lost.
     if target.exists() and not goes_on_from(fresh, target):
         fresh.unlink()
         raise UnusableFolder(
@@ -170,6 +186,8 @@ def _copy_keys(source: Path, target: Path) -> None:
     with target.open("r+b") as old:
         fresh.replace(target)
         sync(target.parent)
+        # The replaced file, which is still open, holds keys of values that were erased since: zeros are written over
+        # them.
         old.write(bytes(target.stat().st_size))
         old.flush()
         os.fsync(old.fileno())

@@ -1,4 +1,4 @@
-"""One installation's database, keys and files, opened: by the server, or by a command beside it."""
+"""Opens one installation's database, keys and files, for the server or for a command beside it."""
 
 import sqlite3
 import sys
@@ -37,7 +37,7 @@ VERSION = version("provenport")
 
 
 def on_stderr(message: Message) -> None:
-    """Report to whoever runs the program; a command says it in the reader's language instead."""
+    """Print a message in English; commands translate it instead."""
     print(message, file=sys.stderr)
 
 
@@ -53,9 +53,15 @@ class LedgerOutOfReach:
 
 @contextmanager
 def opened(settings: Settings, report: Callable[[Message], None] = on_stderr) -> Iterator[InstallationContext]:
-    """Open a data folder that a server may be using; the ledger is out of reach. An upgrade of it is reported.
+    """Open a data folder that a server may be using, without the ledger. An upgrade of it is reported.
 
-    What is stored goes to the ledger when the server runs. Raises UnusableFolder where there is no installation.
+    What is stored reaches the ledger when the server runs.
+
+    Raises:
+        UnusableFolder: if there is no installation, or it cannot be used.
+        ForeignDatabase: if the database is of a later version.
+        WrongMasterKey: if the master key is missing or malformed.
+        KeyMissing: if the file of keys is older than the database or belongs to another one.
     """
     if not (settings.data_dir / "provenport.json").exists():
         raise UnusableFolder(
@@ -74,8 +80,15 @@ def store_in(
     ledger: Ledger,
     report: Callable[[Message], None] = on_stderr,
 ) -> Iterator[InstallationContext]:
-    """The ports over a data folder, its tables brought up to date first; raises UnusableFolder where they are lost."""
+    """Open the ports over a data folder, upgrading its tables first.
+
+    Raises:
+        UnusableFolder: if the database is missing although keys exist, or cannot be copied before an upgrade.
+        ForeignDatabase: if the database is of a later version.
+        KeyMissing: if the file of keys is older than the database or belongs to another one.
+    """
     keys = DataKeys(folder.data_keys)
+    # A new, empty database would silently take the place of a lost one.
     if keys.present and not _is_there(folder.database_file):
         keys.close()
         raise UnusableFolder("{path} is missing: put a copy back (provenport restore)", path=folder.database_file)
@@ -83,6 +96,8 @@ def store_in(
     engine = open_engine(folder.database, keys)
     files = FolderFiles(folder.files, keys)
     try:
+        # A copy is made first, and the upgrade is one transaction: there are the old tables or the new ones, never
+        # between.
         with _upgrading(folder, engine, report):
             upgrade(engine, first=files.encrypt_plain)
         follow_the_keys(engine, files, datetime.now(UTC))
@@ -99,13 +114,13 @@ def store_in(
 
 
 def _is_there(file: Path) -> bool:
-    """Whether there is a file with something in it: SQLite would take an empty one for a new database."""
+    """Tell whether the file exists and is not empty; SQLite would take an empty one for a new database."""
     return file.exists() and file.stat().st_size > 0
 
 
 @contextmanager
 def _upgrading(folder: DataFolder, engine: Engine, report: Callable[[Message], None]) -> Iterator[None]:
-    """Around an upgrade of tables that an earlier version made: a copy of them before, and words before and after."""
+    """Copy the database before an upgrade of its tables, and report before and after it."""
     present, newest = revisions(engine)
     if present is None or present == newest:
         yield
@@ -147,16 +162,25 @@ def _upgrading(folder: DataFolder, engine: Engine, report: Callable[[Message], N
 
 
 def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambda point: None) -> int:
-    """Seal everything under a new master key; how many keys. Begun and cut short, it goes on where it is called again.
+    """Encrypt everything under a new master key, and return the number of keys.
 
-    The next key is on disk before anything is sealed under it, and the present one stays until nothing needs it: at
-    every point in between either opens. With the key in the environment, the next one is PROVENPORT_NEXT_MASTER_KEY.
+    An interrupted run is continued by another.
+
+    The next key is on disk before anything is encrypted under it, and the present one stays until nothing needs it, so
+    that either opens at every point in between. With the key in the environment, the next one is
+    PROVENPORT_NEXT_MASTER_KEY. ``reached`` is called at each of these points, for tests.
+
+    Raises:
+        WrongSetting: if the next key is missing in the environment.
+        UnusableFolder: if another command is changing keys, or the folder cannot be used.
+        WrongMasterKey: if the present master key does not open the keys.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
     in_files = settings.master_key is None
     if not in_files and settings.next_master_key is None:
         raise WrongSetting("PROVENPORT_MASTER_KEY is set: give the key that replaces it as PROVENPORT_NEXT_MASTER_KEY")
     busy = UnusableFolder("another command is changing the keys of this data folder: wait for it")
+    # Two rotations at once would each encrypt some keys under a master key that the other replaces.
     with alone(folder.path, busy):
         return _rotated(settings, folder, in_files, reached)
 
@@ -179,6 +203,7 @@ def _rotated(settings: Settings, folder: DataFolder, in_files: bool, reached: Ca
             folder.write_secret(folder.operator_keys, ctx.keys.vault.reencrypt(folder.operator_keys.read_bytes()))
     reached("accounts-resealed")
     if in_files:
+        # Last: until this rename the old master key opens what is not encrypted anew yet.
         coming.replace(folder.master_key)
         sync(folder.path)
     reached("renamed")

@@ -1,4 +1,4 @@
-"""The data folder: everything that one installation keeps, and how it is known again."""
+"""The data folder, which holds everything that one installation stores, and the marker by which it is recognised."""
 
 import json
 import os
@@ -10,29 +10,34 @@ from backend.domain.errors import TraceabilityError
 from backend.store.disk import write_over
 
 FORMAT = 1
-"""Raised whenever an older version could not use the folder any more."""
+"""Incremented whenever older versions cannot use the folder any more."""
 
 
 class UnusableFolder(TraceabilityError):
-    """The data folder cannot be used as it is."""
+    """Raised when the data folder cannot be used as it is."""
 
     code = "unusable-folder"
 
 
 @dataclass(frozen=True)
 class DataFolder:
-    """Where things lie in a data folder."""
+    """The paths in a data folder."""
 
     path: Path
 
     @classmethod
     def open(cls, path: Path, version: str) -> "DataFolder":
-        """Make the folder, or check that this version can use it; raises UnusableFolder."""
+        """Create the folder, or check that this version can use it.
+
+        Raises:
+            UnusableFolder: if it cannot be written, was not made by Provenport, or has another format.
+        """
         folder = cls(path)
         if folder.is_half_restored:
             raise UnusableFolder("a restore into {path} was cut short: run provenport restore again", path=path)
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Permission bits do not tell about read-only file systems and full quotas: only a write does.
             probe = path / f".write-{os.getpid()}"
             probe.write_bytes(b"")
             probe.unlink()
@@ -54,12 +59,12 @@ class DataFolder:
 
     @property
     def restoring(self) -> Path:
-        """Where a copy lies while it is put back."""
+        """Where a copy lies while it is restored."""
         return self.path / ".restoring"
 
     @property
     def is_half_restored(self) -> bool:
-        """Whether a restore was cut short: the marker comes to its place last."""
+        """Whether a restore was interrupted: the marker is put in place last."""
         return self.restoring.exists() and not self.marker.exists()
 
     def _check_format(self) -> None:
@@ -77,12 +82,12 @@ class DataFolder:
             )
 
     def write_marker(self, content: dict[str, object]) -> None:
-        """Replace the marker, all or nothing."""
+        """Replace the marker atomically."""
         write_over(self.marker, (json.dumps(content, indent=2) + "\n").encode(), mode=0o666)
 
     @property
     def marker(self) -> Path:
-        """Tells which format the folder has."""
+        """The file that states the folder's format and versions."""
         return self.path / "provenport.json"
 
     @property
@@ -92,105 +97,107 @@ class DataFolder:
 
     @property
     def database_file(self) -> Path:
-        """Where it lies."""
+        """The database's file."""
         return self.path / "provenport.sqlite"
 
     @property
     def chain(self) -> Path:
-        """The embedded chain."""
+        """The embedded chain's file."""
         return self.path / "chain.sqlite"
 
     @property
     def files(self) -> Path:
-        """Attachments."""
+        """The folder of attachments."""
         return self.path / "files"
 
     @property
     def simulations(self) -> Path:
-        """What simulations left, a folder for each."""
+        """The folder of simulations' results, with one folder each."""
         return self.path / "simulations"
 
     @property
     def master_key(self) -> Path:
-        """Opens the sealed keys, unless PROVENPORT_MASTER_KEY does."""
+        """The master key of the encrypted signing keys, unless PROVENPORT_MASTER_KEY is set."""
         return self.path / "master.key"
 
     @property
     def data_keys(self) -> Path:
-        """Open what records say; copied apart from the rest, and only the newest copy kept."""
+        """The keys of encrypted values, copied apart from the rest; only the newest copy is kept."""
         return self.path / "record.keys"
 
     @property
     def session_key(self) -> Path:
-        """Signs sessions."""
+        """The key that signs sessions."""
         return self.path / "session.key"
 
     @property
     def ledger_accounts(self) -> Path:
-        """The sealed keys of the accounts that write to the ledger."""
+        """The encrypted keys of the accounts that write to the ledger."""
         return self.path / "ledger-accounts.sealed"
 
     @property
     def operator_keys(self) -> Path:
-        """The sealed keys that state what the ledger held."""
+        """The encrypted keys that sign snapshots."""
         return self.path / "operator-keys.sealed"
 
     @property
     def deployment(self) -> Path:
-        """Where the contracts stand."""
+        """The addresses of the contracts."""
         return self.path / "deployment.json"
 
     @property
     def demo_credentials(self) -> Path:
-        """The demonstration's users."""
+        """The demonstration's users and passwords."""
         return self.path / "demo-credentials.json"
 
     @property
     def server(self) -> Path:
-        """Where the server that has the folder open is reached; not part of a copy."""
+        """The address of the server that has the folder open; not part of a copy."""
         return self.path / ".server.json"
 
     def noted_version(self) -> str:
-        """The version of Provenport that made the folder, or brought its tables on last."""
+        """Return the version of Provenport that created the folder, or upgraded it last."""
         return str(json.loads(self.marker.read_text(encoding="utf-8")).get("version", "?"))
 
     def noted_tables(self) -> str | None:
-        """The revision of the tables, as it was noted last."""
+        """Return the last recorded revision of the tables, or None."""
         found = json.loads(self.marker.read_text(encoding="utf-8")).get("tables")
         return None if found is None else str(found)
 
     def note_version(self, version: str, tables: str) -> None:
-        """Note which version brought the tables on, and to which revision."""
+        """Record which version upgraded the tables, and to which revision."""
         content = json.loads(self.marker.read_text(encoding="utf-8"))
         self.write_marker({**content, "version": version, "tables": tables})
 
     def note_server(self, url: str) -> None:
-        """Say that this process serves the folder at this address."""
+        """Record that this process serves the folder at this address."""
         write_over(self.server, json.dumps({"url": url, "pid": os.getpid()}).encode())
 
     def forget_server(self) -> None:
-        """Say that it does so no more."""
+        """Remove the record of a server."""
         self.server.unlink(missing_ok=True)
 
     def served_at(self) -> str | None:
-        """The address of the server that has the folder open; None where none does, or none that said so."""
+        """Return the address of the server that has the folder open, or None."""
         try:
             found = json.loads(self.server.read_text(encoding="utf-8"))
+            # Signal 0 only asks whether the process exists: a file left by a killed server counts for nothing.
             os.kill(int(found["pid"]), 0)
             return str(found["url"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def keep_private(self, database: Path) -> None:
-        """Have a database that only its owner may read, whatever the folder's mode and the umask.
+        """Create or restrict a database to mode 600, whatever the folder's mode and the umask.
 
         SQLite gives the files beside it (``-wal``, ``-shm``, ``-journal``) the mode of the database itself.
         """
+        # Before SQLite creates it with the umask's mode: between creation and a later chmod others could open it.
         os.close(os.open(database, os.O_WRONLY | os.O_CREAT, 0o600))
         for file in (database, *database.parent.glob(f"{database.name}-*")):
             if stat.S_IMODE(file.stat().st_mode) & 0o077:
                 file.chmod(0o600)
 
     def write_secret(self, path: Path, content: bytes) -> None:
-        """Write a file that only its owner may read, all or nothing."""
+        """Write a file atomically, with mode 600."""
         write_over(path, content)

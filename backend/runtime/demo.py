@@ -1,7 +1,7 @@
-"""The demonstration: eight organisations, three products, three consignments at two offices, all marked as made up.
+"""The demonstration: eight organisations, three products, three consignments at two offices, marked as fictitious.
 
-Every step goes the way that real users' steps go, so that what is shown is what the system does. It may be cut short
-and started again: what is there already is left alone.
+Every step uses the services that real users use, so that it shows what the system does. It may be interrupted and
+started again: existing parts are left alone.
 """
 
 import json
@@ -147,7 +147,7 @@ _TESTS: dict[str, dict[str, Any]] = {
 
 @dataclass
 class _Cast:
-    """The demonstration's people, by role."""
+    """The demonstration's persons, by role."""
 
     people: dict[Role, Person]
 
@@ -156,7 +156,7 @@ class _Cast:
 
 
 def fill(ctx: AnchoringContext, folder: DataFolder, report: Callable[[Message], None]) -> None:
-    """Make the demonstration, unless it is there already."""
+    """Create the parts of the demonstration that are missing."""
     _write_credentials(folder)
     credentials = {entry["role"]: entry for entry in credentials_in(folder)}
     report(Message("organisations and their keys"))
@@ -184,12 +184,16 @@ def fill(ctx: AnchoringContext, folder: DataFolder, report: Callable[[Message], 
 
 
 def is_whole(folder: DataFolder) -> bool:
-    """Whether everybody of this version's demonstration is known in the data folder."""
+    """Tell whether the data folder has all users of this version's demonstration."""
     return {entry["role"] for entry in credentials_in(folder)} >= set(LOGINS)
 
 
 def credentials_in(folder: DataFolder) -> list[dict[str, str]]:
-    """Who signs in to the demonstration, and with what; raises UnusableFolder."""
+    """Return the demonstration's users with their passwords and tokens.
+
+    Raises:
+        UnusableFolder: if their file is damaged.
+    """
     if not folder.demo_credentials.exists():
         return []
     try:
@@ -214,7 +218,7 @@ def _known(login: str) -> str:
 
 
 def _write_credentials(folder: DataFolder) -> None:
-    """Give everybody a password and a token; those who have them keep them."""
+    """Give every user a password and a token, unless they have them."""
     if is_whole(folder):
         return
     kept = {entry["role"]: entry for entry in credentials_in(folder)}
@@ -264,7 +268,7 @@ def _product(ctx: AppContext, merchant: Person, fields: dict[str, Any]) -> Produ
 def _papers(
     ctx: AppContext, people: _Cast, product: Product, attachment: dict[str, Any], *, confirmed: bool
 ) -> list[RecordOnFile]:
-    """A certificate and a report of one product; unconfirmed, the certificate waits for the chamber."""
+    """Return a certificate and a report of one product; unconfirmed, the certificate waits for the chamber."""
     with ctx.work(reading=True) as work:
         known = work.records.about(product, limit=50)
     current = [record for record in known if record.superseded_by_id is None]
@@ -390,7 +394,7 @@ def _release(ctx: AppContext, people: _Cast, reference: str) -> None:
 
 
 def a_pdf() -> bytes:
-    """A one-page PDF, written out by hand: there is nothing in it but a line that says what it is."""
+    """Return a one-page PDF with a line that says what it is."""
     text = b"BT /F1 18 Tf 72 760 Td (Demonstration document - not a real certificate) Tj ET"
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",

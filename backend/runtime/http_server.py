@@ -1,11 +1,12 @@
-"""waitress with deadlines, a share of the connections for each address, and bodies judged before they are read.
+"""waitress with deadlines, a limit on connections per address, and a check of bodies before they are read.
 
-waitress reads requests and writes answers in one thread that waits for nobody, and has threads for the work. What it
-lacks is told here: its timeout starts anew with each byte, and its connections are first come, first served, so that a
-few hundred clients that send a letter now and then keep everybody else out.
+waitress reads requests and writes answers in one thread that never blocks, and runs the application in others. This
+module adds what it lacks: its timeout restarts with each byte, and its connections are first come, first served, so
+that a few hundred clients that send a byte now and then would keep everybody else out (slowloris;
+docs/decisions/0019-waitress-with-deadlines.md).
 
-A client that waits for nothing is never in danger: who has to go is always the connection whose request has been
-incomplete for the longest time, of the address that has the most.
+A client that does not keep the server waiting is never disconnected. When there is no room, the connection ends whose
+request has been incomplete for the longest time, of the address that has the most connections.
 """
 
 import socket
@@ -40,24 +41,24 @@ class ConnectionLimits:
 
     connections: int = 1000
     per_address: int = 200
-    """Proxies that are trusted have no such limit: all users come from theirs."""
+    """Trusted proxies have no such limit, because all users come from their addresses."""
     head_seconds: float = 10
-    """From the first byte of a request to the end of its head; also for the first byte of a new connection."""
+    """From the first byte of a request to the end of its head, and from a new connection to its first byte."""
     body_seconds: float = 20
-    """For the body, and as much again for each ``slowest_rate`` bytes that came: the slower, the sooner it ends."""
+    """For the body, plus one second for each ``slowest_rate`` bytes received."""
     slowest_rate: int = 4096
-    """Bytes a second, of bodies that come and answers that go."""
+    """Bytes per second, of incoming bodies and outgoing answers."""
     idle_seconds: float = 60
-    """Between two requests, and without any progress of an answer."""
+    """Between two requests, and without progress of an answer."""
     discard_seconds: float = 30
-    """What was refused is thrown away for so long, so that the client reads the answer; nothing of it is kept."""
+    """How long the rest of a refused body is read and discarded, so that the client reads the answer."""
     bodies: int = 512 * 1024 * 1024
-    """Bytes of all bodies that are being received or worked on."""
+    """Bytes of all bodies that are being received or processed."""
     trusted: Networks = ()
 
 
 class Request(HTTPRequestParser):
-    """A request as it comes in. Its body is judged at the end of the head, before a byte of it is kept."""
+    """An incoming request. Its body is checked at the end of the head, before a byte of it is stored."""
 
     path: str
     headers: dict[str, str]
@@ -71,7 +72,7 @@ class Request(HTTPRequestParser):
         self.unread: BodyLimit | None = None
 
     def received(self, data: bytes) -> int:
-        """Take what came; how much of it belongs to this request. Of a body that is refused, nothing is left over."""
+        """Take incoming bytes, and return how many belong to this request. A refused body is consumed entirely."""
         if self.unread is not None:
             return len(data)
         in_head = not self.headers_finished
@@ -87,7 +88,7 @@ class Request(HTTPRequestParser):
         return consumed if self.unread is None else len(data)
 
     def leave_unread(self, why: BodyLimit) -> None:
-        """Hand the request on without its body; the application says why, and the connection ends."""
+        """Pass the request on without its body. The application reports why, and the connection ends."""
         self.close()
         self.body_rcv, self.error = None, None
         self.unread = why
@@ -97,13 +98,13 @@ class Request(HTTPRequestParser):
 
     @property
     def size(self) -> int:
-        """Bytes that the body may come to take."""
+        """Bytes that the body may take."""
         if self.body_rcv is None:
             return 0
         return self.limit.most if self.chunked else self.content_length
 
     def deadline(self, limits: ConnectionLimits) -> float:
-        """When it must have come."""
+        """Return when it must be complete (monotonic seconds)."""
         if not self.headers_finished:
             return self.began + limits.head_seconds
         return self.body_began + limits.body_seconds + self.body_bytes_received / limits.slowest_rate
@@ -133,15 +134,15 @@ class Channel(HTTPChannel):
         self.waiting_since = time.monotonic()
         self.answering_since: float | None = None
         self.answer = 0
-        """Bytes that were waiting to be sent at that time."""
+        """Bytes that were pending at that time."""
         self.is_new = True
         self.is_refusing = False
-        """An answer goes out to a request whose body was not read."""
+        """Whether an answer is being sent to a request whose body was not read."""
         self.discarding_until: float | None = None
         super().__init__(server, sock, addr, adj, map=map)
 
     def received(self, data: bytes) -> bool:
-        """Take what came."""
+        """Take incoming bytes."""
         if self.is_refusing:
             return True
         self.is_new = False
@@ -150,11 +151,14 @@ class Channel(HTTPChannel):
         return is_taken
 
     def readable(self) -> bool:
-        """Whether to read: also while a refusal goes out, lest the client's unread bytes reset the connection."""
+        """Return whether to read.
+
+        During a refusal too, as unread bytes would reset the connection before the client reads it.
+        """
         return self.is_refusing or super().readable()
 
     def handle_write(self) -> None:
-        """Write; after a refusal close one way only, and read on for a while."""
+        """Write. After a refusal, close only the writing side and keep reading for a while."""
         if not (self.is_refusing and self.close_when_flushed):
             super().handle_write()
             return
@@ -170,7 +174,7 @@ class Channel(HTTPChannel):
                 self.handle_close()
 
     def service(self) -> None:
-        """Do the work of one request, in a thread of its own."""
+        """Process one request, in a worker thread."""
         super().service()
         self.waiting_since = time.monotonic()
 
@@ -180,7 +184,7 @@ class Channel(HTTPChannel):
         return bool(self.requests)
 
     def deadline(self, now: float, limits: ConnectionLimits) -> float:
-        """When it ends unless something happens."""
+        """Return when it ends unless something happens (monotonic seconds)."""
         if self.is_at_work:
             self.answering_since = None
             return now + 1
@@ -197,30 +201,30 @@ class Channel(HTTPChannel):
         return self.waiting_since + (limits.head_seconds if self.is_new else limits.idle_seconds)
 
     def handle_close(self) -> None:
-        """Close, and let go of what was half received."""
+        """Close, and drop a partly received request."""
         if self.request is not None:
             self.request.close()
             self.request = None
         super().handle_close()
 
     def add_channel(self, map: Any = None) -> None:
-        """Count it for its address."""
+        """Count the connection for its address."""
         super().add_channel(map)
         self.server.count(self.address, +1)
         self.server.accepted.append(self)
 
     def del_channel(self, map: Any = None) -> None:
-        """Count it no more."""
+        """Stop counting the connection."""
         if self._fileno is not None and self._fileno in self.server.active_channels:
             self.server.count(self.address, -1)
         super().del_channel(map)
 
 
 class Server(TcpWSGIServer):
-    """Serves an application on a listening socket until told to stop.
+    """Serves an application on a listening socket until it is stopped.
 
-    ``body_limit`` is asked for every request with a body, between head and body, and waits for nobody: it is given the
-    method, the path and the headers, named as WSGI names them but without ``HTTP_``.
+    ``body_limit`` is called for every request with a body, between head and body, and must not block. It gets the
+    method, the path and the headers, named as in WSGI but without ``HTTP_``.
     """
 
     channel_class = Channel
@@ -255,17 +259,19 @@ class Server(TcpWSGIServer):
         super().__init__(application, _sock=listener, adj=adjustments, sockinfo=where, bind_socket=False)
 
     def count(self, address: str, change: int) -> None:
-        """Note that an address has one connection more or less."""
+        """Adjust the number of an address's connections."""
         self._by_address[address] += change
         if not self._by_address[address]:
             del self._by_address[address]
 
     def body_limit(self, request: Request) -> BodyLimit:
-        """How much of this request's body to read."""
+        """Return how much of this request's body to read."""
         limit = self._body_limit(str(request.command), request.path, request.headers)
         wanted = limit.most if request.chunked else request.content_length
         if wanted > limit.most:
             return limit
+        # Announced sizes count, not received ones: otherwise many large bodies could begin at once and exceed the limit
+        # together.
         taken = sum(
             one.size for channel in self._channels() for one in (*channel.requests, channel.request) if one is not None
         )
@@ -273,7 +279,10 @@ class Server(TcpWSGIServer):
         return limit if is_room or wanted <= self.adj.inbuf_overflow else BodyLimit(0, "too-busy")
 
     def maintenance(self, now: float) -> None:
-        """End what has not come, or not gone, in time. Slow bodies are told so; of a head there is nobody to tell."""
+        """End connections whose request or answer is late.
+
+        Slow bodies get an answer; after an incomplete head nobody can.
+        """
         now = time.monotonic()
         for channel in self._channels():
             if channel.deadline(now, self.limits) > now:
@@ -286,7 +295,7 @@ class Server(TcpWSGIServer):
                 channel.handle_close()
 
     def handle_accept(self) -> None:
-        """Let a client in; where there is no room, by ending the connection that has kept us waiting longest."""
+        """Accept a client. Where there is no room, the connection that has kept the server waiting longest is ended."""
         self.accepted.clear()
         super().handle_accept()
         for newcomer in self.accepted:
@@ -296,10 +305,12 @@ class Server(TcpWSGIServer):
         if not self._is_trusted(newcomer.address) and self._by_address[newcomer.address] > self.limits.per_address:
             self._end_one(newcomer, (one for one in self._channels() if one.address == newcomer.address))
         elif len(self.active_channels) > self.limits.connections:
+            # The address with the most connections pays, so that one client cannot push out many others.
             greatest = self._by_address.most_common(1)[0][0]
             self._end_one(newcomer, (one for one in self._channels() if one.address == greatest))
 
     def _end_one(self, newcomer: Channel, candidates: Iterable[Channel]) -> None:
+        # A connection whose request is being answered is never ended for a new one.
         waiting = [one for one in candidates if not one.is_at_work and one is not newcomer]
         if waiting:
             min(waiting, key=lambda one: one.request.began if one.request else one.waiting_since).handle_close()

@@ -19,17 +19,22 @@ from backend.web.security import body_limits
 
 THREADS = 8
 FILES_BESIDE_CONNECTIONS = 150
-"""Files that the process has open besides: databases, attachments, bodies that lie on the disk."""
+"""Files that the process has open in addition to connections: databases, attachments, bodies on disk."""
 
 
 class PortInUse(TraceabilityError):
-    """Somebody else listens where we should."""
+    """Raised when another program listens at the address."""
 
     code = "port-in-use"
 
 
 def serve(settings: Settings, report: Callable[[Message], None]) -> None:
-    """Open the data folder, make the demonstration where asked, and serve until SIGINT or SIGTERM."""
+    """Open the data folder, create the demonstration if requested, and serve until SIGINT or SIGTERM.
+
+    Raises:
+        PortInUse: if the address is taken.
+        UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey: as ``running`` raises them.
+    """
     listener = _listen(settings)
     try:
         for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a script's background jobs start with it ignored
@@ -47,8 +52,9 @@ def serve(settings: Settings, report: Callable[[Message], None]) -> None:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Take the port before any work is done, so that a taken one costs no wait."""
+    """Bind the port before any other work, so that a taken one is reported at once."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Otherwise connections of the previous process in TIME_WAIT keep the port taken after a restart.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
@@ -68,7 +74,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _has_demo(folder: DataFolder) -> bool:
-    """Whether it is there, with everybody of this version in it: an older one is completed."""
+    """Tell whether the demonstration exists with all users of this version; an older one is completed."""
     return bool(json.loads(folder.marker.read_text(encoding="utf-8")).get("demo")) and demo.is_whole(folder)
 
 
@@ -85,6 +91,7 @@ def _serve(system: System, listener: socket.socket, report: Callable[[Message], 
     url = _own_address(system.settings)
     for line in _startup_banner(system, system.settings.public_url or url):
         report(line)
+    # Only now: commands that find the address send their requests there.
     system.folder.note_server(url)
     try:
         server.run()  # returns when _stop raises
@@ -93,7 +100,7 @@ def _serve(system: System, listener: socket.socket, report: Callable[[Message], 
 
 
 def _limits(settings: Settings) -> ConnectionLimits:
-    """As many connections as the system lets the process have files for: 256 is what some give by default."""
+    """Return limits for as many connections as the process may open files, which is 256 on some systems by default."""
     most = ConnectionLimits.connections
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most + FILES_BESIDE_CONNECTIONS
@@ -105,7 +112,7 @@ def _limits(settings: Settings) -> ConnectionLimits:
 
 
 def _own_address(settings: Settings) -> str:
-    """Where a program on this machine reaches the server."""
+    """Return the URL at which programs on this machine reach the server."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     return f"http://{host}:{settings.port}"
 

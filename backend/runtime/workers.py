@@ -1,4 +1,4 @@
-"""The threads beside the server: one takes stored records to the ledger, a few run simulations."""
+"""The background threads of the server: one takes stored records to the ledger, a few run simulations."""
 
 import os
 import threading
@@ -11,21 +11,24 @@ from backend.services.ports import AnchoringContext, SimulationContext
 from backend.services.simulations import give_up_lost, run_next
 
 BUSY_SECONDS = 0.15
-"""Between rounds while something is under way."""
+"""Pause between rounds while transactions are pending."""
 IDLE_SECONDS = 2.0
-"""Between rounds otherwise; new work wakes the worker at once."""
+"""Pause between rounds otherwise; new work wakes the worker at once."""
 TROUBLED_SECONDS = 5.0
 
 QUEUE_SECONDS = 10.0
-"""Between looks at the queue; a new order wakes the worker at once."""
+"""Interval of checks of the queue; a new order wakes a worker at once."""
 AT_ONCE = max(1, min(2, (os.cpu_count() or 1) // 2))
-"""Simulations that run at once: the server keeps half of the machine."""
+"""Number of simulations at the same time, which leaves half of the machine to the server."""
 
 log = structlog.get_logger()
 
 
 class AnchoringWorker:
-    """Runs rounds of anchoring until it is stopped. Of several on one database, one works and the others wait."""
+    """Runs rounds of anchoring until it is stopped.
+
+    Of several workers on one database, one works and the others wait.
+    """
 
     def __init__(self, busy_seconds: float = BUSY_SECONDS) -> None:
         self._busy_seconds = busy_seconds
@@ -35,12 +38,12 @@ class AnchoringWorker:
         self._thread: threading.Thread | None = None
 
     def start(self, ctx: AnchoringContext) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread = threading.Thread(target=self._run, args=(ctx,), name="anchoring", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the round at hand; what is unfinished goes on at the next start."""
+        """Stop after the current round. Unfinished work continues at the next start."""
         self._stopping.set()
         self.news.set()
         if self._thread is not None:
@@ -63,6 +66,7 @@ class AnchoringWorker:
             self.news.wait(pause)
             if not self._stopping.is_set():
                 self.news.clear()
+                # A burst of new records wakes this many times: a short pause lets one round take them together.
                 self._stopping.wait(min(pause, BUSY_SECONDS))
 
     def _round(self, ctx: AnchoringContext) -> float:
@@ -77,7 +81,7 @@ class AnchoringWorker:
 
 
 class SimulationWorker:
-    """Runs what analysts ordered, until it is stopped."""
+    """Runs ordered simulations until it is stopped."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once
@@ -86,12 +90,12 @@ class SimulationWorker:
         self._threads: list[threading.Thread] = []
 
     def wake(self) -> None:
-        """Tell that there is something to run."""
+        """Notify the threads of a new order."""
         with self._news:
             self._news.notify_all()
 
     def start(self, ctx: SimulationContext, alone: bool) -> None:
-        """Begin; ``alone``: no other process can be running simulations of this database."""
+        """Start the threads; ``alone`` means that no other process can be running simulations of this database."""
         lost = give_up_lost(ctx, everything=alone)
         if lost:
             log.warning("simulations were lost with the process that ran them", count=lost)
@@ -101,7 +105,7 @@ class SimulationWorker:
             thread.start()
 
     def stop(self) -> None:
-        """End the programs that run; what was waiting waits for the next start."""
+        """End running simulations. Waiting ones continue at the next start."""
         self._stopping.set()
         self.wake()
         for thread in self._threads:

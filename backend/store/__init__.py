@@ -1,1 +1,1 @@
-"""The database: tables, how the domain's objects lie in them, and units of work."""
+"""The database: tables, object mapping, encryption of columns, repositories and units of work."""

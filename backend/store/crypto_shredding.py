@@ -1,7 +1,7 @@
-"""Destroys the keys of sealed texts that give way to others or whose rows go, and of no others.
+"""Crypto-shredding: destroys the keys of encrypted values that are replaced or whose rows are deleted, and no others.
 
-The numbers are noted in the transaction that lets the texts go; the keys are destroyed once it is committed, and after
-a crash in between when the installation is opened again.
+The key numbers are written in the transaction that drops the values. The keys are destroyed once it is committed, and
+after a crash in between at the next start. Destroying a key makes the value unreadable in every copy of the database.
 """
 
 from collections.abc import Iterator
@@ -40,13 +40,13 @@ from backend.store.encryption import (
 
 _MOST_OF_A_ROW = 3
 _OURS = "record.keys"
-"""What a file of keys is known by: the database keeps its mark."""
+"""The text whose mark, stored in the database, identifies the file of keys."""
 _NONE = 2**48
 """A number that no key has."""
 
 
 def watch(sessions: sessionmaker[Session]) -> None:
-    """Note the keys of what goes, at every flush of these sessions."""
+    """Record the keys of replaced and deleted values at every flush of these sessions."""
     event.listen(sessions, "before_flush", _note)
 
 
@@ -57,12 +57,15 @@ def _note(session: Session, *_: Any) -> None:
     if not (new or dirty or deleted):
         return
     keys = keys_of(session.get_bind().dialect)
+    # The keys for this flush are made now, so that the count stored below includes them.
     keys.reserve((len(new) + len(dirty)) * _MOST_OF_A_ROW)
     connection = session.connection()
+    # The database remembers how many keys there must be: a start with an older file of keys is refused by it.
     if connection.execute(select(t.key_state.c.made)).scalar_one() < keys.made:
         _remember(connection, made=keys.made)
     gone = {number for thing in dirty for number in _numbers_of(connection, thing, _given_way(thing))}
     gone |= {number for thing in deleted for number in _numbers_of(connection, thing, _sealed(thing))}
+    # Several flushes of one transaction may record the same key, which is the table's primary key.
     gone -= set(connection.scalars(select(t.key_to_destroy.c.number))) if gone else set()
     if gone:
         connection.execute(insert(t.key_to_destroy), [{"number": number} for number in sorted(gone)])
@@ -85,7 +88,10 @@ def _given_way(thing: object) -> list[Column[Any]]:
 
 
 def _numbers_of(connection: Connection, thing: object, columns: list[Column[Any]]) -> Iterator[int]:
-    """The keys of what lies in these columns of a thing's row; what its object remembers may come from elsewhere."""
+    """Yield the key numbers in these columns of an entity's row.
+
+    They are read from the row, because the object's own values may come from elsewhere.
+    """
     state = inspect(thing)
     if not columns or state.identity is None:
         return
@@ -96,12 +102,17 @@ def _numbers_of(connection: Connection, thing: object, columns: list[Column[Any]
 
 
 def destroy_forgotten(engine: Engine) -> None:
-    """Destroy the keys that were noted; what was sealed under them cannot be opened any more, in no copy either."""
+    """Destroy the recorded keys, so that the values encrypted under them cannot be decrypted in any copy.
+
+    Raises:
+        OSError: if the file of keys cannot be written. The numbers stay recorded and are tried again.
+    """
     keys = keys_of(engine.dialect)
     with engine.begin() as connection:
         numbers = list(connection.scalars(select(t.key_to_destroy.c.number)))
         if not numbers:
             return
+        # Before the rows go: a crash after this line repeats the destruction at the next start, which does no harm.
         keys.destroy(numbers)
         ended = delete(t.key_to_destroy).where(t.key_to_destroy.c.number == bindparam("ended"))
         connection.execute(ended, [{"ended": number} for number in numbers])
@@ -109,7 +120,7 @@ def destroy_forgotten(engine: Engine) -> None:
 
 
 def _remember(connection: Connection, **state: int) -> None:
-    """How many keys there are at least, and how many destroyed ones the database knows of."""
+    """Store how many keys exist at least, and how many destroyed ones the database knows of."""
     connection.execute(update(t.key_state).values(state))
 
 
@@ -117,13 +128,15 @@ class EncryptedFiles(Protocol):
     """Attachments that can tell whether their key was destroyed."""
 
     def is_erased(self, digest: str) -> bool:
-        """Whether the file can never be read again."""
+        """Tell whether the file can never be read again."""
 
 
 def follow_the_keys(engine: Engine, files: EncryptedFiles, now: datetime) -> int:
-    """Where the database is an older copy, erase what was erased since it was made: its keys are gone. How many.
+    """Erase in an older copy of the database what was erased since it was made, by its destroyed keys. Return how many.
 
-    Raises KeyMissing where the keys are older than the database, or others: then their newest copy must be put back.
+    Raises:
+        KeyMissing: if the file of keys is older than the database or belongs to another one, so that its newest copy
+            must be restored.
     """
     keys = keys_of(engine.dialect)
     _check_they_fit(engine, keys)
@@ -131,6 +144,7 @@ def follow_the_keys(engine: Engine, files: EncryptedFiles, now: datetime) -> int
     sessions = sessionmaker(engine)
     watch(sessions)
     with sessions() as session:
+        # Equal counts mean that nothing was erased since this database was copied, so no row needs to be read.
         if session.execute(select(t.key_state.c.destroyed)).scalar_one() == keys.destroyed:
             return 0
         gone = [one for one, sealed in session.execute(_numbers()) if keys.is_destroyed(_number(sealed))]
@@ -147,7 +161,7 @@ def follow_the_keys(engine: Engine, files: EncryptedFiles, now: datetime) -> int
 
 
 def _numbers() -> Select[str, bytes]:
-    """Each readable record's id, and the beginning of its sealed text."""
+    """Select each readable record's id and the beginning of its encrypted text, which holds the key number."""
     beginning = type_coerce(func.substr(t.record.c.signed_jwt, 1, 9), LargeBinary)
     return select(t.record.c.id, beginning).where(t.record.c.erased_at.is_(None))
 
@@ -162,6 +176,7 @@ def _number(sealed: bytes) -> int:
 def _check_they_fit(engine: Engine, keys: DataKeys) -> None:
     with engine.connect() as connection:
         state = connection.execute(select(t.key_state)).one()
+    # The mark is an HMAC under the file's secret: only the database's own file of keys reproduces it.
     if state.mark != keys.mark(_OURS):
         raise KeyMissing("the file of keys is not the one of this database: put its newest copy back")
     if keys.present < state.made or keys.destroyed < state.destroyed:

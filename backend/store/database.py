@@ -1,4 +1,4 @@
-"""Opens the database and brings its tables up to date."""
+"""Opens the database, upgrades its tables, and copies it while it is in use."""
 
 import os
 import sqlite3
@@ -25,13 +25,13 @@ BUSY_MILLISECONDS = 15_000
 
 
 class ForeignDatabase(TraceabilityError):
-    """The database was made by another version of Provenport that this one cannot read."""
+    """Raised when the database was written by a version of Provenport that this one cannot read."""
 
     code = "foreign-database"
 
 
 def open_engine(url: str, keys: DataKeys) -> Engine:
-    """An engine that seals with these keys; on SQLite with write-ahead log, full sync, and writers that queue up."""
+    """Open an engine that encrypts with these keys. SQLite uses write-ahead logging, full sync, and queued writers."""
     map_the_domain()
     engine = create_engine(url)
     let_find(engine.dialect, keys)
@@ -42,25 +42,28 @@ def open_engine(url: str, keys: DataKeys) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # Python's sqlite3 would otherwise begin transactions only before a change, so that reads before it are not in them.
     connection.isolation_level = None  # we say BEGIN ourselves, below
     for pragma in (
         f"busy_timeout={BUSY_MILLISECONDS}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        # Freed pages are overwritten: they hold what was erased.
         "secure_delete=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Any) -> None:
-    # A reader that starts to write halfway would fail with "database is locked"; writers therefore say so at once.
+    # A transaction that starts to write after reading fails with "database is locked" if another has written since.
+    # Therefore writers take the lock at the start and wait for it, up to the busy timeout.
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def scrub(engine: Engine) -> None:
-    """Leave nothing of what was erased in the write-ahead log, nor in copies that were made before upgrades."""
+    """Remove erased values from the write-ahead log, and delete the copies that were made before upgrades."""
     if engine.dialect.name == "sqlite":
         database = Path(engine.url.database or "")
         for copy in database.parent.glob(copy_before(database, "*").name):
@@ -73,9 +76,13 @@ def scrub(engine: Engine) -> None:
 
 
 def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lambda: None) -> bool:
-    """Bring the tables to this version; whether they were of an earlier one. Raises ForeignDatabase for a later one.
+    """Upgrade the tables to this version, and return whether they were of an earlier one.
 
-    What is to be done ``first`` is done anew after a crash: the tables tell that all of it was done.
+    ``first`` runs before the upgrade. It is repeated after a crash, because only the tables' revision tells that all of
+    it was done.
+
+    Raises:
+        ForeignDatabase: if the tables are of a later version.
     """
     config, scripts = _scripts()
     present = revisions(engine)[0]
@@ -86,6 +93,8 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
             "the database is at revision {present}, which this version does not know", present=present
         )
     first()
+    # One transaction for all steps: SQLite's schema changes are transactional, so an interrupted upgrade changes
+    # nothing.
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, to)
@@ -93,7 +102,7 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
 
 
 def revisions(engine: Engine) -> tuple[str | None, str]:
-    """The revision of the tables that are there, None where there are none, and the newest that this version knows."""
+    """Return the revision of the existing tables, None where there are none, and the newest known one."""
     _config, scripts = _scripts()
     with engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
@@ -108,14 +117,16 @@ def _scripts() -> tuple[Config, ScriptDirectory]:
 
 
 def copy_before(database: Path, revision: str) -> Path:
-    """Where a database is copied to before its tables are brought on from a revision."""
+    """Return the path of the copy that is made before the tables are upgraded from a revision."""
     return database.with_name(f"{database.name}.before-{revision}")
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy an SQLite database that may be in use, all or nothing; only its owner may read the copy.
+    """Copy an SQLite database that may be in use, atomically and with mode 600.
 
-    Raises OSError, and sqlite3.Error where the copy is not whole.
+    Raises:
+        OSError: if the copy cannot be written.
+        sqlite3.Error: if the copy is damaged.
     """
     unfinished = target.with_name(target.name + ".new")
     unfinished.unlink(missing_ok=True)
@@ -125,6 +136,7 @@ def copy_database(source: Path, target: Path) -> None:
             closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True, timeout=30)) as present,
             closing(sqlite3.connect(unfinished)) as copied,
         ):
+            # SQLite's online backup: copying the file would miss what is still in the write-ahead log.
             present.backup(copied)
         check_database(unfinished)
         sync(unfinished)
@@ -135,7 +147,11 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def check_database(path: Path) -> None:
-    """Raise sqlite3.DatabaseError where an SQLite file is damaged or empty."""
+    """Check an SQLite file's integrity.
+
+    Raises:
+        sqlite3.DatabaseError: if it is damaged or empty.
+    """
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
         (whole,) = database.execute("PRAGMA integrity_check").fetchone()
         (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -148,7 +164,7 @@ Entity = TypeVar("Entity")
 
 @contextmanager
 def integrity_errors_as_conflict(session: Session) -> Iterator[None]:
-    """What the database refuses because it is there already is a Conflict in our words."""
+    """Roll back and raise Conflict where the database refuses a duplicate or a missing reference."""
     try:
         yield
     except IntegrityError as error:
@@ -157,7 +173,7 @@ def integrity_errors_as_conflict(session: Session) -> Iterator[None]:
 
 
 class Repository:
-    """Finds and keeps one kind of entity inside one session."""
+    """Base class: finds and stores one kind of entity within one session."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""What writing to a disk needs beyond the standard library."""
+"""Durable and atomic file operations that the standard library does not offer."""
 
 import errno
 import fcntl
@@ -12,7 +12,11 @@ from backend.domain.errors import Message, StorageFull, StorageUnavailable
 
 
 def sync(path: Path) -> None:
-    """Have a file's content, or a folder's names, on disk."""
+    """Flush a file's content, or a folder's entries, to disk.
+
+    Raises:
+        OSError: if it cannot be flushed.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -21,14 +25,25 @@ def sync(path: Path) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, all or nothing; FileExistsError where one is there."""
+    """Write a new file atomically, with mode 600.
+
+    Raises:
+        FileExistsError: if the file exists.
+        OSError: if it cannot be written.
+    """
     with _aside(path, content, 0o600) as aside:
+        # A link, unlike a rename, refuses an existing name: of two processes that create the file, one wins.
         os.link(aside, path)
+    # The folder's entry too: without it, a power cut may take back the new name.
     sync(path.parent)
 
 
 def write_over(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a file, all or nothing, in the place of one that may be there; by default only its owner may read it."""
+    """Write a file atomically, replacing one that may exist; by default with mode 600.
+
+    Raises:
+        OSError: if it cannot be written, in which case the old file stays.
+    """
     with _aside(path, content, mode) as aside:
         aside.replace(path)
     sync(path.parent)
@@ -51,7 +66,10 @@ def _aside(path: Path, content: bytes, mode: int) -> Iterator[Path]:
 
 @contextmanager
 def alone(path: Path, busy: Exception | None = None) -> Iterator[None]:
-    """One at a time with this file or folder; the second waits, or has ``busy`` raised where that is given."""
+    """Hold an exclusive lock on this file or folder.
+
+    A second caller waits. Where ``busy`` is given, that is raised instead.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         try:
@@ -64,7 +82,7 @@ def alone(path: Path, busy: Exception | None = None) -> Iterator[None]:
 
 
 def not_kept(what: Message, error: OSError) -> StorageUnavailable:
-    """A failed write in our words: StorageFull where there was no room."""
+    """Turn a failed write into a domain error: StorageFull where there was no room, else StorageUnavailable."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFull("{what}: {why}", what=what, why=error.strerror)
     return StorageUnavailable("{what}: {why}", what=what, why=error.strerror)

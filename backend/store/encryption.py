@@ -1,11 +1,11 @@
-"""Keys for what records say: each text is sealed under a key of its own, and erasing it destroys that key.
+"""Encrypts what records contain: each value under a key of its own, and erasing a value destroys its key.
 
-All keys lie in one file beside the database. The file is copied apart from the database and only its newest copy is
-kept: then what was erased cannot be opened in an older copy of the database either, and everything else can.
+All keys lie in one file beside the database. It is copied apart from the database and only its newest copy is kept, so
+that erased values cannot be read in an older copy of the database either, and everything else can.
 
-The file: a heading of 64 bytes (the words ``provenport keys``, a byte for the format, a secret of 32 bytes, the count
-of destroyed keys), then 32 random bytes for each key, by its number. A destroyed key reads zero. Keys are made ahead,
-in blocks that are on disk before the first of them is used; each key seals one text, once.
+The file has a header of 64 bytes (the text ``provenport keys``, a byte for the format, a secret of 32 bytes, the count
+of destroyed keys in 8 bytes, 8 bytes unused), then 32 random bytes for each key, by its number. A destroyed key is all
+zeros. Keys are created in blocks that are on disk before the first of them is used. Each key encrypts one value, once.
 """
 
 import errno
@@ -30,38 +30,46 @@ _HEADING = 64
 _LENGTH = 32
 _BLOCK = 1024
 _SEALED = b"\x01"
-"""The first byte of what is sealed; then the key's number in 8 bytes, the nonce, the text and its tag (AES-256-GCM)."""
+"""The first byte of an encrypted value.
+
+The key number in 8 bytes, the nonce, the text and its tag (AES-256-GCM) follow.
+"""
 _NONCE = 12
 _START = len(_SEALED) + 8 + _NONCE
 _DESTROYED = bytes(_LENGTH)
 
 
 class KeyDestroyed(TraceabilityError):
-    """What was sealed is gone for good: its key was destroyed."""
+    """Raised when a value cannot be decrypted because its key was destroyed."""
 
     code = "key-destroyed"
 
 
 class KeyMissing(TraceabilityError):
-    """The file of keys is older than what was sealed: its newest copy must be put back."""
+    """Raised when the file of keys is older than a value: its newest copy must be restored."""
 
     code = "key-missing"
 
 
 class NotEncrypted(TraceabilityError):
-    """These bytes were not sealed here, or were altered since."""
+    """Raised when bytes were not encrypted here, or were altered since."""
 
     code = "not-sealed"
 
 
 class DataKeys:
-    """The keys in one file; several processes may use it at once."""
+    """The keys in one file, which several processes may use at once.
+
+    Raises:
+        NotEncrypted: if the file is not a file of keys.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with alone(self._path):  # a lock belongs to its opening of the file
             if os.fstat(self._handle).st_size < _HEADING:
+                # Under the lock: two processes at the first start would write different secrets.
                 os.pwrite(self._handle, _FORMAT + os.urandom(32) + bytes(16), 0)
                 os.fsync(self._handle)
                 sync(path.parent)
@@ -71,29 +79,47 @@ class DataKeys:
             raise NotEncrypted("{path} is no file of keys", path=path)
         self._secret = heading[len(_FORMAT) : len(_FORMAT) + 32]
         self.made = 0
-        """The number after the highest that was made here, and is on disk."""
+        """One more than the highest key number created here and synced to disk."""
         self._free: list[tuple[int, bytes]] = []
         self._owner = os.getpid()
         self._taking = threading.Lock()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._handle)
 
     # ---- encrypt and open
 
     def encrypt(self, content: bytes) -> bytes:
-        """The content under a key that nothing else has; raises StorageFull or StorageUnavailable."""
+        """Encrypt the content under a new key with AES-256-GCM.
+
+        Raises:
+            StorageFull: if there is no room for new keys.
+            StorageUnavailable: if new keys cannot be written.
+        """
         number, key = self._take()
         nonce = os.urandom(_NONCE)
+        # A key is used once, so a random nonce cannot repeat under it, which would break AES-GCM.
         return _SEALED + number.to_bytes(8, "big") + nonce + AESGCM(key).encrypt(nonce, content, None)
 
     def open(self, sealed: bytes) -> bytes:
-        """The content again; raises KeyDestroyed, KeyMissing or NotSealed."""
+        """Decrypt the content.
+
+        Raises:
+            KeyDestroyed: if its key was destroyed.
+            KeyMissing: if its key is not in the file.
+            NotEncrypted: if it was altered or never encrypted.
+        """
         return self.opened(sealed)[0]
 
     def opened(self, sealed: bytes) -> tuple[bytes, int]:
-        """The content again, and the number of its key; raises KeyDestroyed, KeyMissing or NotSealed."""
+        """Decrypt the content, and return it with the number of its key.
+
+        Raises:
+            KeyDestroyed: if its key was destroyed.
+            KeyMissing: if its key is not in the file.
+            NotEncrypted: if it was altered or never encrypted.
+        """
         number = key_number(sealed)
         key = self._read(number)
         try:
@@ -113,13 +139,21 @@ class DataKeys:
         return key
 
     def mark(self, text: str) -> str:
-        """60 hexadecimal digits that stand for a text, so that it can be found again, by whoever has this file."""
+        """Return 60 hexadecimal digits that stand for a text, by which it can be found again.
+
+        It is a truncated HMAC-SHA-256 under the file's secret: without this file, guessed texts cannot be tried.
+        """
         return hmac.digest(self._secret, text.encode(), "sha256").hex()[:60]
 
     # ---- make and destroy keys
 
     def reserve(self, count: int) -> None:
-        """Have so many keys at hand, on disk; raises StorageFull or StorageUnavailable."""
+        """Have at least ``count`` keys ready, on disk.
+
+        Raises:
+            StorageFull: if there is no room for new keys.
+            StorageUnavailable: if new keys cannot be written.
+        """
         with self._taking:
             self._make(count)
 
@@ -143,15 +177,22 @@ class DataKeys:
             size = os.fstat(self._handle).st_size
             first = -(-(size - _HEADING) // _LENGTH)  # after a block that was cut short
             written = os.pwrite(self._handle, keys, _place(first))
+            # A short write means a full disk. The keys of an incomplete block are not used.
             if written != len(keys):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._handle)
         made = [(first + n, keys[n * _LENGTH : (n + 1) * _LENGTH]) for n in range(_BLOCK)]
+        # Numbers are popped in rising order. Unused ones of a stopped process are never used again, which costs 32
+        # bytes each.
         self._free = [*reversed(made), *self._free]
         self.made = first + _BLOCK
 
     def destroy(self, numbers: Iterable[int]) -> int:
-        """Overwrite these keys, on disk before this returns; how many there still were."""
+        """Overwrite these keys, synced to disk before this returns. Return how many still existed.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
         with alone(self._path):
             there = [one for one in sorted(set(numbers)) if self._is_there(one)]
             if there:  # the count goes up first: by it an older copy of the database knows that something went
@@ -168,33 +209,39 @@ class DataKeys:
         return len(key) == _LENGTH and key != _DESTROYED
 
     def is_destroyed(self, number: int) -> bool:
-        """Whether this key was destroyed."""
+        """Tell whether this key was destroyed."""
         return os.pread(self._handle, _LENGTH, _place(number)) == _DESTROYED
 
     @property
     def present(self) -> int:
-        """How many keys the file holds, destroyed ones among them."""
+        """The number of keys in the file, destroyed ones included."""
         return max(os.fstat(self._handle).st_size - _HEADING, 0) // _LENGTH
 
     @property
     def destroyed(self) -> int:
-        """How many keys were destroyed since the file was made."""
+        """The number of keys that were destroyed since the file was created."""
         return int.from_bytes(os.pread(self._handle, 8, len(_FORMAT) + 32), "big")
 
 
 def key_number(sealed: object) -> int:
-    """The number of the key that something was sealed under; raises NotSealed."""
+    """Return the number of the key under which a value was encrypted.
+
+    Raises:
+        NotEncrypted: if the value has no valid header.
+    """
     if not isinstance(sealed, bytes) or len(sealed) < 9 or not sealed.startswith(_SEALED):
         raise NotEncrypted("not sealed, or cut short")
     number = int.from_bytes(sealed[1:9], "big")
+    # A file offset must stay within 63 bits: an altered number would otherwise crash the read.
     if number >= 2**48:
         raise NotEncrypted("no such key")
     return number
 
 
 def goes_on_from(later: Path, earlier: Path) -> bool:
-    """Whether a file of keys opens all that an earlier one does, but for what was destroyed since."""
+    """Tell whether a file of keys opens all that an earlier one does, apart from what was destroyed since."""
     with later.open("rb") as new, earlier.open("rb") as old:
+        # The secret identifies the file. The count of destroyed keys may differ.
         if new.read(_HEADING)[: len(_FORMAT) + 32] != old.read(_HEADING)[: len(_FORMAT) + 32]:
             return False
         while before := old.read(_LENGTH * _BLOCK):
@@ -215,57 +262,61 @@ Content = TypeVar("Content")
 
 
 def let_find(dialect: Dialect, keys: DataKeys) -> None:
-    """Give an engine's columns their keys."""
+    """Attach the keys to an engine's dialect, where its columns find them."""
     dialect.data_keys = keys  # type: ignore[attr-defined]
 
 
 def keys_of(dialect: Dialect) -> DataKeys:
-    """The keys that this engine's columns are sealed with."""
+    """Return the keys that this engine's columns are encrypted with."""
     keys: DataKeys = dialect.data_keys  # type: ignore[attr-defined]
     return keys
 
 
 class KeyedValue:
-    """What was read from a sealed column: under which key it lay, and whether it was there unaltered."""
+    """A value read from an encrypted column: its key number, and whether it was stored unaltered."""
 
     key_number: int | None = None
     is_whole = True
 
 
 class KeptText(KeyedValue, str):
-    """A text as it was kept."""
+    """A text read from an encrypted column."""
 
 
 class KeptBytes(KeyedValue, bytes):
-    """Bytes as they were kept."""
+    """Bytes read from an encrypted column."""
 
 
 class KeptList(KeyedValue, list[Any]):
-    """A list as it was kept."""
+    """A list read from an encrypted column."""
 
 
 class KeptMembers(KeyedValue, dict[str, Any]):
-    """An object as it was kept."""
+    """An object read from an encrypted column."""
 
 
 class EncryptedValue(TypeDecorator[Content]):
-    """A sealed column."""
+    """An encrypted column. A value whose key was destroyed is read as empty."""
 
     impl = LargeBinary
     cache_ok = True
     kept: ClassVar[Callable[..., Any]]
-    """Makes what is handed out, which knows where it lay."""
+    """Wraps a value that was read, with its key number."""
     altered: ClassVar[Any] = None
-    """What stands for a content that was altered: nothing that anybody would take for one."""
+    """The value that is returned for one that was altered; it cannot be mistaken for a real one."""
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:
-        """To the database."""
+        """Encrypt a value for the database; an empty value stays empty."""
         if value is None:
             return None
+        # An empty value needs no key, and is what an erased one is read as.
         return keys_of(dialect).encrypt(self.packed(value)) if value else b""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        """From the database; made once for an engine, since whole batches are read through it."""
+        """Return the function that decrypts values of one engine.
+
+        It is built once, since whole batches are read through it.
+        """
         opened, kept, unpacked, altered = keys_of(dialect).opened, self.kept, self.unpacked, self.altered
 
         def read(value: Any) -> Any:
@@ -293,17 +344,17 @@ class EncryptedValue(TypeDecorator[Content]):
 
     @staticmethod
     def packed(value: Any) -> bytes:
-        """As bytes."""
+        """Serialise a value to bytes."""
         return json.dumps(value).encode()
 
     @staticmethod
     def unpacked(content: bytes) -> Any:
-        """From bytes."""
+        """Deserialise a value from bytes."""
         return json.loads(content)
 
 
 class EncryptedText(EncryptedValue[str]):
-    """A text."""
+    """A column of encrypted text."""
 
     cache_ok = True
     altered = ""
@@ -311,17 +362,17 @@ class EncryptedText(EncryptedValue[str]):
 
     @staticmethod
     def packed(value: str) -> bytes:
-        """As bytes."""
+        """Encode as UTF-8."""
         return value.encode()
 
     @staticmethod
     def unpacked(content: bytes) -> str:
-        """From bytes."""
+        """Decode from UTF-8."""
         return content.decode()
 
 
 class EncryptedBytes(EncryptedValue[bytes]):
-    """Some bytes."""
+    """A column of encrypted bytes."""
 
     cache_ok = True
     altered = b""
@@ -329,17 +380,17 @@ class EncryptedBytes(EncryptedValue[bytes]):
 
     @staticmethod
     def packed(value: bytes) -> bytes:
-        """As bytes."""
+        """Return the bytes."""
         return bytes(value)
 
     @staticmethod
     def unpacked(content: bytes) -> bytes:
-        """From bytes."""
+        """Return the bytes."""
         return content
 
 
 class EncryptedList(EncryptedValue[list[Any]]):
-    """A list of JSON values."""
+    """A column with an encrypted list of JSON values."""
 
     cache_ok = True
     altered = ("(altered)",)
@@ -347,7 +398,7 @@ class EncryptedList(EncryptedValue[list[Any]]):
 
 
 class EncryptedMembers(EncryptedValue[dict[str, Any]]):
-    """A JSON object."""
+    """A column with an encrypted JSON object."""
 
     cache_ok = True
     altered: ClassVar[Any] = {}
@@ -355,15 +406,15 @@ class EncryptedMembers(EncryptedValue[dict[str, Any]]):
 
 
 class Fingerprint(TypeDecorator[str]):
-    """A text that is only ever looked for: what lies there stands for it, and says nothing without the keys."""
+    """A text that is only ever searched for: a keyed hash of it is stored, which tells nothing without the keys."""
 
     impl = String(60)
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """To the database."""
+        """Hash a text for the database."""
         return None if value is None else keys_of(dialect).mark(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        """From the database."""
+        """Return the stored hash."""
         return None if value is None else str(value)

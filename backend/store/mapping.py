@@ -1,4 +1,4 @@
-"""Lays the domain's objects into the tables (SQLAlchemy's imperative mapping), so that the domain knows no database."""
+"""Maps the domain's classes to the tables (SQLAlchemy's imperative mapping), so that the domain imports no database."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -31,7 +31,7 @@ from backend.store import tables
 
 @cache
 def map_the_domain() -> None:
-    """Do it, once a process."""
+    """Map all classes, once per process."""
     mapper = registry(metadata=tables.metadata)
     put = mapper.map_imperatively
     put(Organisation, tables.organisation)
@@ -121,7 +121,7 @@ def map_the_domain() -> None:
 
 
 def _transactions(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[OutboundTransaction]]:
-    """Transactions of which one row names several."""
+    """Return relationships to several transactions that one row refers to."""
     return {
         name: relationship(OutboundTransaction, foreign_keys=[column], lazy="joined")
         for name, column in columns.items()

@@ -1,4 +1,4 @@
-"""The tables. Times are UTC; big numbers that must not lose digits are text; ids are random UUIDs."""
+"""The tables. Times are UTC, numbers of more than 64 bits are text so that no digit is lost, ids are random UUIDs."""
 
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -51,24 +51,24 @@ metadata = MetaData(
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC; SQLite would give it back without its zone."""
+    """An aware datetime, stored in UTC. SQLite would return it without its zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To the database."""
+        """Convert to UTC for the database; raise ValueError for a time without a zone."""
         if value is not None and value.tzinfo is None:
             raise ValueError("a time without its zone")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From the database."""
+        """Return an aware datetime in UTC."""
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
 
 
 class Word(TypeDecorator[Any]):
-    """A StrEnum, kept as its value."""
+    """A StrEnum, stored as its value."""
 
     impl = String(40)
     cache_ok = True
@@ -78,16 +78,16 @@ class Word(TypeDecorator[Any]):
         self.words = words
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """To the database."""
+        """Convert to the enum's value."""
         return None if value is None else self.words(value).value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:
-        """From the database."""
+        """Convert to the enum."""
         return None if value is None else self.words(value)
 
 
 class Number(TypeDecorator[Any]):
-    """An IntEnum, kept as its number."""
+    """An IntEnum, stored as its number."""
 
     impl = Integer
     cache_ok = True
@@ -97,26 +97,26 @@ class Number(TypeDecorator[Any]):
         self.numbers = numbers
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:
-        """To the database."""
+        """Convert to the number."""
         return None if value is None else int(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> IntEnum | None:
-        """From the database."""
+        """Convert to the enum."""
         return None if value is None else self.numbers(value)
 
 
 class WholeNumber(TypeDecorator[int]):
-    """An integer of up to 128 bits, kept as text."""
+    """An integer of up to 128 bits, stored as text."""
 
     impl = String(40)
     cache_ok = True
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> str | None:
-        """To the database."""
+        """Convert to text."""
         return None if value is None else str(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
-        """From the database."""
+        """Convert to an integer."""
         return None if value is None else int(value)
 
 
@@ -134,9 +134,10 @@ def _folded_name(context: DefaultExecutionContext) -> str:
 
 
 def _index(name: str, table: Table, *columns: str, where: ColumnElement[bool] | None = None) -> None:
-    """An index over these columns, in the order in which a query bounds and sorts; only over rows ``where`` it holds.
+    """Create an index over these columns, in the order in which queries filter and sort.
 
-    They keep the cost of a request from growing with what is stored: tests/web/test_bounded_queries.py.
+    With ``where``, it covers only the rows for which that holds. The indexes keep the cost of a request from growing
+    with what is stored (tests/web/test_bounded_queries.py).
     """
     Index(name, *(table.c[column] for column in columns), sqlite_where=where, postgresql_where=where)
 
@@ -232,6 +233,7 @@ outbound_transaction = Table(
     Column("raised_at", UtcTime),
     Column("trouble", String(200)),
 )
+# Two workers may sign at once even if both believe they hold the lease: only one of them can use a nonce.
 Index(
     "uq_outbound_transaction_open_nonce",
     outbound_transaction.c.signer,
@@ -278,9 +280,13 @@ record = Table(
     _to("issuer_id", "organisation.id", index=False),
     _to("holder_id", "organisation.id", index=False),
     _to("product_id", "product.id", nullable=True, index=False),
+    # What the record says is encrypted and can be erased. Kind, quantity and digest stay, as proofs need them (decision
+    # 0008).
     Column("signed_jwt", EncryptedText, nullable=False),
     Column("disclosures", EncryptedList, nullable=False),
+    # Only searched for, so a keyed hash suffices, and an old copy tells no number.
     Column("number", Fingerprint),
+    # Text: an entry's quantity has up to 128 bits, more than an SQL integer.
     Column("quantity", WholeNumber, nullable=False),
     Column("digest", String(64), nullable=False, unique=True),
     Column("issued_at", UtcTime, nullable=False),
@@ -297,13 +303,14 @@ record = Table(
     Column("quarantined", String(200)),
     Column("erased_at", UtcTime),
     Column("version", Integer, nullable=False, server_default="1"),
+    # A place on the ledger has one status, so it belongs to one record.
     UniqueConstraint("batch_id", "leaf_index"),
 )
 unsealed = record.c.batch_id.is_(None) & record.c.quarantined.is_(None)
 """Records that wait for their batch.
 
-The index over them, like the others of what waits, begins with a column that is empty in all of them: SQLite would
-rather use another index over that column otherwise, and read all rows in which it is empty.
+Its index, like those of other pending rows, begins with a column that is NULL in all of them. Otherwise SQLite would
+prefer another index over that column, and read all rows in which it is NULL.
 """
 _index("ix_record_number", record, "issuer_id", "kind", "number")
 _index("ix_record_issued", record, "issuer_id", "kind", "recorded_at", "id", "superseded_by_id", "status")
@@ -370,6 +377,7 @@ consignment = Table(
     Column("released_at", UtcTime),
     Column("alerted_at", UtcTime),
     Column("version", Integer, nullable=False, server_default="1"),
+    # A declaration that is lodged twice at the same moment is accepted once.
     UniqueConstraint("merchant_id", "reference"),
 )
 _index("ix_consignment_lodged", consignment, "lodged_at", "id")
@@ -456,7 +464,7 @@ activation = Table(
 activation_pending = (
     activation.c.transaction_id.is_(None) & activation.c.refusal.is_(None) & activation.c.is_known.is_(False)
 )
-"""Openings that were not sent yet."""
+"""Activations that were not sent yet."""
 _index("ix_activation_pending", activation, "transaction_id", "asked_at", where=activation_pending)
 drawdown = Table(
     "drawdown",
@@ -477,13 +485,13 @@ drawdown = Table(
     Column("refunded_at", UtcTime),
 )
 drawdown_pending = drawdown.c.set_root.is_(None) & drawdown.c.refusal.is_(None)
-"""Draws that were not sent yet."""
+"""Drawdowns that were not sent yet."""
 to_refund = (
     drawdown.c.refund_asked_at.is_not(None)
     & drawdown.c.refund_transaction_id.is_(None)
     & drawdown.c.refunded_at.is_(None)
 )
-"""Draws that are to be given back and whose transaction for it was not made yet."""
+"""Drawdowns that are to be refunded and have no transaction for it yet."""
 _index("ix_drawdown_set_root", drawdown, "set_root", where=drawdown.c.set_root.is_not(None))
 _index("ix_drawdown_pending", drawdown, "set_root", "asked_at", "declaration_id", "id", where=drawdown_pending)
 _index("ix_drawdown_to_refund", drawdown, "refund_transaction_id", "asked_at", "id", where=to_refund)
@@ -501,7 +509,7 @@ status_change = Table(
     Column("settled", String(200)),
 )
 change_pending = status_change.c.transaction_id.is_(None) & status_change.c.settled.is_(None)
-"""Changes of status that were not sent yet."""
+"""Status changes that were not sent yet."""
 _index("ix_status_change_pending", status_change, "transaction_id", "asked_at", where=change_pending)
 accreditation_change = Table(
     "accreditation_change",

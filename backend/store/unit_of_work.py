@@ -1,7 +1,4 @@
-"""Units of work: one transaction on the database, with a repository for each aggregate.
-
-All or nothing: what was not committed at the end never happened.
-"""
+"""Units of work: one database transaction with a repository for each aggregate, committed as a whole or not at all."""
 
 import threading
 from collections.abc import Callable
@@ -68,18 +65,22 @@ class Repositories:
         self.simulations = SimulationRepository(session)
 
     def add(self, entity: object) -> None:
-        """Keep something new; later queries of the same unit of work find it. Raises Conflict where it is there."""
+        """Store a new entity; later queries in the same unit of work find it.
+
+        Raises:
+            Conflict: if it exists already.
+        """
         self._session.add(entity)
         with integrity_errors_as_conflict(self._session):
             self._session.flush()
 
     def remove(self, entity: object) -> None:
-        """Keep it no longer."""
+        """Delete an entity."""
         self._session.delete(entity)
 
 
 def _in_our_words(error: OperationalError) -> StorageUnavailable:
-    """A database that cannot write: whatever was to be kept is not."""
+    """Turn a database that cannot write into a domain error: what was to be stored is not stored."""
     why = str(error.orig)
     if "full" in why:
         return StorageFull("no room is left on the disk that holds the database")
@@ -87,7 +88,11 @@ def _in_our_words(error: OperationalError) -> StorageUnavailable:
 
 
 class UnitOfWork(Repositories):
-    """One transaction on the database."""
+    """One transaction on the database.
+
+    Leaving its block without ``commit`` rolls back. It raises StorageFull or StorageUnavailable where the database
+    could not be read or written.
+    """
 
     def __init__(self, engine: Engine, sessions: sessionmaker[Session], *, reading: bool) -> None:
         self._engine = engine
@@ -113,15 +118,23 @@ class UnitOfWork(Repositories):
                 raise error.orig from error  # no key could be made for a text of it
 
     def commit(self) -> None:
-        """Write everything to disk; raises Conflict where another unit of work was quicker."""
+        """Write everything to disk.
+
+        Raises:
+            Conflict: if another unit of work stored the same thing before.
+        """
         assert not self._reading, "a reading unit of work has nothing to commit"
         with integrity_errors_as_conflict(self._session):
             self._session.commit()
+        # Only after the commit: a key destroyed before a rollback would take a value that is still needed.
         if self._session.info.pop("forgotten", False):
             self._destroy_forgotten()
 
     def _destroy_forgotten(self) -> None:
-        """What is committed stands: keys that cannot be destroyed now go with the next ones, or at the next start."""
+        """Destroy the recorded keys.
+
+        The commit stands in any case, so a failure is left to the next commit or start.
+        """
         try:
             destroy_forgotten(self._engine)
         except (OperationalError, OSError):
@@ -129,7 +142,7 @@ class UnitOfWork(Repositories):
 
 
 class JoinedUnitOfWork(UnitOfWork):
-    """A unit of work inside another: it uses the same session, and leaves the commit to the outer one."""
+    """A unit of work inside another one: it uses the same session and leaves the commit to the outer one."""
 
     def __init__(self, outer: UnitOfWork) -> None:
         Repositories.__init__(self, outer._session)
@@ -140,27 +153,27 @@ class JoinedUnitOfWork(UnitOfWork):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the end to the outer one."""
+        """Leave rollback and errors to the outer unit of work."""
 
     def commit(self) -> None:
-        """Leave it to the outer one."""
+        """Leave the commit to the outer unit of work."""
 
 
 class Work(Protocol):
     """Opens units of work."""
 
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
-        """A unit of work; ``reading`` ones take no write lock and must not commit."""
+        """Open a unit of work; a ``reading`` one takes no write lock and must not commit."""
 
     def scrub(self) -> None:
-        """Make sure that what was erased does not linger in the database's files."""
+        """Remove erased values from the database's files."""
 
     def after_commit(self, step: Callable[[], object]) -> None:
         """Take a step that must not come before what was written so far is committed."""
 
 
 class JoinedWork:
-    """Opens units of work that all join one: its owner commits them together."""
+    """Opens units of work that all join an outer one, whose owner commits them together."""
 
     def __init__(self, outer: UnitOfWork) -> None:
         self._outer = outer
@@ -168,11 +181,11 @@ class JoinedWork:
         """What is left to the outer one's owner, to be done after the commit."""
 
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
-        """A unit of work inside the outer one."""
+        """Open a unit of work inside the outer one."""
         return JoinedUnitOfWork(self._outer)
 
     def scrub(self) -> None:
-        """Leave it to the outer one's owner: nothing is erased before the commit."""
+        """Do nothing: nothing is erased before the outer commit."""
 
     def after_commit(self, step: Callable[[], object]) -> None:
         """Leave it to the outer one's owner."""
@@ -292,11 +305,11 @@ class UnitOfWorkFactory:
         watch(self._sessions)
 
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
-        """A unit of work."""
+        """Open a unit of work."""
         return UnitOfWork(self._engine, self._sessions, reading=reading)
 
     def scrub(self) -> None:
-        """Empty the write-ahead log into the database: pages from before an erasure go with it."""
+        """Empty the write-ahead log into the database, so that pages from before an erasure are gone."""
         scrub(self._engine)
 
     def after_commit(self, step: Callable[[], object]) -> None:
@@ -305,10 +318,10 @@ class UnitOfWorkFactory:
 
 
 class Headroom:
-    """How many records may still be filed before those that wait are counted anew: counting many takes long.
+    """Counts how many records may still be stored before the waiting ones must be counted again, which takes long.
 
-    After a count, an eighth of the room that it found is filled without another one. So the limit holds with up to
-    eight processes on one database that know nothing of each other.
+    After a count, an eighth of the room that it found is used without another count. So the limit holds with up to
+    eight processes on one database that do not know of each other.
     """
 
     def __init__(self) -> None:
@@ -316,12 +329,12 @@ class Headroom:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Take a place; False where those that wait must be counted first."""
+        """Take a place; False where the waiting records must be counted first."""
         with self._lock:
             self._left -= 1
             return self._left >= 0
 
     def found(self, room: int) -> None:
-        """Note how much room a count has found."""
+        """Set how much room a count has found."""
         with self._lock:
             self._left = room // 8

@@ -1,4 +1,4 @@
-"""Developers' tools for the contracts: compile, test by forge, plant faults, analyse.
+"""Developers' tools for the contracts: compile, test with forge, plant faults, analyse.
 
-Nothing that runs needs them, and an installed Provenport has none of them.
+Nothing at run time needs them, and an installed Provenport does not contain them.
 """

@@ -1,8 +1,8 @@
-"""Run slither over the contracts, and refuse every finding that nobody has explained.
+"""Run slither over the contracts, and fail for every finding that is not explained here.
 
-``python -m contracts.tools.analysis SLITHER`` works on a copy of the project with one more contract, whose fault
-slither must report, since a tool that looked at nothing also finds nothing. An explanation of what is no longer found
-fails too.
+``python -m contracts.tools.analysis SLITHER`` analyses a copy of the project with one additional contract, whose fault
+slither must report: a tool that analysed nothing would find nothing either. An explanation of a finding that is no
+longer reported fails too.
 """
 
 import json
@@ -89,11 +89,11 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
         "giveBack",
     ): "The call is a check: it reverts for all but active anchorers.",
 }
-"""By detector, contract and function: why it is no fault."""
+"""Why a finding is not a fault, by detector, contract and function."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run from the command line; answer the exit status."""
+    """Run from the command line and return the exit status."""
     (slither,) = arguments
     if not FORGE.is_file():
         print("contracts: forge is not installed: its package is for Linux on x86-64", file=sys.stderr)
@@ -129,14 +129,14 @@ def _slither(slither: str, project: Path, around: Mapping[str, str], *options: s
 
 
 def _analysed(slither: str, project: Path, around: Mapping[str, str]) -> set[str]:
-    """The names of the contracts that slither saw."""
+    """Return the names of the contracts that slither analysed."""
     (printed,) = _slither(slither, project, around, "--print", "contract-summary")["printers"]
     plain = re.sub(r"\x1b\[\d*m", "", printed["description"])
     return set(re.findall(r"Contract (\w+)", plain))
 
 
 def _findings(slither: str, project: Path, around: Mapping[str, str]) -> dict[tuple[str, str, str], str]:
-    """What slither reports: detector, contract and function, with its description."""
+    """Return slither's findings: detector, contract and function, with the description."""
     results = _slither(slither, project, around).get("detectors", [])
     return {_where(result): result["description"] for result in results}
 

@@ -1,8 +1,8 @@
 """Rebuild ``contracts/artifacts`` from ``contracts/src``, the same bytes every time.
 
-``python -m contracts.tools.compile`` writes them; ``--check`` builds aside and compares. The compiler is the JavaScript
-build of solc, pinned with the library in ``package-lock.json``, since it runs wherever node does; a small executable
-makes it look like the native one to py-solc-x.
+``python -m contracts.tools.compile`` writes them; ``--check`` builds into a temporary folder and compares. The compiler
+is the JavaScript build of solc, pinned with the library in ``package-lock.json``, because it runs wherever node does. A
+small executable makes it look like the native one to py-solc-x.
 """
 
 import argparse
@@ -30,7 +30,7 @@ TARGETS = {
     "CertificateBalance": "src/CertificateBalance.sol",
     "TraceLedger": "src/TraceLedger.sol",
 }
-"""The contracts that are deployed, and the source that holds each."""
+"""The deployed contracts, and the source of each."""
 
 SETTINGS: dict[str, Any] = {
     "evmVersion": "prague",
@@ -50,11 +50,15 @@ sed '/^>>> /d' "$0.$$.out"
 
 
 class ToolchainMissing(Exception):
-    """The compiler or the library is not installed, so nothing can be rebuilt here."""
+    """Raised when the compiler or the library is not installed."""
 
 
 def build() -> dict[str, str]:
-    """Compile every target; answer the text of each artefact by contract name."""
+    """Compile every target and return the text of each artefact by contract name.
+
+    Raises:
+        ToolchainMissing: if compiler or library is not installed.
+    """
     version = _compiler_version(_compiler_package())
     closures = {name: closure(unit) for name, unit in TARGETS.items()}
     output = compile_sources({unit: text for found in closures.values() for unit, text in found.items()})
@@ -65,7 +69,11 @@ def build() -> dict[str, str]:
 
 
 def closure(unit: str) -> dict[str, str]:
-    """A source and everything that it imports, by the names under which the compiler knows them."""
+    """Return a source and everything that it imports, by the names under which the compiler knows them.
+
+    Raises:
+        ToolchainMissing: if the library is not installed.
+    """
     found: dict[str, str] = {}
     waiting = [unit]
     while waiting:
@@ -78,7 +86,11 @@ def closure(unit: str) -> dict[str, str]:
 
 
 def compile_sources(sources: Mapping[str, str]) -> Any:
-    """Compile sources that are complete; answer the compiler's standard output."""
+    """Compile a complete set of sources and return the compiler's standard JSON output.
+
+    Raises:
+        ToolchainMissing: if the compiler is not installed.
+    """
     try:
         import solcx
     except ImportError as absent:
@@ -95,11 +107,11 @@ def compile_sources(sources: Mapping[str, str]) -> Any:
 
 @contextmanager
 def shim() -> Iterator[Path]:
-    """An executable that answers like the native solc, for tools that want one.
+    """Provide an executable that behaves like the native solc, for tools that need one.
 
-    It hands the description over as a file, since node reading a pipe that is not yet full gives up with EAGAIN, and
-    takes out the remarks (">>> Cannot retry ...") that the JavaScript build prints before its answer. Options that say
-    where sources lie are dropped: a standard description carries them.
+    It passes the description as a file, because node fails with EAGAIN when it reads a pipe that is not yet full. It
+    removes the remarks (">>> Cannot retry ...") that the JavaScript build prints before its answer. Options that name
+    source folders are dropped, because a standard description contains the sources.
     """
     compiler = _compiler_package()
     with tempfile.TemporaryDirectory() as directory:
@@ -110,7 +122,7 @@ def shim() -> Iterator[Path]:
 
 
 def stale(directory: Path = ARTIFACTS) -> list[str]:
-    """Names of artefacts whose own sources have changed since; needs no compiler.
+    """Return the names of artefacts whose sources have changed since; no compiler is needed.
 
     Library sources are compared too where the library is installed.
     """
@@ -118,14 +130,18 @@ def stale(directory: Path = ARTIFACTS) -> list[str]:
 
 
 def write(artifacts: Mapping[str, str], directory: Path) -> None:
-    """Put the artefacts into a directory, one file for each."""
+    """Write the artefacts into a directory, one file for each."""
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in artifacts.items():
         (directory / f"{name}.json").write_bytes(text.encode())
 
 
 def differences(directory: Path = ARTIFACTS) -> list[str]:
-    """Rebuild aside; answer the names of artefacts that are not byte for byte what the sources give."""
+    """Rebuild and return the names of artefacts that differ from what the sources give, byte by byte.
+
+    Raises:
+        ToolchainMissing: if compiler or library is not installed.
+    """
     with tempfile.TemporaryDirectory() as aside:
         write(build(), Path(aside))
         rebuilt = {path.name: path.read_bytes() for path in Path(aside).iterdir()}
@@ -134,7 +150,7 @@ def differences(directory: Path = ARTIFACTS) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line; answer the exit status."""
+    """Run from the command line and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m contracts.tools.compile", description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="compare the committed artefacts with a fresh build")
     options = parser.parse_args(arguments)

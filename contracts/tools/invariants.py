@@ -1,7 +1,7 @@
 """Run the invariants with forge, on the committed code and on every planted mutant.
 
-``python -m contracts.tools.invariants`` prints "invariant | mutant | killed" and fails where an invariant does not
-hold, a mutant survives, or forge did not in fact run what it was told to.
+``python -m contracts.tools.invariants`` prints "invariant | mutant | killed". It fails if an invariant does not hold, a
+mutant survives, or forge did not run the tests.
 """
 
 import json
@@ -25,33 +25,42 @@ AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Run:
-    """What forge said: for each test whether it passed."""
+    """The results of forge: for each test whether it passed."""
 
     passed: dict[str, bool]
     output: str
 
     def of(self, invariant: int) -> list[bool]:
-        """The outcomes of the tests of one invariant."""
+        """Return the results of one invariant's tests."""
         return [passed for name, passed in self.passed.items() if f"_{invariant:02}_" in name]
 
 
 @contextmanager
 def environment() -> Iterator[dict[str, str]]:
-    """What forge needs around it: our compiler, and no network."""
+    """Provide forge's environment: our compiler, and no network."""
     with build.shim() as solc:
         yield os.environ | {"FOUNDRY_SOLC": str(solc), "FOUNDRY_OFFLINE": "true"}
 
 
 def forge(around: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run forge in the project."""
+    """Run forge in the project.
+
+    Raises:
+        ToolchainMissing: if forge is not installed.
+    """
     if not FORGE.is_file():
         raise build.ToolchainMissing("forge is not installed: its package is for Linux on x86-64")
     return subprocess.run([str(FORGE), *arguments], cwd=build.HERE, env=around, capture_output=True, text=True)
 
 
 def run(around: dict[str, str], pattern: str = "", code: Path = build.ARTIFACTS) -> Run:
-    """Run the tests whose names match, against the code in a directory."""
-    # forge keeps what once failed and tries it first. Each run starts without, or a kill would depend on earlier runs.
+    """Run the tests whose names match, against the code in a directory.
+
+    Raises:
+        ToolchainMissing: if forge is not installed.
+    """
+    # forge stores failing inputs and tries them first. Each run starts without them, or a kill would depend on earlier
+    # runs.
     with tempfile.TemporaryDirectory() as nothing_kept:
         at = around | {
             "PROVENPORT_CODE": os.path.relpath(code, build.HERE),
@@ -68,7 +77,7 @@ def run(around: dict[str, str], pattern: str = "", code: Path = build.ARTIFACTS)
 
 
 def main() -> int:
-    """Run from the command line; answer the exit status."""
+    """Run from the command line and return the exit status."""
     try:
         with environment() as around:
             return _check(around)
@@ -91,7 +100,7 @@ def _check(around: dict[str, str]) -> int:
 
 
 def _killed(around: dict[str, str], mutant: Mutant, directories: dict[Mutant, Path]) -> bool:
-    """Whether the mutant's own invariant fails; other invariants do not count."""
+    """Tell whether the mutant's own invariant fails; other invariants do not count."""
     outcomes = run(around, f"_{mutant.invariant:02}_", directories[mutant]).of(mutant.invariant)
     if not outcomes:
         raise RuntimeError(f"no test ran for the mutant {mutant.name}")

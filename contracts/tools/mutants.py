@@ -1,7 +1,7 @@
-"""Planted faults: each breaks one invariant, and the invariant's own test must notice.
+"""Planted faults: each breaks one invariant, and the invariant's own test must fail.
 
-A mutant is a change of one source, made aside. A text that no longer stands in the source is an error, so that no
-mutant is passed over in silence.
+A mutant is a change of one source, made in a copy. A text that is no longer in the source is an error, so that no
+mutant is skipped silently.
 """
 
 import json
@@ -31,7 +31,7 @@ INVARIANTS = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A fault: in this contract, this text becomes that one."""
+    """A fault: in this contract, the original text is replaced by the planted one."""
 
     invariant: int
     name: str
@@ -45,7 +45,11 @@ class Mutant:
         return f"{self.invariant:02}-{self.name.replace(' ', '-')}"
 
     def source(self) -> str:
-        """The contract's source with the fault in it."""
+        """Return the contract's source with the fault.
+
+        Raises:
+            ValueError: if the original text is not in the source exactly once.
+        """
         text = (build.SOURCES / f"{self.contract}.sol").read_text(encoding="utf-8")
         if text.count(self.original) != 1:
             raise ValueError(f"{self.name}: its text stands {text.count(self.original)} times in {self.contract}")
@@ -191,7 +195,7 @@ MUTANTS = (
 
 
 def write(directory: Path) -> dict[Mutant, Path]:
-    """Compile every mutant; give for each a directory with the artefacts of all contracts, one of them faulty."""
+    """Compile every mutant, and return for each a directory with the artefacts of all contracts, one of them faulty."""
     sources: dict[str, str] = {}
     for mutant in MUTANTS:
         for unit, text in build.closure(f"src/{mutant.contract}.sol").items():

@@ -57,7 +57,13 @@ ARGUMENTS = {
     "keys rotate-master": lambda desk: (),
     "office add": lambda desk: (office_of(desk), f"3{time.monotonic_ns() % 900 + 100}", *AUTHORITY),
     "office delegate": lambda desk: (
-        "cnyiu", "--to", office_of(desk), "--until", "2030-01-01", "--as", "officer@example.org"
+        "cnyiu",
+        "--to",
+        office_of(desk),
+        "--until",
+        "2030-01-01",
+        "--as",
+        "officer@example.org",
     ),
     "office end": lambda desk: ("no-such-delegation", "--as", "officer@example.org"),
     "office list": lambda desk: (),

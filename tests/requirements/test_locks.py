@@ -93,7 +93,7 @@ def not_locked(paths: list[Path], lock: str) -> set[tuple[str, str]]:
         (path.relative_to(ROOT).as_posix(), name)
         for path in paths
         for name in imports(path)
-        if name not in sys.stdlib_module_names | ours
+        if name not in sys.stdlib_module_names | ours | {"_typeshed"}  # stubs that only type checkers read
         and not {normalised(home) for home in homes.get(name, [])} & locked(lock)
     }
 

@@ -8,7 +8,6 @@ import pytest
 
 from backend.adapters.simulator import ProgramSimulator
 from backend.services.simulations import run_next
-from backend.web.context import install
 from tests.web.test_pages import Browser
 
 SETTINGS = {"scenario": "office", "replications": "2", "seed": "1"}

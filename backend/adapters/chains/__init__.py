@@ -1,1 +1,1 @@
-"""Chains behind the ledger: the embedded one, and any node over JSON-RPC."""
+"""Implementations of the ``Chain`` protocol: the embedded chain, and any EVM node over JSON-RPC."""

@@ -1,7 +1,7 @@
-"""Any EVM node over JSON-RPC, behind the same seam as the embedded chain.
+"""An EVM node over JSON-RPC, behind the same protocol as the embedded chain.
 
-A node may be slow, hang, answer a page of HTML, null, or something of another shape: all of that is "nothing is known"
-(``ChainUnavailable``), never a guess. Only words that say so are taken as a refusal (``TransactionRejected``).
+A node may be slow, hang, or answer HTML, null or an object of another shape. All of this is ``ChainUnavailable``, which
+means that nothing is known. Only errors whose text says so are taken as a refusal (``TransactionRejected``).
 """
 
 import itertools
@@ -39,7 +39,7 @@ INVALID_PARAMS = -32602
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 _KNOWN = ("already known", "known transaction", "already imported", "alreadyknown", "already exists", "already in")
-"""How nodes say that they hold a transaction already."""
+"""Phrases with which nodes say that they have a transaction already."""
 
 _REJECTED = (
     "nonce too low",
@@ -63,11 +63,11 @@ _REJECTED = (
     "rlp",
     "type not supported",
 )
-"""How nodes say that they do not take a transaction: Geth, Erigon, Nethermind, Besu, Reth and anvil."""
+"""Phrases with which nodes refuse a transaction: Geth, Erigon, Nethermind, Besu, Reth and anvil."""
 
 
 class _NodeError(Exception):
-    """The node answered with an error object."""
+    """Raised when the node answers with an error object."""
 
     def __init__(self, error: Mapping[str, Any]) -> None:
         self.code = error.get("code")
@@ -77,7 +77,10 @@ class _NodeError(Exception):
 
 
 class JsonRpcChain:
-    """A node; obeys ``backend.adapters.ledger.chain.Chain``. Every call ends within ``timeout_seconds``."""
+    """A node; implements ``backend.adapters.ledger.chain.Chain``. Every call ends within ``timeout_seconds``.
+
+    Every method raises ``ChainUnavailable`` if the node does not give a usable answer.
+    """
 
     def __init__(self, url: str, *, timeout_seconds: float = 10) -> None:
         self._url = url
@@ -88,22 +91,23 @@ class JsonRpcChain:
         self._local = threading.local()
 
     def chain_id(self) -> int:
-        """The number that signatures are bound to."""
+        """Return the chain id, which signatures are bound to (EIP-155)."""
         return self._quantity(self._ask("eth_chainId"))
 
     def head(self) -> Block:
-        """The newest block."""
+        """Return the newest block."""
         found = self._ask("eth_getBlockByNumber", "latest", False)
         if found is None:
             raise ChainUnavailable(Message("{name} shows no newest block", name=self._name))
         return self._block(found)
 
     def block(self, number: int) -> Block | None:
-        """A canonical block, or None beyond the head."""
+        """Return a canonical block, or None beyond the head."""
         found = self._ask("eth_getBlockByNumber", hex(number), False)
         if found is None:
             return None
         block = self._block(found)
+        # A load balancer may answer from a node that lags behind. Such an answer must not be taken for the block.
         if block.number != number:
             raise ChainUnavailable(
                 Message(
@@ -116,21 +120,33 @@ class JsonRpcChain:
         return block
 
     def call(self, to: str, data: bytes, sender: str | None = None) -> bytes:
-        """What a contract answers at the head; raises ``CallReverted``."""
+        """Run a contract's view at the head and return its raw answer (ABI-encoded).
+
+        Raises:
+            CallReverted: if the contract reverts.
+            ChainUnavailable: if the node gives no usable answer.
+        """
         fields = {"to": to, "data": "0x" + data.hex()} | ({"from": sender} if sender else {})
         try:
             return self._bytes(self._asked("eth_call", fields, "latest"))
         except _NodeError as error:
+            # Geth gives reverts code 3. Other nodes use -32000 or codes of their own and only the text tells.
             if error.code == 3 or "revert" in error.message.lower():
                 raise CallReverted(_revert_data(error.data)) from error
             raise self._unavailable(error) from error
 
     def transaction_count(self, address: str) -> int:
-        """How many transactions of this account have been mined."""
+        """Return the number of mined transactions of this account, which is its next nonce."""
+        # "latest", not "pending": our own rows count what is under way, and a node may have dropped some of it.
         return self._quantity(self._ask("eth_getTransactionCount", address, "latest"))
 
     def send_raw(self, raw: bytes) -> None:
-        """Hand over a signed transaction; raises ``TransactionRejected``. What is known or mined is no error."""
+        """Hand a signed transaction to the node. One that is already known or mined is no error.
+
+        Raises:
+            TransactionRejected: if the node says why it does not take it.
+            ChainUnavailable: if the node gives no usable answer.
+        """
         transaction_hash = keccak(raw)
         try:
             answer = self._bytes(self._asked("eth_sendRawTransaction", "0x" + raw.hex()), 32)
@@ -138,11 +154,12 @@ class JsonRpcChain:
             if not self._is_known(transaction_hash, error):
                 raise self._why_not(error) from error
             return
+        # Receipts are looked up by our own hash: under another one the transaction would be sent again and again.
         if answer != transaction_hash:
             raise ChainUnavailable(Message("{name} took a transaction and named another one", name=self._name))
 
     def receipt(self, transaction_hash: bytes) -> ChainReceipt | None:
-        """The receipt, or None while the transaction is not in a canonical block."""
+        """Return the receipt, or None while the transaction is not in a canonical block."""
         found = self._ask("eth_getTransactionReceipt", "0x" + transaction_hash.hex())
         if found is None:
             return None
@@ -169,11 +186,11 @@ class JsonRpcChain:
         )
 
     def balance(self, address: str) -> int:
-        """What the account owns at the head, in wei."""
+        """Return the account's balance at the head, in wei."""
         return self._quantity(self._ask("eth_getBalance", address, "latest"))
 
     def price(self) -> Price:
-        """What gas costs at the head; a node that suggests no tip leaves ours."""
+        """Return the price of gas at the head, with ``DEFAULT_TIP`` where the node suggests no tip."""
         newest = self._fields(self._ask("eth_getBlockByNumber", "latest", False))
         base_fee = self._quantity(newest.get("baseFeePerGas"))
         try:
@@ -182,18 +199,23 @@ class JsonRpcChain:
             return Price(base_fee, DEFAULT_TIP)
 
     def logs(self, first: int, last: int, address: str, topics: Sequence[bytes] = ()) -> Sequence[FoundLog]:
-        """Events of one contract in blocks ``first`` to ``last``, in order; ``topics`` are what they begin with."""
+        """Return one contract's events in blocks ``first`` to ``last``, both included, in order.
+
+        ``topics`` are the leading topics that an event must have.
+        """
         wanted = {"fromBlock": hex(first), "toBlock": hex(last), "address": address}
         wanted["topics"] = ["0x" + topic.hex() for topic in topics]  # type: ignore[assignment]
         found = [self._found(entry) for entry in self._list(self._ask("eth_getLogs", wanted))]
+        # The specification of eth_getLogs does not promise an order.
         return sorted(found, key=lambda event: (event.block_number, event.index))
 
     # ---- what the node says about a transaction
 
     def _is_known(self, transaction_hash: bytes, error: _NodeError) -> bool:
-        """Whether an error only says that the node has the transaction already, in whatever words."""
+        """Tell whether an error only says that the node has the transaction already, in any wording."""
         if any(words in error.message.lower() for words in _KNOWN):
             return True
+        # Wordings differ between nodes and versions, so the node is asked for the transaction itself.
         known = self._ask("eth_getTransactionByHash", "0x" + transaction_hash.hex())
         return isinstance(known, dict) and known.get("hash") == "0x" + transaction_hash.hex()
 
@@ -207,7 +229,7 @@ class JsonRpcChain:
         return self._unavailable(error)
 
     def _traced_revert(self, transaction_hash: bytes) -> bytes | None:
-        """What the contract said, from a trace; None where the node offers none."""
+        """Read the revert reason from a trace; None where the node offers no traces."""
         try:
             asked = "0x" + transaction_hash.hex(), {"tracer": "callTracer"}
             trace = self._fields(self._asked("debug_traceTransaction", *asked))
@@ -223,6 +245,7 @@ class JsonRpcChain:
             number=self._quantity(fields.get("number")),
             block_hash=self._bytes(fields.get("hash"), 32),
             parent_hash=self._bytes(fields.get("parentHash"), 32),
+            # datetime ends with the year 9999: a node that names a later time must not crash the reader.
             time=datetime.fromtimestamp(min(self._quantity(fields.get("timestamp")), 2**37), UTC),
         )
 
@@ -289,14 +312,14 @@ class JsonRpcChain:
     # ---- asking
 
     def _ask(self, method: str, *params: object) -> Any:
-        """The result; an error object is "unavailable"."""
+        """Return the result; an error object raises ``ChainUnavailable``."""
         try:
             return self._asked(method, *params)
         except _NodeError as error:
             raise self._unavailable(error) from error
 
     def _asked(self, method: str, *params: object) -> Any:
-        """The result; raises _NodeError for an error object."""
+        """Return the result; an error object raises ``_NodeError``."""
         number = next(self._ids)
         body = {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
         try:
@@ -330,7 +353,10 @@ class JsonRpcChain:
         return answer["result"]
 
     def _posted(self, body: object) -> tuple[int, bytes]:
-        """Status and content. The library's own timeout ends a silence; the deadline also ends an endless trickle."""
+        """Return HTTP status and content.
+
+        The library's timeout ends a silence, the deadline also an endless trickle of bytes.
+        """
         deadline = time.monotonic() + self._timeout
         with self._session().post(self._url, json=body, timeout=self._timeout, stream=True) as response:
             content = b""
@@ -341,7 +367,7 @@ class JsonRpcChain:
             return response.status_code, content
 
     def _session(self) -> requests.Session:
-        """One for each thread: sessions are not made to be shared."""
+        """Return this thread's session, since requests' sessions are not thread-safe."""
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
             self._local.session.trust_env = False  # the operator names the node; a proxy variable must not redirect it
@@ -350,7 +376,10 @@ class JsonRpcChain:
 
 
 def _shallow(content: bytes) -> bytes:
-    """The content, unless it is nested deeper than Python's reader survives: py-evm lifts the limit that guards it."""
+    """Return the content, or raise ValueError if it is nested deeper than Python's JSON parser survives.
+
+    py-evm raises the recursion limit that would otherwise guard the parser, so deep nesting would overflow the C stack.
+    """
     if content.count(b"[") + content.count(b"{") > DEEPEST:
         depth = 0
         for found in _BRACKETS.finditer(content):
@@ -361,7 +390,7 @@ def _shallow(content: bytes) -> bytes:
 
 
 def _revert_data(data: Any) -> bytes:
-    """What the contract said: nodes put it into ``data`` directly, one level deeper, or behind a word."""
+    """Find the revert data in an error's ``data``: nodes put it there directly, one level deeper, or behind a word."""
     if isinstance(data, dict):
         data = data.get("data")
     if not isinstance(data, str):

@@ -1,1 +1,1 @@
-"""Where signing keys are made and kept."""
+"""Creation and storage of signing keys."""

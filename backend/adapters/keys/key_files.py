@@ -1,6 +1,6 @@
-"""A signing key in a file of its owner's: PKCS#8 in PEM, so that ``openssl`` and other tools read and make it, too.
+"""A signing key in a file that its owner keeps: PKCS#8 in PEM, which ``openssl`` and other tools read and write too.
 
-For who signs without an installation, such as a customs office. The private part never leaves the owner's machine.
+It is for signers without an installation, such as a customs office. The private part never leaves the owner's machine.
 """
 
 import json
@@ -18,54 +18,69 @@ from backend.domain.sd_jwt import Jwk, public_key
 from backend.store.disk import write_new
 
 LARGEST = 64 * 1024
-"""In bytes; no key is longer."""
+"""Maximum size in bytes, more than any key needs."""
 
 
 class UnusableKey(TraceabilityError):
-    """A file that holds no key to sign snapshots with."""
+    """Raised for a file that does not hold a key that snapshots can be signed with."""
 
     code = "unusable-key"
 
 
 @dataclass(frozen=True)
 class FileKey:
-    """A key taken out of its file."""
+    """A private key that was read from its file."""
 
     private: ec.EllipticCurvePrivateKey
 
     @property
     def jwk(self) -> Jwk:
-        """The public part."""
+        """The public part as a JWK."""
         return jwk_of(self.private.public_key())
 
     def sign(self, signing_input: bytes) -> bytes:
-        """The 64-byte ES256 signature."""
+        """Return the 64-byte ES256 signature (RFC 7518, section 3.4)."""
         return es256(self.private, signing_input)
 
 
 def new_key(path: Path, passphrase: str | None) -> FileKey:
-    """Make a P-256 key and keep it in a file that is not there yet, mode 600; raises FileExistsError, OSError."""
+    """Create a P-256 key and write it to a new file with mode 600.
+
+    Raises:
+        FileExistsError: if the file exists.
+        OSError: if it cannot be written.
+    """
     private = ec.generate_private_key(ec.SECP256R1())
     sealing: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         sealing = serialization.BestAvailableEncryption(passphrase.encode())
+    # Never overwrites: a key that has signed snapshots cannot be made again.
     write_new(path, private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealing))
     return FileKey(private)
 
 
 def read(path: Path) -> bytes:
-    """A key's file; raises OSError."""
+    """Return the content of a key's file, at most ``LARGEST`` bytes.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
     with path.open("rb") as file:
+        # Bounded, as the path may name a device or a huge file.
         return file.read(LARGEST)
 
 
 def is_sealed(content: bytes) -> bool:
-    """Whether a passphrase is needed."""
+    """Tell whether a passphrase is needed to open the key."""
     return b"ENCRYPTED" in content
 
 
 def opened(content: bytes, passphrase: str | None) -> FileKey:
-    """The key in a PEM file; raises UnusableKey."""
+    """Read the private key from the content of a PEM file.
+
+    Raises:
+        UnusableKey: if the passphrase is missing or wrong, or the file holds no private P-256 key.
+    """
     if is_sealed(content) and not passphrase:
         raise UnusableKey("it needs its passphrase")
     try:
@@ -75,18 +90,23 @@ def opened(content: bytes, passphrase: str | None) -> FileKey:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         why = "the passphrase does not open it" if is_sealed(content) else "it holds no private key in PEM"
         raise UnusableKey(why) from error
+    # ES256 is ECDSA on P-256 only (RFC 7518, section 3.4). A key on another curve would make signatures nobody accepts.
     if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
         raise UnusableKey("it holds another kind of key than P-256 (ES256)")
     return FileKey(private)
 
 
 def holds_private(content: bytes) -> bool:
-    """Whether a file holds a private key in PEM."""
+    """Tell whether a file holds a private key in PEM."""
     return b"PRIVATE KEY-----" in content
 
 
 def public_jwk(content: bytes) -> Jwk:
-    """The public key in a file, in PEM or as a JWK; raises UnusableKey."""
+    """Read the public key from a file's content, in PEM or as a JWK.
+
+    Raises:
+        UnusableKey: if there is no public P-256 key in it.
+    """
     public = _of_json(content) if content.lstrip().startswith(b"{") else _of_pem(content)
     if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
         raise UnusableKey("it holds another kind of key than P-256 (ES256)")

@@ -1,7 +1,7 @@
-"""Signing keys: made here, kept sealed under a master key that never lies in the database.
+"""Signing keys: created here, and stored encrypted under a master key that is never in the database.
 
-While the master key is being replaced, the next one lies beside it: what is sealed then is sealed under the next one,
-and either opens. So a crash at any point leaves every key open to whoever has the data folder.
+While the master key is being replaced, the next one lies beside it: new secrets are encrypted under the next one, and
+either opens. So a crash at any point leaves every key readable to the owner of the data folder.
 """
 
 import base64
@@ -27,37 +27,42 @@ from backend.store.disk import alone, write_new, write_over
 
 
 class WrongMasterKey(TraceabilityError):
-    """The master key does not open the sealed keys."""
+    """Raised when the master key does not open the encrypted keys."""
 
     code = "wrong-master-key"
 
 
 def master_key(path: Path, given: str | None = None) -> bytes:
-    """The master key: given (from the environment), or read from its file, which is made at first use, mode 600.
+    """Return the master key: the given one (from the environment), or the one in its file.
 
-    Raises WrongMasterKey where the file is missing though something is sealed already: a new one would open nothing.
+    The file is created at first use, with mode 600.
+
+    Raises:
+        WrongMasterKey: if the file is missing although encrypted keys exist, which a new master key would not open.
     """
     if given:
         return given.encode()
     if not path.exists():
         if any(path.parent.glob("*.sealed")):
             raise WrongMasterKey("{path} is missing: put it back from a copy that provenport backup made", path=path)
+        # Of two processes at first use one creates the file. The other gets FileExistsError and does not replace the
+        # key.
         write_new(path, new_master_key())
     return path.read_bytes().strip()
 
 
 def next_to(path: Path) -> Path:
-    """Where the next master key lies while it replaces the one at ``path``."""
+    """Return the path of the next master key, which replaces the one at ``path``."""
     return path.with_name(f"{path.name}.next")
 
 
 def new_master_key() -> bytes:
-    """32 random bytes in base64url."""
+    """Return 32 random bytes in base64url."""
     return Fernet.generate_key()
 
 
 def is_master_key(content: bytes) -> bool:
-    """Whether these bytes are 32 in base64url, as a master key is."""
+    """Tell whether these bytes are 32 bytes in base64url, as a master key is."""
     try:
         Fernet(content.strip())
     except ValueError:
@@ -66,20 +71,25 @@ def is_master_key(content: bytes) -> bool:
 
 
 def jwk_of(public: ec.EllipticCurvePublicKey) -> Jwk:
-    """A P-256 public key as a JWK (RFC 7517)."""
+    """Return a P-256 public key as a JWK (RFC 7517)."""
     point = public.public_numbers()
     x, y = (b64(number.to_bytes(32, "big")) for number in (point.x, point.y))
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
 
 
 def es256(private: ec.EllipticCurvePrivateKey, signing_input: bytes) -> bytes:
-    """The 64-byte ES256 signature (RFC 7518, section 3.4)."""
+    """Return the 64-byte ES256 signature (RFC 7518, section 3.4)."""
+    # JWS wants r and s as two fixed-length numbers, where the library gives a DER structure of varying length.
     r, s = decode_dss_signature(private.sign(signing_input, ec.ECDSA(hashes.SHA256())))
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def opened_vault(path: Path, given: str | None = None, following: str | None = None) -> "KeyVault":
-    """The vault of a data folder; ``following`` is the environment's next master key, where there is one."""
+    """Open the vault of a data folder; ``following`` is the next master key from the environment, where there is one.
+
+    Raises:
+        WrongMasterKey: if a master key is missing or malformed.
+    """
 
     def masters() -> list[bytes]:
         if given:
@@ -93,9 +103,9 @@ def opened_vault(path: Path, given: str | None = None, following: str | None = N
 
 
 class KeyVault:
-    """The Vault port: P-256 keys, sealed with Fernet (AES-128-CBC and HMAC-SHA-256) under the master key.
+    """Implements the Vault port: P-256 keys, encrypted with Fernet (AES-128-CBC and HMAC-SHA-256) under the master key.
 
-    The first of ``masters`` seals, any of them opens. ``reread`` tells which they are now.
+    The first of ``masters`` encrypts, any of them decrypts. ``reread`` returns the current ones.
     """
 
     def __init__(self, *masters: bytes, reread: Callable[[], Sequence[bytes]] | None = None) -> None:
@@ -103,7 +113,7 @@ class KeyVault:
         self._seal = _seal(masters)
 
     def new_key(self) -> tuple[Jwk, bytes]:
-        """A fresh key: public JWK, and the private part sealed."""
+        """Create a key and return its public JWK and the encrypted private part."""
         private = ec.generate_private_key(ec.SECP256R1())
         pkcs8 = private.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -111,19 +121,33 @@ class KeyVault:
         return jwk_of(private.public_key()), self.encrypt(pkcs8)
 
     def sign(self, encrypted_private: bytes, signing_input: bytes) -> bytes:
-        """The 64-byte ES256 signature (RFC 7518, section 3.4)."""
+        """Return the 64-byte ES256 signature (RFC 7518, section 3.4).
+
+        Raises:
+            WrongMasterKey: if the master key does not open the private part.
+        """
         private = serialization.load_der_private_key(self.decrypt(encrypted_private), None)
         assert isinstance(private, ec.EllipticCurvePrivateKey)
         return es256(private, signing_input)
 
     def encrypt(self, secret: bytes) -> bytes:
-        """Any secret, sealed under the newest master key there is."""
+        """Encrypt a secret under the newest master key.
+
+        Raises:
+            WrongMasterKey: if the master key is missing or malformed.
+        """
+        # A command in another process may have replaced the master key: encrypting under the old one would lose the
+        # secret.
         if self._reread is not None:
             self._seal = _seal(self._reread())
         return self._seal.encrypt(secret)
 
     def decrypt(self, sealed: bytes) -> bytes:
-        """The secret again; raises WrongMasterKey."""
+        """Decrypt a secret, after re-reading the master keys where the known ones do not open it.
+
+        Raises:
+            WrongMasterKey: if no master key opens it.
+        """
         try:
             return self._seal.decrypt(sealed)
         except InvalidToken:
@@ -136,7 +160,11 @@ class KeyVault:
             raise WrongMasterKey("the master key does not open the keys kept in this data folder") from error
 
     def reencrypt(self, sealed: bytes) -> bytes:
-        """The same secret, sealed under the newest master key."""
+        """Encrypt a secret again under the newest master key.
+
+        Raises:
+            WrongMasterKey: if no master key opens it.
+        """
         return self.encrypt(self.decrypt(sealed))
 
 
@@ -148,18 +176,22 @@ def _seal(masters: Sequence[bytes]) -> MultiFernet:
 
 
 class Argon2Passwords:
-    """The Passwords port over argon2-cffi, with its recommended parameters (RFC 9106, second choice)."""
+    """Implements the Passwords port with argon2-cffi's default parameters (RFC 9106, second recommended option)."""
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._nobody = self._hasher.hash("nobody has this password")
 
     def hashed(self, password: str) -> str:
-        """The text to keep."""
+        """Return the hash to store."""
         return self._hasher.hash(password)
 
     def matches(self, password_hash: str, password: str) -> bool:
-        """Whether the password is right; for an unknown person the same work is done against a hash of nobody's."""
+        """Tell whether the password is right.
+
+        For an unknown person, whose ``password_hash`` is empty, the same work is done against a fixed hash, so that the
+        time of the answer does not tell which accounts exist.
+        """
         try:
             self._hasher.verify(password_hash or self._nobody, password)
         except (VerifyMismatchError, InvalidHashError):
@@ -168,9 +200,9 @@ class Argon2Passwords:
 
 
 class OperatorKeys:
-    """Obeys ``backend.services.ports.Operator``: keys in one file, sealed as a whole, the newest first.
+    """Implements ``backend.services.ports.Operator`` with keys in one encrypted file, the newest first.
 
-    The file is read each time, so that a key made by a command counts at once in a running server.
+    The file is read each time, so that a key created by a command takes effect at once in a running server.
     """
 
     def __init__(self, path: Path, vault: KeyVault) -> None:
@@ -178,17 +210,31 @@ class OperatorKeys:
         self._vault = vault
 
     def thumbprints(self) -> tuple[str, ...]:
-        """What a reader's trust file names: every key that ever signed here."""
+        """Return the thumbprints that a reader's trust file lists: every key that ever signed here.
+
+        Raises:
+            WrongMasterKey: if the master key does not open the file.
+        """
         return tuple(sd_jwt.b64(sd_jwt.thumbprint(key["jwk"])) for key in self._keys())
 
     def sign(self, stated: Snapshot) -> str:
-        """The signed text, by the newest key."""
+        """Sign a snapshot with the newest key and return the signed text (a JWS).
+
+        Raises:
+            WrongMasterKey: if the master key does not open the file.
+        """
         key = self._keys()[0]
         private = self._vault.encrypt(base64.b64decode(key["private"]))
         return snapshot.sign(stated, key["jwk"], lambda message: self._vault.sign(private, message))
 
     def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
-        """The ledgers that were used here before, each with its accreditation: what was anchored there stays good."""
+        """Return the ledgers used here before, each with its accreditation contract.
+
+        What was anchored there stays valid.
+
+        Raises:
+            DamagedDeployment: if a deployment's file cannot be read.
+        """
         from backend.adapters.ledger import Deployment  # draws in the contracts, which few who open keys need
 
         read = (Deployment.read(path) for path in sorted(self._path.parent.glob("deployment-*.json")))
@@ -199,7 +245,11 @@ class OperatorKeys:
         )
 
     def renew(self) -> None:
-        """Sign with a fresh key from now on; the earlier ones stay named, for what they have signed."""
+        """Create a key that signs from now on. Earlier keys stay listed for what they have signed.
+
+        Raises:
+            WrongMasterKey: if the master key does not open the file.
+        """
         with alone(self._path.parent):  # nobody else changes keys of this data folder meanwhile
             write_over(self._path, self._sealed([self._fresh(), *self._keys()]))
 

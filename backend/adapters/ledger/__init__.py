@@ -1,4 +1,4 @@
-"""The ledger on any EVM chain: the one place that knows the contracts."""
+"""The ledger on an EVM chain: the only package that knows the contracts."""
 
 from backend.adapters.ledger.accounts import ACCOUNT_NAMES, GUARDIAN, Accounts, Fees, accounts_from_keys
 from backend.adapters.ledger.deployment import Deployment, Safeguards, deploy

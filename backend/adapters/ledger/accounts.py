@@ -14,7 +14,7 @@ from backend.domain.ledger import SignedTransaction
 
 ACCOUNT_NAMES = ("authority", "anchorer", "office")
 GUARDIAN = "guardian"
-"""Cancels what the authority has announced; its key may be here, or with somebody else."""
+"""The account that cancels announced changes by the authority; its key may be here or with another party."""
 
 Accounts = Mapping[str, LocalAccount]
 """An account for each of ``ACCOUNT_NAMES``."""
@@ -22,20 +22,21 @@ Accounts = Mapping[str, LocalAccount]
 
 @dataclass(frozen=True)
 class Fees:
-    """What a transaction may pay for a unit of gas, in wei; what is not needed is not taken."""
+    """Limits on what a transaction pays per unit of gas, in wei. The chain takes no more than needed."""
 
     max_fee_per_gas: int = 100 * 10**9
     max_priority_fee_per_gas: int = 10**9
 
     def at(self, price: Price) -> "Fees":
-        """What to offer now: room for the base fee to double, a tip, and never more than these."""
+        """Return the fees to offer now: room for the base fee to double, plus a tip, within these limits."""
         tip = min(price.tip, self.max_priority_fee_per_gas, self.max_fee_per_gas)
+        # The base fee changes by at most an eighth per block (EIP-1559): double lasts for about six full blocks.
         return Fees(min(self.max_fee_per_gas, 2 * price.base_fee + tip), tip)
 
 
 @dataclass(frozen=True)
 class ContractCall:
-    """A call of a contract that is ready to be signed; ``to`` is None where it deploys one."""
+    """A contract call that is ready to be signed; ``to`` is None where it deploys a contract."""
 
     signer: str
     to: str | None
@@ -44,7 +45,11 @@ class ContractCall:
 
 
 def accounts_from_keys(keys: Mapping[str, bytes]) -> dict[str, LocalAccount]:
-    """Make accounts of 32-byte private keys by name; every one of ``ACCOUNT_NAMES`` is needed, others are taken too."""
+    """Create accounts from 32-byte private keys by name. Additional names are accepted.
+
+    Raises:
+        ValueError: if a key for one of ``ACCOUNT_NAMES`` is missing.
+    """
     missing = [name for name in ACCOUNT_NAMES if name not in keys]
     if missing:
         raise ValueError(f"no key for {', '.join(missing)}")
@@ -52,7 +57,7 @@ def accounts_from_keys(keys: Mapping[str, bytes]) -> dict[str, LocalAccount]:
 
 
 def sign_call(call: ContractCall, accounts: Accounts, chain_id: int, nonce: int, fees: Fees) -> SignedTransaction:
-    """Sign a call as a fee-market transaction (EIP-1559) with everything given, so that no node is asked anything."""
+    """Sign a call as a fee-market transaction (EIP-1559). All fields are given, so no node is asked."""
     fields: dict[str, Any] = {
         "chainId": chain_id,
         "nonce": nonce,
@@ -71,11 +76,11 @@ def sign_call(call: ContractCall, accounts: Accounts, chain_id: int, nonce: int,
 
 
 REPLACEMENT_PERCENT = 125
-"""Nodes take a transaction in another's place from 110 on; some ask for more."""
+"""Fee of a replacement. Nodes require at least 110 %, some more."""
 
 
 def replace_by_fee(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -> SignedTransaction | None:
-    """Sign the same transaction again for a higher fee; None where the cap leaves no room."""
+    """Sign the same transaction again with the same nonce and higher fees; None where ``cap`` leaves no room."""
     fields = dict(TypedTransaction.from_bytes(HexBytes(raw)).as_dict())
     offered = Fees(fields["maxFeePerGas"], fields["maxPriorityFeePerGas"])
     now = cap.at(price)
@@ -83,7 +88,9 @@ def replace_by_fee(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -
     tip = max(_more(offered.max_priority_fee_per_gas), now.max_priority_fee_per_gas)
     if fee > cap.max_fee_per_gas:
         return None
+    # Same nonce, target and data: of the two only one can be mined, so the call cannot take effect twice.
     kept = {name: fields[name] for name in ("chainId", "nonce", "gas", "value", "data", "to") if fields.get(name)}
+    # The filter above drops zeros and empty data, which are valid here: nonce 0, value 0.
     kept |= {"nonce": fields["nonce"], "value": fields["value"], "data": fields["data"]}
     signed = account.sign_transaction(kept | {"maxFeePerGas": fee, "maxPriorityFeePerGas": min(tip, fee)})
     return SignedTransaction("", fields["nonce"], bytes(signed.raw_transaction), bytes(signed.hash))

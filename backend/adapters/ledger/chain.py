@@ -1,7 +1,7 @@
-"""What our ledger needs of an EVM chain, and nothing more: the seam between contracts and the way to reach them.
+"""The interface that the ledger needs of an EVM chain, so that contracts do not depend on how a chain is reached.
 
-The embedded chain obeys it in this process; a JSON-RPC node can obey it from afar. Addresses are checksummed text,
-everything else bytes. Nothing here knows our contracts.
+It is implemented by the embedded chain in this process and by a JSON-RPC client. Addresses are checksummed text
+(EIP-55), everything else is bytes. Nothing here knows our contracts.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from backend.domain.ledger import Anchoring, LedgerDrawdown, LedgerRecord, MakeD
 
 
 class ChainUnavailable(Exception):
-    """The chain could not be asked or did not answer in time: nothing is known."""
+    """Raised when the chain could not be asked or did not answer in time, so that nothing is known."""
 
 
 class TransactionRejected(Exception):
-    """The chain does not take this transaction, and sending it again will not help; the message says why."""
+    """Raised when the chain does not take a transaction and sending it again will not help; the message says why."""
 
 
 class CallReverted(Exception):
-    """A call ended in a revert; ``data`` is what the contract said, empty where it said nothing."""
+    """Raised when a call reverts; ``data`` is the contract's encoded error, empty where it gave none."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -43,7 +43,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Log:
-    """An event as the chain keeps it."""
+    """An event as stored on the chain."""
 
     address: str
     topics: tuple[bytes, ...]
@@ -52,7 +52,7 @@ class Log:
 
 @dataclass(frozen=True)
 class ChainReceipt:
-    """What became of a mined transaction; ``revert_data`` is None where it succeeded or the chain cannot tell."""
+    """The outcome of a mined transaction; ``revert_data`` is None where it succeeded or the chain cannot tell."""
 
     transaction_hash: bytes
     block: Block
@@ -64,7 +64,7 @@ class ChainReceipt:
 
 @dataclass(frozen=True)
 class FoundLog:
-    """An event with the place where it stands."""
+    """An event with its position on the chain."""
 
     log: Log
     block_number: int
@@ -76,44 +76,55 @@ class FoundLog:
 
 @dataclass(frozen=True)
 class Price:
-    """What a unit of gas costs now, in wei: what every transaction of the next block pays, and a tip on top."""
+    """The price of a unit of gas, in wei: the base fee of the next block, and a suggested tip."""
 
     base_fee: int
     tip: int
 
 
 class Chain(Protocol):
-    """An EVM chain. Every method may raise ``ChainUnavailable``; all are safe to call from several threads."""
+    """An EVM chain. Every method may raise ``ChainUnavailable``, and all are safe to call from several threads."""
 
     def chain_id(self) -> int:
-        """The number that signatures are bound to."""
+        """Return the chain id, which signatures are bound to (EIP-155)."""
 
     def head(self) -> Block:
-        """The newest block."""
+        """Return the newest block."""
 
     def block(self, number: int) -> Block | None:
-        """A canonical block, or None beyond the head; block 0 tells one chain from another."""
+        """Return a canonical block, or None beyond the head; block 0 distinguishes one chain from another."""
 
     def call(self, to: str, data: bytes, sender: str | None = None) -> bytes:
-        """What a contract answers at the head; raises ``CallReverted``. Changes nothing, costs nothing."""
+        """Run a contract's view at the head, without changing the chain, and return its raw answer.
+
+        Raises:
+            CallReverted: if the contract reverts.
+        """
 
     def transaction_count(self, address: str) -> int:
-        """How many transactions of this account have been mined: the nonce of its next one."""
+        """Return the number of mined transactions of this account, which is its next nonce."""
 
     def send_raw(self, raw: bytes) -> None:
-        """Hand over a signed transaction; raises ``TransactionRejected``. What is known or mined is no error."""
+        """Hand over a signed transaction. One that is already known or mined is no error.
+
+        Raises:
+            TransactionRejected: if the chain does not take it.
+        """
 
     def receipt(self, transaction_hash: bytes) -> ChainReceipt | None:
-        """The receipt, or None while the transaction is not in a canonical block."""
+        """Return the receipt, or None while the transaction is not in a canonical block."""
 
     def balance(self, address: str) -> int:
-        """What the account owns at the head, in wei."""
+        """Return the account's balance at the head, in wei."""
 
     def price(self) -> Price:
-        """What gas costs at the head."""
+        """Return the price of gas at the head."""
 
     def logs(self, first: int, last: int, address: str, topics: Sequence[bytes] = ()) -> Sequence[FoundLog]:
-        """Events of one contract in blocks ``first`` to ``last``, in order; ``topics`` are what they begin with."""
+        """Return one contract's events in blocks ``first`` to ``last``, both included, in order.
+
+        ``topics`` are the leading topics that an event must have.
+        """
 
 
 BATCH_ANCHORED = "BatchAnchored(bytes32,address,uint32,uint32)"
@@ -121,13 +132,13 @@ DRAWN = "Drawn(bytes32,address,(bytes32,uint32,bytes32,uint32,uint88)[])"
 
 
 def anchoring_of_event(event: FoundLog) -> Anchoring:
-    """A batch that was anchored."""
+    """Decode a ``BatchAnchored`` event."""
     anchorer = to_checksum_address(event.log.topics[2][12:])
     return Anchoring(event.log.topics[1], event.transaction_hash, event.block_number, event.block_hash, anchorer)
 
 
 def drawdowns_of(event: FoundLog) -> MakeDrawdowns:
-    """Drawdowns that were made together."""
+    """Decode a ``Drawn`` event into the drawdowns that were made together."""
     (drawdowns,) = decode(["(bytes32,uint32,bytes32,uint32,uint88)[]"], event.log.data)
     return MakeDrawdowns(
         tuple(

@@ -1,4 +1,4 @@
-"""Putting the contracts on a chain, once, and remembering where they stand."""
+"""Deploys the contracts to a chain once, and stores their addresses."""
 
 import json
 import secrets
@@ -18,7 +18,7 @@ from backend.domain.ledger import Agent, SignedTransaction
 from backend.store.disk import write_over
 
 AGENTS = {"anchorer": Agent.ANCHORER, "office": Agent.OFFICE, "authority": Agent.AUTHORITY}
-"""What each account is registered as."""
+"""The role in which each account is registered."""
 
 DEPLOYMENT_GAS = 5_000_000
 GOVERNANCE_GAS = 3_000_000
@@ -27,17 +27,20 @@ POLL_SECONDS = 0.02
 
 
 ADMIN_ROLE = 0
-"""Of the access manager itself: says who has what role. All else has roles of its own, so that each has its delay."""
+"""Administers the access manager, which assigns roles.
+
+All other rights have roles of their own, each with its delay.
+"""
 AUTHORITY_ROLE = 1
-"""Accredits keys, lets one follow another, lifts suspensions."""
+"""Accredits keys, rotates them, and lifts suspensions."""
 BRAKE_ROLE = 2
-"""Pauses the ledger and suspends keys: takes trust away, gives none, and never waits."""
+"""Pauses the ledger and suspends keys. It only takes trust away, and never waits."""
 REGISTRAR_ROLE = 3
 """Registers anchorers and offices, and ends a pause."""
 GUARDIAN_ROLE = 4
-"""Cancels what was announced and not yet done."""
+"""Cancels announced changes that are not yet done."""
 ADMINISTRATION = 5
-"""A name for the manager's own functions, held by nobody, so that the guardian may cancel these too."""
+"""A role for the manager's own functions that no account has, so that the guardian may cancel calls of these too."""
 
 _ADMINISTRATION = (
     "labelRole",
@@ -57,9 +60,9 @@ _ADMINISTRATION = (
 class Safeguards:
     """How long the authority's changes are announced before they can be done, and who may cancel them meanwhile.
 
-    A delay is of the account that acts (AccessManager's execution delay), so it counts from the first block. The delay
-    of new members and of changes to a contract's own rights (``membership_seconds``) is taken up by the manager five
-    days later, as that is the least time it gives to notice a change of delays.
+    A delay belongs to the account that acts (OpenZeppelin AccessManager's execution delay), so it applies from the
+    first block. ``membership_seconds`` delays new role members and changes to a contract's own rights. The manager
+    applies it five days later, the minimum time that it sets for a change of delays.
     """
 
     guardian: str | None = None
@@ -70,14 +73,14 @@ class Safeguards:
 
 
 class DamagedDeployment(TraceabilityError):
-    """The file that says where the contracts stand cannot be read."""
+    """Raised when the file with the contracts' addresses cannot be read."""
 
     code = "damaged-deployment"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Where our contracts stand, and by what the chain is known again."""
+    """The addresses of our contracts, and the values by which their chain is recognised."""
 
     chain_id: int
     genesis_hash: bytes
@@ -87,11 +90,15 @@ class Deployment:
     accreditation: str
     ledger: str
     balance: str | None = None
-    """None where the contracts were deployed before certificates could be drawn."""
+    """None where the contracts were deployed by a version without drawdowns."""
 
     @classmethod
     def read(cls, path: Path) -> "Deployment | None":
-        """Read what ``write`` wrote; None where there is no such file. Raises DamagedDeployment."""
+        """Read what ``write`` wrote; None where there is no such file.
+
+        Raises:
+            DamagedDeployment: if the file is not a deployment.
+        """
         if not path.exists():
             return None
         text = path.read_bytes()
@@ -113,7 +120,7 @@ class Deployment:
             ) from error
 
     def write(self, path: Path) -> None:
-        """Keep it so that after a crash there is all of it or nothing."""
+        """Write the file atomically, so that a crash leaves all of it or nothing."""
         fields = {
             "chainId": self.chain_id,
             "genesisHash": self.genesis_hash.hex(),
@@ -137,10 +144,14 @@ def deploy(
     timeout_seconds: float = 120,
     safeguards: Safeguards | None = None,
 ) -> Deployment:
-    """Deploy the contracts, register the accounts as agents, share out the rights, and wait until all of it is mined.
+    """Deploy the contracts, register the accounts as agents, assign the roles, and wait until all of it is mined.
 
-    The authority signs everything. Where it is cut short, deploying again gives a new set of contracts and the first
-    one is never used.
+    The authority signs everything. If it is interrupted, deploying again creates a new set of contracts, and the first
+    set is never used.
+
+    Raises:
+        LedgerUnavailable: if the chain gives no answer or does not mine in time.
+        LedgerRefused: if the chain refuses a transaction.
     """
     instance_id = secrets.token_bytes(32) if instance_id is None else instance_id
     try:
@@ -177,7 +188,7 @@ def deploy(
 
 
 def _governance(manager: str, accreditation: str, ledger: str, authority: str, safeguards: Safeguards) -> ContractCall:
-    """Share out the rights in one transaction; the authority's own delay comes last, since it binds at once."""
+    """Assign the roles in one transaction. The authority's own delay comes last, since it takes effect at once."""
 
     def function_role(target: str, contract: str, functions: tuple[str, ...], role: int) -> bytes:
         selectors = [interface(contract).selector(function) for function in functions]
@@ -187,8 +198,10 @@ def _governance(manager: str, accreditation: str, ledger: str, authority: str, s
         return interface("AccessManager").call_data(function, *arguments)
 
     wait, guardian = safeguards.membership_seconds, safeguards.guardian
+    # In one multicall: a crash between single transactions would leave contracts with only some of their safeguards.
     steps = [
         function_role(accreditation, "Accreditation", ("accredit", "reinstate", "rotate"), AUTHORITY_ROLE),
+        # Taking trust away has a role without a delay, so that a stolen key can be stopped at once.
         function_role(accreditation, "Accreditation", ("suspend",), BRAKE_ROLE),
         function_role(ledger, "TraceLedger", ("pause",), BRAKE_ROLE),
         function_role(ledger, "TraceLedger", ("registerAgent", "resume"), REGISTRAR_ROLE),
@@ -197,6 +210,7 @@ def _governance(manager: str, accreditation: str, ledger: str, authority: str, s
         manager_call("grantRole", BRAKE_ROLE, authority, 0),
         manager_call("grantRole", REGISTRAR_ROLE, authority, safeguards.registration_seconds),
     ]
+    # The guardian may pause and suspend too, but has no role that gives trust.
     if guardian is not None:
         steps += [manager_call("grantRole", role, guardian, 0) for role in (BRAKE_ROLE, GUARDIAN_ROLE)]
     guarded = (AUTHORITY_ROLE, REGISTRAR_ROLE, ADMINISTRATION)
@@ -246,5 +260,9 @@ def _await_success(chain: Chain, transaction: SignedTransaction, deadline: float
 
 
 def _created_address(creator: str, nonce: int) -> str:
-    """Where a contract will stand: known before it is sent, so that all calls can go at once."""
+    """Compute a contract's address before it is deployed, so that all transactions can be sent at once.
+
+    It is the last 20 bytes of keccak256(rlp([creator, nonce])) (Ethereum Yellow Paper, section 7).
+    """
+    # It depends on the nonce: if another transaction of this account uses that first, deployment fails.
     return to_checksum_address(keccak(rlp.encode([to_canonical_address(creator), nonce]))[12:])

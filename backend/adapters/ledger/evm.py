@@ -1,4 +1,4 @@
-"""The services' ``Ledger`` over an EVM chain."""
+"""The services' ``Ledger`` over an EVM chain: encodes calls, signs transactions, and caches what contracts answer."""
 
 import threading
 from collections import defaultdict
@@ -54,43 +54,45 @@ from backend.domain.ledger import (
 
 STATUSES_PER_WORD = 64
 HIGHEST_STATUS = 14
-"""Four bits hold 16 values; one of them says "leave as it is"."""
+"""Four bits hold 16 values, and one of them means "unchanged"."""
 
 TRANSACTION_GAS_LIMIT = 16_777_216
-"""No more for one transaction: public chains since Osaka refuse it (EIP-7825)."""
+"""The maximum for one transaction on public chains since Osaka (EIP-7825)."""
 
 LOG_BLOCKS = 1_000
-"""Blocks whose events are asked for at once: nodes limit it."""
+"""Number of blocks per query for events, which nodes limit."""
 
 PLAIN_GAS = 30_000
 ANCHOR_GAS = 150_000
 AUTHORITY_GAS = 600_000
-"""Every change of an accreditation is kept beside the earlier ones, and a rotation writes two."""
+"""Every change of an accreditation is stored beside the earlier ones, and a rotation writes two."""
 ACTIVATION_GAS = 400_000
 REFUND_GAS = 200_000
 DRAWDOWNS_GAS = 100_000
 DRAWDOWN_GAS = 45_000
-"""Enough for a drawdown that shares nothing with its neighbours."""
+"""Enough for a drawdown that shares no storage with its neighbours."""
 MAX_DRAWDOWNS = 248
 LARGEST_QUANTITY = 2**88 - 1
 NO_END = 2**40 - 1
 STATUSES_GAS = 100_000
 STATUS_WORD_GAS = 45_000
-"""Enough for a word that was never written and whose statuses take every edge there is."""
+"""Enough for a word that is written for the first time and whose statuses change in every allowed way."""
 
 _LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 MOST_SUBJECTS = 20_000
-"""Batches, keys and transactions about which answers are kept at once."""
+"""Maximum number of batches, keys and transactions in the cache."""
 MOST_QUESTIONS = 20_000
-"""About one of them: what an issuer's key was accredited for is asked at the time of each record that it signed."""
+"""Maximum number of answers about one subject: a key's accreditation is asked at the time of each record that it
+signed.
+"""
 
 
 class ContractAnswers:
-    """What contracts answered, kept for later blocks until an event there names what the answer is about.
+    """A cache of contracts' answers, each kept until an event names its subject.
 
-    The subject of an answer is a batch's root, an issuer's key or a transaction's hash. Every change that our contracts
-    make leaves an event that holds it, as a topic or as a word of its data. The newest block is looked at before every
-    answer, so that a kept one is never older than it; when a kept block left the chain, all answers go.
+    The subject of an answer is a batch's root, an issuer's key or a transaction's hash. Every change in our contracts
+    emits an event that holds it, as a topic or as a word of its data. The newest block is compared before every answer,
+    so that a cached one is never outdated. If the last seen block has left the chain, the whole cache is dropped.
     """
 
     def __init__(self, chain: Chain, contracts: Sequence[str]) -> None:
@@ -101,13 +103,14 @@ class ContractAnswers:
         self._kept: dict[bytes, dict[Hashable, Any]] = {}
 
     def ask(self, subject: bytes, question: Hashable, asked: Callable[[], Any]) -> Any:
-        """The answer to a question about the subject at the newest block. None is never kept."""
+        """Return the answer to a question about the subject at the newest block; None is never cached."""
         head = self._chain.head()
         with self._lock:
             self._follow(head)
             kept = self._kept.get(subject, {}).get(question)
         if kept is not None:
             return kept
+        # Asked without the lock: a slow node must not hold up answers about other subjects.
         answer = asked()
         # Asked at another block than the one looked at, it may rest on one that leaves the chain again.
         if answer is not None and self._chain.head().block_hash == head.block_hash:
@@ -125,16 +128,19 @@ class ContractAnswers:
         about[question] = answer
 
     def _follow(self, head: Block) -> None:
-        """Let go of what the blocks since the last look have changed."""
+        """Drop answers that the blocks since the last look have changed."""
         before = self._at
         if before is not None and before.block_hash == head.block_hash:
             return
+        # If the block seen last is gone, the chain was reorganised, and any kept answer may rest on a block that is
+        # gone.
         standing = self._chain.block(before.number) if before is not None else None
         if before is None or standing is None or standing.block_hash != before.block_hash:
             self._kept.clear()
         elif head.number <= before.number:
             return  # another thread has looked since
         elif head.number - before.number > LOG_BLOCKS:
+            # So many blocks would need several queries for events. Asking the contracts again costs less.
             self._kept.clear()
         else:
             for address in self._contracts:
@@ -149,7 +155,13 @@ class ContractAnswers:
 
 
 class EvmLedger:
-    """Obeys ``backend.services.ports.Ledger``. Holds no connection; keeps answers until a block changes them."""
+    """Implements ``backend.services.ports.Ledger``.
+
+    It holds no connection and caches answers until a block changes them.
+
+    Every method that asks the chain raises ``LedgerUnavailable`` where it does not answer and ``ForeignLedger`` where
+    it is not the chain of our deployment.
+    """
 
     def __init__(
         self, chain: Chain, deployment: Deployment, accounts: Accounts, fees: Fees | None = None, confirmations: int = 0
@@ -159,14 +171,19 @@ class EvmLedger:
         self._accounts = accounts
         self._fees = fees or Fees()
         self.confirmations = confirmations
-        """Blocks that must follow another one before nothing in it is expected to change any more."""
+        """Number of further blocks after which a block is treated as final."""
         self._checked_landmark: bytes | None = None
         self._head: Head | None = None
         contracts = [deployment.ledger, deployment.accreditation, *filter(None, [deployment.balance])]
         self._answers = ContractAnswers(chain, contracts)
 
     def head(self) -> Head:
-        """The newest block; raises ``ForeignLedger`` where the contracts are not those of our deployment."""
+        """Return the newest block.
+
+        Raises:
+            ForeignLedger: if the contracts are not those of our deployment.
+            LedgerUnavailable: if the chain does not answer.
+        """
         with self._asking():
             block, known = self._chain.head(), self._head
             if known is not None and known.block_hash == block.block_hash:
@@ -184,43 +201,50 @@ class EvmLedger:
         return self._head
 
     def batch(self, root: bytes) -> AnchoredBatch | None:
-        """The batch anchored under this root, or None where there is none."""
+        """Return the batch anchored under this root, or None."""
         anchored_at, number, anchorer, *ends = self._ask_ledger("batchOf", _word(root, "root"), about=root)
         if anchored_at == 0:
             return None
         return AnchoredBatch(root, _moment(anchored_at), number, anchorer, Segments(*ends))
 
     def status(self, root: bytes, leaf_index: int) -> int:
-        """The 4-bit status of a place; 0 where nothing was ever changed, so also where there is no such batch."""
+        """Return the 4-bit status of a leaf.
+
+        It is 0 where nothing was ever changed, and also where there is no such batch.
+        """
         index, position = divmod(leaf_index, STATUSES_PER_WORD)
         word: int = self._ask_ledger("statusWord", _word(root, "root"), index, about=root)
         return word >> 4 * position & 15
 
     def accreditation(self, key: bytes) -> Accreditation | None:
-        """The accreditation of a key, or None where there never was one."""
+        """Return a key's present accreditation, or None where there never was one."""
         address = self._deployment.accreditation
         return _accreditation(self._ask("Accreditation", address, "accreditationOf", _word(key, "key"), about=key))
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
-        """The accreditation of a key as the ledger held it at a time, or None where it had none yet."""
+        """Return a key's accreditation as the ledger held it at a time, or None where it had none yet."""
         at = _word(key, "key"), max(0, _seconds(time))
         address = self._deployment.accreditation
         return _accreditation(self._ask("Accreditation", address, "accreditationAt", *at, about=key))
 
     def successor(self, key: bytes) -> bytes | None:
-        """The key that took the place of this one, or None."""
+        """Return the key that replaced this one, or None."""
         answer = self._ask("Accreditation", self._deployment.accreditation, "successorOf", _word(key, "key"))
         return bytes(answer) if any(answer) else None
 
     def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
-        """A certificate's quantity and what is left of it, or None where it was not opened."""
+        """Return a certificate's quantity and remaining quantity, or None where it was not activated.
+
+        Raises:
+            Invalid: if this deployment has no contract for certificates' quantities.
+        """
         place = _word(root, "root"), leaf_index
         answer = self._ask("CertificateBalance", self._balance(), "balanceOf", *place, about=root)
         quantity, remaining, issuer, valid_until = answer
         return CertificateBalance(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
 
     def delay(self, call: LedgerCall) -> timedelta:
-        """How long a change of the authority's is announced before it is done; zero where it may be done at once."""
+        """Return how long the authority must announce a change before it is done; zero where it need not."""
         contract_call = self._contract_call(call)
         _, seconds = self._ask_manager(
             "canCall", self._address(contract_call.signer), contract_call.to, contract_call.data[:4]
@@ -228,7 +252,7 @@ class EvmLedger:
         return timedelta(seconds=seconds)
 
     def announced(self, call: LedgerCall) -> datetime | None:
-        """From when on an announced call may be done; None where it was never announced, was done, or was cancelled."""
+        """Return when an announced call may be done; None where it was never announced, is done, or was cancelled."""
         contract_call = self._contract_call(call)
         operation = self._ask_manager(
             "hashOperation", self._address(contract_call.signer), contract_call.to, contract_call.data
@@ -241,16 +265,16 @@ class EvmLedger:
 
     @property
     def counts_quantities(self) -> bool:
-        """Whether certificates can be drawn here; not so where the contracts are older than that."""
+        """Whether certificates can be drawn down here; False where the contracts are older than that feature."""
         return self._deployment.balance is not None
 
     def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
-        """Whether a drawdown was refunded; None where there is no such drawdown set."""
+        """Tell whether a drawdown was refunded; None where there is no such drawdown set."""
         word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", _word(drawdown_set, "drawing"))
         return bool(word >> position & 1) if word else None
 
     def drawdown_sets(self) -> Iterator[DrawdownSet]:
-        """Every drawdown set of the ledger's events, in order; those of a block that left the chain are gone."""
+        """Yield every drawdown set in the ledger's events, in order, without those of blocks that left the chain."""
         for event in self._events(self._balance(), (keccak(text=DRAWN),)):
             drawn = drawdowns_of(event)
             word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.set_root)
@@ -258,21 +282,28 @@ class EvmLedger:
             yield DrawdownSet(drawn, back, event.transaction_hash, event.block_number)
 
     def next_nonce(self, signer: str) -> int:
-        """The number of transactions mined from this account."""
+        """Return the number of transactions mined from this account."""
         address = self._address(signer)
         with self._asking():
             return self._chain.transaction_count(address)
 
     def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
-        """Make and sign the transaction for a call; raises ``ForeignLedger`` rather than sign for another chain."""
+        """Build and sign the transaction for a call.
+
+        Raises:
+            ForeignLedger: if the node is on another chain, so that nothing is signed for it.
+            LedgerUnavailable: if the chain does not answer.
+            Invalid: if the call cannot be encoded.
+        """
         contract_call = self._contract_call(call)
         with self._asking():
+            # Before every signature: a signature for another chain with the same accounts could be used there.
             self._require_ours()
             fees = self._fees.at(self._chain.price())
         return sign_call(contract_call, self._accounts, self._deployment.chain_id, nonce, fees)
 
     def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
-        """Sign a transaction of ours again for a higher fee; None where the highest that we may pay is reached."""
+        """Sign one of our transactions again with higher fees; None where the configured maximum is reached."""
         self._address(signer)
         with self._asking():
             self._require_ours()
@@ -281,12 +312,17 @@ class EvmLedger:
         return None if signed is None else replace(signed, signer=signer)
 
     def send(self, raw: bytes) -> None:
-        """Hand a signed transaction to the chain. Sending what is already known or mined is no error."""
+        """Hand a signed transaction to the chain. One that is already known or mined is no error.
+
+        Raises:
+            LedgerRefused: if the chain does not take it.
+            LedgerUnavailable: if the chain does not answer.
+        """
         with self._asking():
             self._chain.send_raw(raw)
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
-        """The receipt, or None while the transaction is not in a block."""
+        """Return the receipt, or None while the transaction is not in a block."""
         with self._asking():
             mined = self._answers.ask(transaction_hash, "receipt", lambda: self._chain.receipt(transaction_hash))
         if mined is None:
@@ -302,14 +338,19 @@ class EvmLedger:
         )
 
     def simulate(self, call: LedgerCall) -> None:
-        """Ask whether the contract would take a call now; raises ``LedgerRefused`` with its reasons."""
+        """Ask whether the contract would accept a call now (a dry run with ``eth_call``).
+
+        Raises:
+            LedgerRefused: if it would not, with the contract's error and arguments.
+            LedgerUnavailable: if the chain does not answer.
+        """
         contract_call = self._contract_call(call)
         assert contract_call.to is not None, "acts never deploy"
         with self._asking():
             self._chain.call(contract_call.to, contract_call.data, self._accounts[contract_call.signer].address)
 
     def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
-        """Every anchoring that the ledger's events tell of, in order, or that of one root."""
+        """Yield every anchoring in the ledger's events, in order, or those of one root."""
         topics = (keccak(text=BATCH_ANCHORED), *(() if root is None else (_word(root, "root"),)))
         return (anchoring_of_event(event) for event in self._events(self._deployment.ledger, topics))
 
@@ -323,7 +364,7 @@ class EvmLedger:
             yield from found
 
     def anchoring_of(self, root: bytes, batch: AnchoredBatch) -> Anchoring | None:
-        """The transaction that anchored a batch: in the block of the batch's time, found by halving."""
+        """Find the transaction that anchored a batch, by a binary search for the block of the batch's time."""
         with self._asking():
             low, high = self._deployment.block, self._chain.head().number
             while low < high:
@@ -338,14 +379,15 @@ class EvmLedger:
         return anchoring_of_event(found[0]) if found else None
 
     def transactions_left(self) -> dict[str, int]:
-        """How many more transactions each account can pay for, at most a million."""
+        """Return how many more transactions each account can pay for, at most a million."""
         with self._asking():
             cost = self._fees.at(self._chain.price()).max_fee_per_gas * ANCHOR_GAS
             balances = {name: self._chain.balance(account.address) for name, account in self._accounts.items()}
         return {name: min(1_000_000, balance // max(cost, 1)) for name, balance in balances.items()}
 
     def statuses(self, root: bytes, size: int) -> list[int]:
-        """The statuses of all places of a batch."""
+        """Return the statuses of all leaves of a batch, in order."""
+        # Without the cache: the audit compares the database with what the contract holds now.
         words = [self._ask_ledger("statusWord", root, index) for index in range(-(-size // STATUSES_PER_WORD))]
         return [
             words[leaf_index // STATUSES_PER_WORD] >> 4 * (leaf_index % STATUSES_PER_WORD) & 15
@@ -353,7 +395,7 @@ class EvmLedger:
         ]
 
     def _contract_call(self, call: LedgerCall) -> ContractCall:
-        """Encode a ledger call as a contract call: the one place that does."""
+        """Encode a ledger call as a contract call. No other code does."""
         match call:
             case CancelNonce(by):
                 return ContractCall(by, self._address(by), b"", PLAIN_GAS)
@@ -424,7 +466,10 @@ class EvmLedger:
         return self._ask("TraceLedger", self._deployment.ledger, function, *arguments, about=about)
 
     def _ask(self, contract: str, address: str, function: str, *arguments: Hashable, about: bytes | None = None) -> Any:
-        """What a view answers; kept where it is ``about`` something that every event that changes it names."""
+        """Call a view.
+
+        The answer is cached if ``about`` names a subject that every event changing the answer carries.
+        """
 
         def call() -> Any:
             data = interface(contract).call_data(function, *arguments)
@@ -436,11 +481,12 @@ class EvmLedger:
             return call() if about is None else self._answers.ask(about, (address, function, arguments), call)
 
     def _require_ours(self) -> None:
-        """Refuse a chain that is not the one of our deployment.
+        """Raise ForeignLedger if the chain is not the one of our deployment.
 
-        The hash of the block that carries our contracts stands for all before it, so while it is the one that was
-        seen when everything was checked, nothing needs to be asked again.
+        The hash of the block that carries our contracts commits to all blocks before it. While it is the one seen at
+        the last full check, nothing else needs to be asked.
         """
+        # Asked every time: a node behind the same address may be replaced while the server runs.
         chain_id = self._chain.chain_id()
         if chain_id != self._deployment.chain_id:
             raise ForeignLedger(
@@ -453,6 +499,7 @@ class EvmLedger:
             raise ForeignLedger("the chain ends before our contracts", block=self._deployment.block)
         if landmark.block_hash != self._checked_landmark:
             self._check_identity()
+            # Set only after the check has passed, so that a failed one is repeated.
             self._checked_landmark = landmark.block_hash
 
     def _check_identity(self) -> None:
@@ -466,7 +513,7 @@ class EvmLedger:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """Put what a chain says into the words of the domain."""
+        """Translate a chain's errors into the domain's."""
         try:
             yield
         except ChainUnavailable as fault:
@@ -490,7 +537,7 @@ class EvmLedger:
 
 
 def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
-    """Words of changes by rising index: four bits for each place, 0 to leave it, else its new status plus one."""
+    """Pack status changes into words by rising index: 4 bits per leaf, 0 for "unchanged", else new status plus 1."""
     wanted: defaultdict[int, int] = defaultdict(int)
     seen: set[int] = set()
     for leaf_index, status in places:
@@ -565,4 +612,5 @@ def _seconds(moment: datetime) -> int:
 
 
 def _moment(seconds: int) -> datetime:
+    # The contract's largest time, which means "no end", lies beyond datetime's last year.
     return datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC)

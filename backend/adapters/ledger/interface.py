@@ -1,4 +1,4 @@
-"""Words of the contracts: call data, answers and custom errors, by the committed interfaces."""
+"""Encodes and decodes contract calls, answers and custom errors by the committed ABIs."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -21,11 +21,11 @@ _BUILT_IN_ERRORS: list[ABIError] = [
 
 
 class AnswerUnreadable(Exception):
-    """An answer that our contract would not give: something else stands at its address, or nothing."""
+    """Raised for an answer that our contract would not give, so that another contract or none is at its address."""
 
 
 class Interface:
-    """The functions of one contract."""
+    """The functions of one contract, by its ABI."""
 
     def __init__(self, artifact: Artifact) -> None:
         self._web3 = Web3()
@@ -35,19 +35,23 @@ class Interface:
         self._selectors = {function["name"]: keccak(text=abi_to_signature(function))[:4] for function in functions}
 
     def deployment(self, *arguments: object) -> bytes:
-        """The code that deploys the contract, with what its constructor is given."""
+        """Return the bytecode that deploys the contract, with its constructor's arguments."""
         return bytes.fromhex(self._contract.constructor(*arguments).data_in_transaction.removeprefix("0x"))
 
     def call_data(self, function: str, *arguments: object) -> bytes:
-        """The data of a call."""
+        """Encode a call: selector and arguments."""
         return bytes.fromhex(self._contract.encode_abi(function, args=arguments).removeprefix("0x"))
 
     def selector(self, function: str) -> bytes:
-        """The four bytes by which a call names the function."""
+        """Return the four bytes that select a function."""
         return self._selectors[function]
 
     def answer(self, function: str, data: bytes) -> Any:
-        """What a function answered: its value, or the tuple of its structure or of its several values."""
+        """Decode a function's answer: its value, or the tuple of its structure or several values.
+
+        Raises:
+            AnswerUnreadable: if the data does not have the function's types.
+        """
         try:
             values = self._web3.codec.decode(self._outputs[function], data)
         except DecodingError as fault:
@@ -65,12 +69,13 @@ class Refusal:
 
 @cache
 def interface(name: str) -> Interface:
-    """The interface of a deployed contract, by its name."""
+    """Return the interface of a deployed contract, by its name."""
     return Interface(load(name))
 
 
 def refusal(data: bytes) -> Refusal | None:
-    """Read what a contract said when it reverted; None where it said nothing that we know."""
+    """Decode the error of a contract that reverted; None for one that we do not know."""
+    # The first four bytes of the error signature's hash select the error (Solidity ABI specification, "Errors").
     error = _errors().get(data[:4])
     if error is None:
         return None

@@ -1,5 +1,5 @@
-"""Documents that others made, read as ours: pure mappings that guess nothing and tell everything.
+"""Reads documents made by others as ours: pure mappings that never guess, and report everything.
 
-A certificate of another maker never states quite what ours states. Every reading therefore tells, line by line, what
-was taken, what was converted and how, what lacks, and what was left over; while anything lacks, nothing is stored.
+A certificate from elsewhere rarely states exactly what ours states. So every reading reports, line by line, what was
+taken, what was converted and how, what is missing and what was not used. While anything is missing, nothing is stored.
 """

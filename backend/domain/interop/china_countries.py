@@ -1,10 +1,10 @@
-"""The country numbers of China's customs, which CEB603 and the other lists of parcels are filled in with.
+"""China customs' numeric country codes, which CEB603 and other parcel lists use.
 
-Source: General Administration of Customs of China, code table of countries and regions, in its numeric edition, which
-lists of parcels still use; since 2018 other declarations use ISO 3166's letters. Read on 2026-11-28 from a published
-copy with names; the numbers agree with those of a second copy. Numbers that stand for a part of a country, a former
-country or no country (Ceuta, the Society Islands, 701 unknown, 999 neutral packing) have no code in ISO 3166 and are
-left out. They are not the numbers of ISO 3166: 702 is Singapore there, and an international organisation here.
+Source: General Administration of Customs of China, code table of countries and regions, numeric edition. Parcel lists
+still use it, while other declarations use ISO 3166 letters since 2018. It was read on 2026-11-28 from a published copy
+with names, and its numbers agree with those of a second copy. Numbers for a part of a country, a former country or no
+country (Ceuta, the Society Islands, 701 unknown, 999 neutral packing) have no ISO 3166 code and are left out. The
+numbers are not those of ISO 3166, where 702 is Singapore; here it is an international organisation.
 """
 
 _GROUPS = {
@@ -35,7 +35,7 @@ _GROUPS = {
         "625WF"
     ),
 }
-"""By the continent that the first digit stands for: each number and ISO 3166-1's two letters."""
+"""By the continent, which is the first digit: each number with its ISO 3166-1 alpha-2 code."""
 
 CHINA_COUNTRIES = {entry[:3]: entry[3:] for group in _GROUPS.values() for entry in group.split()}
 """ISO 3166-1 code of two letters, by China customs' number."""

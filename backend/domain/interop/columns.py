@@ -11,13 +11,13 @@ from backend.domain.interop.reading import Unusable
 from backend.domain.units import CHINA_UNIT_WORDS
 
 CHINA_UNITS = {code: str(conversions.unit(word)[0]) for code, word in CHINA_UNIT_WORDS.items()}
-"""The same codes with the unit that the word means, so that a code and its word never differ."""
+"""China customs' unit codes with our unit for their word, so that a code and its word give the same unit."""
 
 CHINA_CURRENCIES = {"110": "HKD", "116": "JPY", "142": "CNY", "300": "EUR", "303": "GBP", "502": "USD"}
-"""China customs' currency codes of the currencies that parcels are priced in; they are not ISO 4217's numbers."""
+"""China customs' codes of the currencies in which parcels are priced; they differ from ISO 4217's numbers."""
 
 _TWELVE = 12
-"""Digits that no code of China has: one of 13 without its leading zero."""
+"""Number of digits that no Chinese HS code has: it is a code of 13 digits without its leading zero."""
 _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE][+][0-9]+")
 
 
@@ -93,7 +93,7 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether its cells are numbers, which are written differently in different places."""
+        """Whether its cells are numbers, which are written differently in different countries."""
         return self.read in (_number, _whole_number)
 
 

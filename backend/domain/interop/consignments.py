@@ -1,4 +1,4 @@
-"""A table of consignments becomes declarations: one row for each item, rows under one reference go together."""
+"""Reads a table of consignments as declarations: one row per item, rows with the same reference belong together."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _HEAD = tuple(column for column in COLUMNS if not column.of_item)
 
 @dataclass(frozen=True)
 class DeclaredRows:
-    """A declaration's fields, and the rows that they come from: one for each item."""
+    """A declaration's fields, and the numbers of the rows that they come from, one for each item."""
 
     fields: dict[str, Any]
     rows: tuple[int, ...]
@@ -37,7 +37,7 @@ class DeclaredRows:
 
 @dataclass(frozen=True)
 class Table:
-    """What a table says: its declarations, what its columns are called, and notes for the report."""
+    """The content of a table: declarations, the names of its columns by our fields, and notes for the report."""
 
     declarations: tuple[DeclaredRows, ...]
     names: Mapping[str, str]
@@ -45,7 +45,7 @@ class Table:
     row_count: int
 
     def place(self, declaration: DeclaredRows, path: str) -> tuple[int, str]:
-        """The row and the column where a field of the declaration stands."""
+        """Return the row and the column of a declaration's field."""
         parts = path.split(".")
         if parts[0] == "items" and len(parts) > 2:
             return declaration.rows[int(parts[1])], self.names.get(parts[2], parts[2])
@@ -54,14 +54,17 @@ class Table:
 
 @dataclass(frozen=True)
 class TableStyle:
-    """How a table is written, as far as the merchant says: its encoding, and ``point`` or ``comma`` before decimals."""
+    """How a table is written, as far as the merchant says.
+
+    ``encoding`` is its character encoding, ``decimal`` its decimal mark: ``point`` or ``comma``.
+    """
 
     encoding: str | None = None
     decimal: str | None = None
 
 
 AS_IT_SEEMS = TableStyle()
-"""Nothing is said of how a table is written: what its cells leave open is asked."""
+"""The default style: nothing is stated, so ambiguous cells are reported to the merchant."""
 
 
 @dataclass
@@ -72,7 +75,7 @@ class _Row:
 
 
 class _Report:
-    """Notes on a table: what happens in many rows alike is told once, with how many."""
+    """Notes on a table. What occurs alike in many rows is reported once, with the number of rows."""
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
@@ -91,7 +94,7 @@ class _Report:
         self._cleaned.setdefault((name, column.field, how), []).append((raw, value))
 
     def counted(self) -> list[Note]:
-        """The conversions, each with its number of rows."""
+        """Return the conversions, each with its number of rows."""
         cleaned = [
             Note(Severity.CONVERTED, how, name, our, {"raw": cells[0][0], "value": cells[0][1], "rows": len(cells)})
             for (name, our, how), cells in self._cleaned.items()
@@ -103,7 +106,11 @@ class _Report:
 
 
 def read_consignments(content: bytes, style: TableStyle = AS_IT_SEEMS) -> Table:
-    """Read a table and check every cell of every row; raises UnknownFormat where it is no table of consignments."""
+    """Read a table and check every cell of every row.
+
+    Raises:
+        UnknownFormat: if it is not a table of consignments.
+    """
     raw = read_table(content, BY_NAME, style.encoding)
     report = _Report()
     report.note(Severity.WARNING, "table", "", encoding=raw.encoding, delimiter=raw.delimiter, rows=len(raw.rows))
@@ -186,7 +193,7 @@ def _read_row(
 
 
 def _cleaned(cell: str, name: str, column: Column, report: _Report) -> str:
-    """The cell without a spreadsheet's guard and without line breaks, which are told."""
+    """Return the cell without a spreadsheet's text marker and without line breaks; both are reported."""
     bare = without_guard(cell, column.is_free_text)
     if bare != cell:
         report.cleaned(name, column, "guard", cell, bare)
@@ -247,5 +254,5 @@ def _check(declaration: DeclaredRows, group: list[_Row], names: Mapping[str, str
 
 
 def _field_named_in(fault: str) -> str:
-    """The column of a fault between several fields, which names the one that it is about first."""
+    """Return the field of a fault between several fields: its message begins with the one that it is about."""
     return next((column.field for column in _HEAD if fault.startswith(f"{column.field} ")), "")

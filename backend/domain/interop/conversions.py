@@ -1,7 +1,7 @@
-"""Values in other people's writing, turned into ours only where there is one way to do it.
+"""Converts values as others write them, only where there is exactly one way to do it.
 
-Each function answers the value and the code of the sentence that tells the conversion, or None where nothing was
-converted; it raises Unusable where the value could mean two things or nothing.
+Each function returns the value and the code of the message about the conversion, or None where nothing was converted.
+It raises Unusable where the value is ambiguous or meaningless.
 """
 
 import re
@@ -38,7 +38,7 @@ _GRAM = Decimal("0.001")
 
 
 def text(value: Any) -> Converted:
-    """Text as it stands; numbers in JSON are read as they are written."""
+    """Return text as it is; JSON numbers are returned as they are written."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Unusable("no-text")
     return str(value).strip(), None
@@ -55,7 +55,7 @@ def _countries() -> dict[str, str]:
 
 
 def country(value: Any) -> Converted:
-    """An ISO 3166-1 code of two letters, from one, from the code of three letters, or from the exact English name."""
+    """Return an ISO 3166-1 alpha-2 code, from one, from an alpha-3 code, or from the exact English name."""
     given, _ = text(value)
     if re.fullmatch("[0-9]+", given):
         raise Unusable("numeric-country", value=given)
@@ -69,7 +69,7 @@ def country(value: Any) -> Converted:
 
 
 def day(value: Any) -> Converted:
-    """A calendar day, from a date or from an instant, in the time zone that the instant names."""
+    """Return a calendar day, from a date or from an instant in its own time zone."""
     given, _ = text(value)
     try:
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
@@ -82,7 +82,7 @@ def day(value: Any) -> Converted:
 
 
 def number(value: Any) -> Converted:
-    """A decimal number in plain digits with a point, as text."""
+    """Return a decimal number in plain digits with a point, as text."""
     given, _ = text(value)
     if isinstance(value, float):
         given = f"{Decimal(repr(value)):f}"
@@ -104,15 +104,15 @@ _THOUSAND = re.compile("([1-9][0-9]{0,2})[.]([0-9]{3})")
 
 
 def written_number(cell: str, decimal: str | None, delimiter: str) -> Converted:
-    """A number of a table, as text with a decimal point.
+    """Return a number from a table, as text with a decimal point.
 
     Args:
-        cell: What is written.
-        decimal: ``point`` or ``comma``, where the merchant says which one marks decimals; it settles everything.
-        delimiter: The table's. Where commas mark decimals, spreadsheets separate cells with semicolons, or tabs.
+        cell: The cell's text.
+        decimal: ``point`` or ``comma``, where the merchant states the decimal mark; it resolves every ambiguity.
+        delimiter: The table's. With decimal commas, spreadsheets separate cells by semicolons or tabs.
 
     Raises:
-        Unusable: it is no number, or could mean two.
+        Unusable: if it is not a number, or could be two.
     """
     if decimal is not None and _GROUPED[decimal].fullmatch(cell):
         mark = "." if decimal == "point" else ","
@@ -131,7 +131,7 @@ def written_number(cell: str, decimal: str | None, delimiter: str) -> Converted:
 
 
 def kilograms(value: Any, unit: Any) -> tuple[str, str | None, str]:
-    """A mass in kilograms, to the gram, with the code of its sentence and the factor that was used."""
+    """Return a mass in kilograms, rounded to the gram, the code of its message, and the factor used."""
     amount = Decimal(number(value)[0])
     given, _ = text(unit)
     factor = KILOGRAMS.get(given.upper())
@@ -145,7 +145,7 @@ def kilograms(value: Any, unit: Any) -> tuple[str, str | None, str]:
 
 
 def currency(value: Any) -> Converted:
-    """An ISO 4217 code."""
+    """Return an ISO 4217 code."""
     given, _ = text(value)
     if re.fullmatch("[A-Z]{3}", given) and pycountry.currencies.get(alpha_3=given):
         return given, None
@@ -153,7 +153,7 @@ def currency(value: Any) -> Converted:
 
 
 def criterion(value: Any) -> Converted:
-    """One of the origin criteria in use here."""
+    """Return one of the origin criteria in use here."""
     given, _ = text(value)
     if given.upper() in ORIGIN_CRITERIA:
         return given.upper(), None
@@ -161,7 +161,7 @@ def criterion(value: Any) -> Converted:
 
 
 def agreement(value: Any) -> Converted:
-    """One of the agreements in use here; another one must not be recorded as none."""
+    """Return one of the known agreements. An unknown one must not be recorded as none."""
     given, _ = text(value)
     if given.upper() in AGREEMENTS:
         return given.upper(), None
@@ -175,7 +175,7 @@ def _unit_names() -> dict[str, str]:
 
 
 def unit(value: Any) -> Converted:
-    """A unit in use here, from its code, its name in a language that it has names in, or an everyday word."""
+    """Return a unit code, from the code, from a name in a known language, or from an everyday word."""
     given, _ = text(value)
     if given.upper() in UNITS:
         return given.upper(), None
@@ -186,7 +186,7 @@ def unit(value: Any) -> Converted:
 
 
 def hs_code(value: Any) -> Converted:
-    """An HS code as it is written; one with an odd number of digits has lost its leading zero, as numbers do."""
+    """Return an HS code as written. An odd number of digits means that a spreadsheet dropped the leading zero."""
     given, _ = text(value)
     groups = re.split(r"[.\s]+", given)
     digits = "".join(groups)
@@ -198,7 +198,7 @@ def hs_code(value: Any) -> Converted:
 
 
 def instant(value: Any) -> Converted:
-    """A moment with its time zone, in ISO 8601; the end of a day (24:00) is the beginning of the next."""
+    """Return an ISO 8601 instant with its time zone; 24:00 is the beginning of the next day."""
     given, _ = text(value)
     found = re.fullmatch(
         r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?)(Z|[+-][0-9]{2}:?[0-9]{2})",

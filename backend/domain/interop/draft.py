@@ -1,4 +1,4 @@
-"""A document of ours in the making: fields are put in from a source or by the merchant, and every step is noted."""
+"""Builds a document of ours from a source and the merchant's additions, and records every step for the report."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,7 +26,7 @@ DEFAULTS: dict[Kind, dict[str, str]] = {
     for kind, stated in KINDS.items()
     if stated.without_import is None
 }
-"""What our documents say where nothing is said: the report tells it, so that it is nobody's surprise."""
+"""The values of fields that are not stated, which the report lists."""
 
 _MOST_ELEMENTS = 200
 _SWITCHES = ("conforms",)
@@ -34,7 +34,11 @@ _YES_OR_NO = {"true": True, "false": False}
 
 
 def with_field(node: Any, path: str, value: Any) -> Any:
-    """The same fields with this one set; raises Unusable where the path leads through a value or past a list's end."""
+    """Return the fields with one field set, by its dotted path.
+
+    Raises:
+        Unusable: if the path leads through a plain value or past the end of a list.
+    """
     head, _, rest = path.partition(".")
     if head.isascii() and head.isdigit():
         if not isinstance(node, list | None) or int(head) > min(len(node or []), _MOST_ELEMENTS):
@@ -48,12 +52,12 @@ def with_field(node: Any, path: str, value: Any) -> Any:
 
 
 def field_at(node: Any, path: str) -> Any:
-    """What stands at a dotted path, or None."""
+    """Return the value at a dotted path, or None."""
     return Source(node).value("/" + path.replace(".", "/"))
 
 
 def faults(kind: Kind, fields: dict[str, Any]) -> list[tuple[str, str]]:
-    """(where, what) for each fault; a declaration's merchant and records are seen to when it is lodged."""
+    """Return (where, what) for each fault. A declaration's merchant and records are checked when it is lodged."""
     known = {**fields, "merchant": {"name": "-"}, "records": []} if kind is Kind.DECLARATION else fields
     try:
         document_of(kind, known)
@@ -67,7 +71,7 @@ def faults(kind: Kind, fields: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 class Draft:
-    """Our fields, as far as they are found in a source."""
+    """Our fields, as far as they were found in a source."""
 
     def __init__(self, kind: Kind, source: Source) -> None:
         self.kind = kind
@@ -78,7 +82,7 @@ class Draft:
         self._unusable: dict[str, tuple[str, Unusable]] = {}
 
     def put(self, field: str, pointer: str, value: Any, how: str | None = None, **values: Any) -> None:
-        """Take a value, and tell from where and how."""
+        """Set a field from a value, and report where it came from and how it was converted."""
         self.fields = with_field(self.fields, field, value)
         self.source.use(pointer)
         self._origins[field] = pointer
@@ -92,7 +96,7 @@ class Draft:
     def take(
         self, field: str, pointer: str, convert: Callable[[Any], Converted] = conversions.text, how: str | None = None
     ) -> None:
-        """Take what stands at the pointer, if anything does; ``how`` tells the meaning that is read into it."""
+        """Take the value at the pointer, if there is one; ``how`` names the interpretation that it is given."""
         raw = self.source.value(pointer)
         if raw is None:
             return
@@ -104,19 +108,19 @@ class Draft:
             self.put(field, pointer, value, how or conversion, raw=raw)
 
     def take_all(self, fields: dict[str, Any], pointer: str) -> None:
-        """Take fields that are ours already, under whatever names they bear."""
+        """Take fields that have our names already."""
         self.fields = dict(fields)
         for name, value in fields.items():
             self._origins[name] = f"{pointer}/{name}"
             self.note(Severity.TAKEN, "taken", f"{pointer}/{name}", name, value=value)
 
     def unusable(self, field: str, pointer: str, why: Unusable) -> None:
-        """Remember that something stands there which we cannot take."""
+        """Record that the value there cannot be used."""
         self.source.use(pointer)
         self._unusable.setdefault(field, (pointer, why))
 
     def first(self, field: str, *pointers: str) -> None:
-        """Take the first text that there is."""
+        """Take the first of these texts that exists."""
         found = next((p for p in pointers if self.source.value(p) is not None), None)
         if found is not None:
             self.take(field, found)
@@ -148,12 +152,12 @@ class Draft:
             self.put(field, pointer, kilograms, how, raw=f"{value} {unit}", factor=factor)
 
     def refuse(self, code: str, where: str, **values: Any) -> None:
-        """Note a fault that no field could fix."""
+        """Report a fault that no additional field can fix."""
         self.source.use(where)
         self.note(Severity.WRONG, code, where, **values)
 
     def finish(self, format_code: str, given: Mapping[str, str]) -> Reading:
-        """Set what the merchant gives, check everything, and tell what lacks and what is left over."""
+        """Set what the merchant gives, check everything, and report what is missing and what was not used."""
         for field, value in given.items():
             self._give(field, value)
         self._check(given)

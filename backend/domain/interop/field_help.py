@@ -1,6 +1,6 @@
-"""What each field of ours means, with an example: for whoever has to give what a document lacks.
+"""The meaning of each field, with an example, for a merchant who must add what a document lacks.
 
-The English is the key in the catalogue.
+The English texts are keys in the catalogue.
 """
 
 import re
@@ -13,7 +13,7 @@ from backend.domain.kinds import KINDS, Kind, own_words
 
 @dataclass(frozen=True)
 class Meaning:
-    """A field in plain words."""
+    """A field's meaning in plain words."""
 
     text: str
     example: str
@@ -75,7 +75,7 @@ MEANINGS: dict[str, Meaning] = {
 
 
 def needed_for(kind: Kind, field: str) -> tuple[str, ...]:
-    """The plain fields that must be given where this one is missing."""
+    """Return the plain fields that must be given where this one is missing."""
     info = next((i for i in KINDS[kind].model.model_fields.values() if i.alias == field), None)
     element = info and next((one for one in get_args(info.annotation) or (info.annotation,) if _is_group(one)), None)
     if info is None or element is None:
@@ -89,7 +89,7 @@ def _is_group(annotation: object) -> TypeGuard[type[Document]]:
 
 
 def meaning_of(field: str) -> Meaning:
-    """What a field means; a field without an entry speaks for itself."""
+    """Return a field's meaning; a field without an entry is described by its name."""
     if (own := own_words(field)) is not None:
         return Meaning(own.meaning, own.example)
     return MEANINGS.get(re.sub(r"(?<=\.)[0-9]+", "#", field), Meaning(field, "…"))

@@ -1,4 +1,4 @@
-"""Which documents are known, how each is recognised by what it says, and how it is read."""
+"""The known document formats, how each is recognised from its content, and how it is read."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ OWN_CREDENTIAL = "provenport-credential"
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of document made by others: its code and name, what it becomes here, and how."""
+    """A document format of others: its code and name, the kind that it becomes, how it is recognised and mapped."""
 
     code: str
     name: str
@@ -124,9 +124,14 @@ _SCHEMA = re.compile(r"(?:urn:provenport:schema:|https?://.+/schemas/)([a-z-]+(?
 
 
 def read_document(content: bytes, given: Mapping[str, str]) -> Reading:
-    """Read a JSON document of any known format, as it is or in an SD-JWT; raises HostileJson, UnknownFormat.
+    """Read a JSON document of any known format, plain or in an SD-JWT.
 
-    ``given`` are fields that the merchant sets, by their dotted paths. An SD-JWT may raise MalformedRecord.
+    ``given`` are fields that the merchant sets, by their dotted paths.
+
+    Raises:
+        HostileJson: if it is not strict JSON.
+        UnknownFormat: if the document is not known.
+        MalformedRecord: if an SD-JWT is damaged.
     """
     document = strict_json.loads(content.removeprefix(BOM))
     if secured.is_json_form(document):
@@ -135,7 +140,12 @@ def read_document(content: bytes, given: Mapping[str, str]) -> Reading:
 
 
 def read_compact(content: bytes, given: Mapping[str, str]) -> Reading:
-    """Read the document in a compact SD-JWT; raises MalformedRecord, UnknownFormat."""
+    """Read the document in a compact SD-JWT.
+
+    Raises:
+        MalformedRecord: if it is damaged.
+        UnknownFormat: if the document in it is not known.
+    """
     return _shown(secured.from_compact(content.removeprefix(BOM)), given)
 
 
@@ -150,7 +160,7 @@ def _shown(credential: SdJwt, given: Mapping[str, str]) -> Reading:
 
 
 def _perhaps_withheld(note: Note) -> Note:
-    """What our own form requires and a record does not show was most likely withheld: its owner can show it."""
+    """Mark a field that our own form requires and a record does not show as most likely withheld."""
     return replace(note, code="lacking-withheld") if note.code == "lacking" else note
 
 
@@ -180,7 +190,7 @@ def _base_of(document: dict[str, Any]) -> str:
 
 
 def _own(document: dict[str, Any], given: Mapping[str, str]) -> Reading:
-    """Our own document, {"kind": ..., "document": {...}}: an unknown field in it is a fault, as everywhere here."""
+    """Read our own form, {"kind": ..., "document": {...}}. An unknown field in it is a fault, as everywhere here."""
     slug, fields = document["kind"], document["document"]
     kind = _IMPORTED.get(slug) if isinstance(slug, str) else None
     if kind is None or not isinstance(fields, dict):
@@ -200,7 +210,7 @@ def _take_own(draft: Draft, fields: dict[str, Any], pointer: str) -> None:
 
 
 def _kind_by_schema(document: dict[str, Any]) -> Kind | None:
-    """The kind of a record of ours, here or elsewhere, by the schema that it names."""
+    """Return the kind of a Provenport record, from this or another server, by the schema that it names."""
     schema = document.get("credentialSchema")
     name = schema.get("id") if isinstance(schema, dict) else None
     found = _SCHEMA.fullmatch(name) if isinstance(name, str) else None
@@ -211,7 +221,7 @@ def _kind_by_schema(document: dict[str, Any]) -> Kind | None:
 def _own_credential(
     kind: Kind, document: dict[str, Any], given: Mapping[str, str], claims: Mapping[str, Any]
 ) -> Reading:
-    """A record: our fields are the credential's subject, or stand on top where there is none (SD-JWT VC)."""
+    """Read a record: our fields are the credential's subject, or at the top level in an SD-JWT VC."""
     draft = Draft(kind, Source(document))
     traceability.heed_issuer(draft)
     subject = document.get("credentialSubject")
@@ -225,25 +235,30 @@ def _own_credential(
 
 
 LARGEST = 20_000_000
-"""Bytes in one file."""
+"""Maximum size of a file in bytes."""
 
 _NOT_TEXT = {b"PK\x03\x04": "spreadsheet", b"\xd0\xcf\x11\xe0": "spreadsheet", b"%PDF": "pdf", b"<": "xml"}
 
 
 def is_json(content: bytes) -> bool:
-    """Whether a file means to be JSON."""
+    """Tell whether a file looks like JSON."""
     return content.removeprefix(BOM).lstrip()[:1] in (b"{", b"[")
 
 
 def is_document(content: bytes) -> bool:
-    """Whether a file means to be a document, not a table."""
+    """Tell whether a file looks like a document rather than a table."""
     return is_json(content) or is_compact(content.removeprefix(BOM)) or is_bare_jwt(content.removeprefix(BOM))
 
 
 def read_file(content: bytes, given: Mapping[str, str], style: TableStyle = AS_IT_SEEMS) -> Reading | Table:
-    """Read a document or a table; raises UnknownFormat, HostileJson, MalformedRecord.
+    """Read a document or a table.
 
     ``given`` are fields that complete a document, by their dotted paths; ``style`` is how tables are written.
+
+    Raises:
+        UnknownFormat: if the file is too large, empty, or of no known format.
+        HostileJson: if it is not strict JSON.
+        MalformedRecord: if an SD-JWT is damaged.
     """
     start = content.removeprefix(BOM).lstrip()[:4]
     if len(content) > LARGEST:

@@ -1,4 +1,4 @@
-"""Inspections in the W3C CCG traceability vocabulary: food grades, mill tests, and its general inspection report."""
+"""Maps inspections of the W3C CCG traceability vocabulary: food grades, mill tests, general inspection reports."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ _DEFECTS = {
     "seriousDamage": ("serious damage", "items of the sample"),
     "verySeriousDamage": ("very serious damage", "items of the sample"),
 }
-"""What the vocabulary says that these members count."""
+"""What these members count, by the vocabulary."""
 
 
 class Results:
-    """Results of an inspection, taken one after the other."""
+    """Collects the results of an inspection."""
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
         self._count = 0
 
     def add(self, pointer: str, characteristic: Any, value: Any, unit: Any = None) -> bool:
-        """Take one result, told in one line; answers False for what has no name or value and is left where it is."""
+        """Take one result and report it. Return False, leaving it unused, where it has no name or value."""
         if not isinstance(characteristic, str) or isinstance(value, bool) or not isinstance(value, str | int | float):
             return False
         result = {"characteristic": characteristic, "value": str(value)}
@@ -36,13 +36,13 @@ class Results:
         return True
 
     def close(self) -> None:
-        """Refuse a report that says no more than passed or failed."""
+        """Refuse a report that states nothing but passed or failed."""
         if not self._count:
             self._draft.note(Severity.WRONG, "bare-verdict", field="results")
 
 
 def fill_food_grade(draft: Draft) -> None:
-    """Take what a FoodGradeInspectionCredential says of one lot."""
+    """Map a FoodGradeInspectionCredential about one lot."""
     heed_issuer(draft)
     common = f"{SUBJECT}/commonInfo"
     take_party(draft, "customer", f"{common}/applicant")
@@ -84,7 +84,7 @@ def _graded(draft: Draft, lot: str) -> None:
 
 
 def fill_mill_test(draft: Draft) -> None:
-    """Take what a MillTestReportCredential says of one product."""
+    """Map a MillTestReportCredential about one product."""
     heed_issuer(draft)
     draft.take("reportNumber", f"{SUBJECT}/certificateNumber")
     take_party(draft, "customer", f"{SUBJECT}/customer")
@@ -114,7 +114,7 @@ def _members(draft: Draft, pointer: str) -> list[tuple[str, Any]]:
 
 
 def fill_inspection_report(draft: Draft) -> None:
-    """Take what an InspectionReport of the vocabulary says, alone or as a credential's subject."""
+    """Map an InspectionReport of the vocabulary, alone or as a credential's subject."""
     base = SUBJECT if draft.source.value(SUBJECT) is not None else ""
     heed_issuer(draft)
     take_issue_day(draft)

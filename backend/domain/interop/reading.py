@@ -1,4 +1,4 @@
-"""What came of reading a document that others made: our fields, and a note for every line of the report."""
+"""The result of reading a document made by others: our fields, and a note for every line of the report."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -10,18 +10,18 @@ from backend.domain.errors import TraceabilityError
 from backend.domain.kinds import Kind
 
 _SILENT = ("@context", "type", "credentialSchema")
-"""Members that name the vocabulary and state no fact of trade."""
+"""Members that name the vocabulary and contain no trade data."""
 
 
 class Source:
-    """A JSON value, asked by pointers (RFC 6901)."""
+    """A JSON value that is read by JSON pointers (RFC 6901) and remembers what was used."""
 
     def __init__(self, document: Any) -> None:
         self._document = document
         self._used: set[str] = set()
 
     def value(self, pointer: str) -> Any:
-        """What stands there, or None; an empty string is nothing. Asking alone does not count as use."""
+        """Return the value there, or None; an empty string counts as none. Reading alone does not mark it as used."""
         node = self._document
         for part in pointer.split("/")[1:]:
             name = part.replace("~1", "/").replace("~0", "~")
@@ -34,21 +34,21 @@ class Source:
         return None if isinstance(node, str) and not node.strip() else node
 
     def size(self, pointer: str) -> int:
-        """How many elements the list there has; 0 where there is none."""
+        """Return the length of the list there, or 0."""
         value = self.value(pointer)
         return len(value) if isinstance(value, list) else 0
 
     def use(self, pointer: str) -> None:
-        """Note that what stands there was taken, with everything inside."""
+        """Mark the value there, with everything inside it, as used."""
         self._used.add(pointer)
 
     def unused(self) -> Iterator[tuple[str, int]]:
-        """What nobody took: the highest pointers that hold nothing taken, and how many values each holds."""
+        """Yield the topmost pointers that contain nothing used, and how many values each holds."""
         rest, _, _ = self._rest(self._document, "")
         yield from rest
 
     def _rest(self, node: Any, pointer: str) -> tuple[list[tuple[str, int]], int, bool]:
-        """The untaken places below, how many values they hold, and whether anything below was taken."""
+        """Return the unused places below, how many values they hold, and whether anything below was used."""
         if pointer in self._used:
             return [], 0, True
         if not isinstance(node, dict | list):
@@ -68,7 +68,7 @@ class Source:
 
 
 class Severity(StrEnum):
-    """What a note tells."""
+    """The kinds of notes."""
 
     TAKEN = "taken"
     CONVERTED = "converted"
@@ -79,13 +79,13 @@ class Severity(StrEnum):
 
     @property
     def blocks(self) -> bool:
-        """Whether nothing may be stored while such a note stands."""
+        """Whether nothing may be stored while there is such a note."""
         return self in (Severity.MISSING, Severity.WRONG)
 
 
 @dataclass(frozen=True)
 class Note:
-    """One line of the report; ``code`` and ``values`` make its sentence in either language.
+    """One line of the report; ``code`` and ``values`` give its message in any language.
 
     ``where`` is a JSON pointer (RFC 6901) or the name of a column, ``row`` a table's row as spreadsheets count them,
     ``field`` the dotted path of our field.
@@ -101,7 +101,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Reading:
-    """A document of ours as far as another's document states it. It is complete where no note blocks it."""
+    """A document of ours, as far as the other's document states it."""
 
     format: str
     kind: Kind
@@ -110,12 +110,12 @@ class Reading:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the fields make a whole document."""
+        """Whether the fields make a whole document: no note blocks it."""
         return not any(note.severity.blocks for note in self.notes)
 
 
 class Unusable(TraceabilityError):
-    """A value that says nothing we could record; ``reason`` and ``values`` make the sentence."""
+    """Raised for a value that cannot be used; ``reason`` and ``values`` give the message."""
 
     code = "unusable"
 
@@ -125,7 +125,7 @@ class Unusable(TraceabilityError):
 
 
 class UnknownFormat(TraceabilityError):
-    """A file that is none of the documents known here."""
+    """Raised for a file that is none of the known formats."""
 
     code = "unknown-format"
 

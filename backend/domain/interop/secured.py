@@ -1,7 +1,7 @@
-"""Credentials secured as SD-JWT (RFC 9901): what was shown becomes a document, with notes on who signed and what lacks.
+"""Reads credentials secured as SD-JWT (RFC 9901), with notes on who signed and what is withheld.
 
-A wrong signature keeps the file out. One that cannot be checked, because the key is not in the file, is told: what is
-imported becomes the merchant's own statement, as with every document made elsewhere.
+A wrong signature refuses the file. A signature that cannot be checked, because its key is not in the file, is reported:
+an imported document becomes the merchant's own statement in any case (decision 0017).
 """
 
 import re
@@ -23,36 +23,47 @@ _ENVELOPE = frozenset({"iss", "iat", "nbf", "exp", "jti", "aud", "cnf", "vct", "
 
 
 def is_compact(content: bytes) -> bool:
-    """Whether a file means to be an SD-JWT in its compact form."""
+    """Tell whether a file looks like an SD-JWT in compact form."""
     return _COMPACT.match(content.lstrip()) is not None
 
 
 def is_bare_jwt(content: bytes) -> bool:
-    """Whether a file is a signed JWT that no ~ makes an SD-JWT."""
+    """Tell whether a file is a signed JWT without the ~ of an SD-JWT."""
     return _BARE.fullmatch(content.strip()) is not None
 
 
 def is_json_form(document: Any) -> bool:
-    """Whether a JSON document means to be an SD-JWT, flattened or general."""
+    """Tell whether a JSON document looks like an SD-JWT in flattened or general form."""
     return (
         isinstance(document, dict) and "payload" in document and ("signature" in document or "signatures" in document)
     )
 
 
 def from_compact(content: bytes) -> SdJwt:
-    """Read the compact form, believed as far as its own key proves it; raises MalformedRecord."""
+    """Read the compact form. Its signature is checked by ``notes_on``.
+
+    Raises:
+        MalformedRecord: if it is damaged, of another type, or a JWT without ~.
+    """
     if is_bare_jwt(content):
         raise MalformedRecord("a JWT without ~", "sd-no-tilde")
     return _of_known_type(read(content.decode("utf-8", "replace").strip()))
 
 
 def from_json(document: Any) -> SdJwt:
-    """Read a JSON form; raises MalformedRecord."""
+    """Read a JSON form. Its signature is checked by ``notes_on``.
+
+    Raises:
+        MalformedRecord: if it is damaged or of another type.
+    """
     return _of_known_type(read_json(document))
 
 
 def document_in(credential: SdJwt) -> dict[str, Any]:
-    """What was shown, as a credential without its envelope; ``iss`` and ``vct`` stand for issuer, type and schema."""
+    """Return what was disclosed, as a credential without its envelope.
+
+    ``iss`` and ``vct`` give issuer, type and schema.
+    """
     claims = credential.claims
     document = {name: value for name, value in claims.items() if name not in _ENVELOPE}
     if isinstance(claims.get("iss"), str):
@@ -64,7 +75,11 @@ def document_in(credential: SdJwt) -> dict[str, Any]:
 
 
 def notes_on(credential: SdJwt) -> Iterator[Note]:
-    """Who signed, until when it holds, who showed it, and what was withheld; raises MalformedRecord."""
+    """Yield notes on who signed, its validity period, who presented it, and what was withheld.
+
+    Raises:
+        MalformedRecord: if a signature is wrong.
+    """
     for signature in credential.signatures:
         yield _note_on_signature(signature, credential.payload)
     for claim, code in (("nbf", "sd-from"), ("exp", "sd-until"), ("iat", "")):
@@ -110,7 +125,11 @@ def _note_on_holder(credential: SdJwt) -> Note:
 
 
 def _numeric_date(claim: str, value: Any) -> datetime:
-    """A NumericDate (RFC 7519, section 2): seconds since 1970 as a JSON number; a text or true is refused."""
+    """Return a NumericDate (RFC 7519, section 2), which is a JSON number of seconds since 1970.
+
+    Raises:
+        MalformedRecord: if it is a text, a boolean or out of range.
+    """
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)

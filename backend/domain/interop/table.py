@@ -1,6 +1,6 @@
-"""Tables as spreadsheets save them: which delimiter, which row is which, and what a spreadsheet put around a cell.
+"""Reads tables as spreadsheets save them: finds delimiter and header, and strips what spreadsheets add to cells.
 
-A cell is text and nothing else: what begins with = + - or @ is a formula to a spreadsheet, never to us.
+A cell is text and nothing else: what begins with = + - or @, a formula to a spreadsheet, is never evaluated.
 """
 
 import codecs
@@ -18,10 +18,10 @@ from backend.domain.errors import Message
 from backend.domain.interop.reading import UnknownFormat
 
 MOST_ROWS = 4_000
-"""A table goes in as one unit of work, and nobody else writes meanwhile: at 3 ms a declaration, about 12 seconds."""
+"""A table is stored in one unit of work, which blocks other writers: about 12 seconds at 3 ms per declaration."""
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _HEADER_WITHIN = 20
-"""Rows among which the header is looked for: reports have titles above it."""
+"""Number of rows in which the header is searched, because reports have titles above it."""
 _SPACES = "".join(map(chr, filter(lambda code: chr(code).isspace(), range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
 _QUOTED = re.compile(r'="(.*)"', re.S)
 _APOSTROPHE = re.compile(r"['’‘](?=[^'’‘]+$)", re.S)
@@ -32,7 +32,7 @@ _SEP_LINE = re.compile(r'["\']?sep=(?P<mark>\t|[^\w\s"\'])["\']?[^\S\n]*\r?\n', 
 class RawTable:
     """A table's cells, trimmed: the header, and the rows that are not blank, each with its number in a spreadsheet.
 
-    ``presumed`` holds words of the table where its encoding was only presumed, ``titles`` the rows above the header.
+    ``presumed`` holds sample words where the encoding was only presumed, ``titles`` the rows above the header.
     """
 
     header: tuple[str, ...]
@@ -44,10 +44,10 @@ class RawTable:
 
 
 def without_guard(cell: str, is_free_text: bool) -> str:
-    """A cell without what keeps a spreadsheet from reading it as a number: ``="0012"``, or an apostrophe before it.
+    """Return a cell without a spreadsheet's text marker: ``="0012"``, or an apostrophe in front.
 
-    In free text an apostrophe may be part of a name ('s-Hertogenbosch): there only one before a number or a formula is
-    a guard.
+    In free text an apostrophe may be part of a name ('s-Hertogenbosch), so there it is removed only before a number or
+    a formula.
     """
     if quoted := _QUOTED.fullmatch(cell):
         return quoted.group(1).strip(_SPACES)
@@ -57,7 +57,7 @@ def without_guard(cell: str, is_free_text: bool) -> str:
 
 
 def _fault(error: csv.Error) -> Message:
-    """What the standard library's reader stumbled over, which it tells in English only."""
+    """Translate an error of the standard library's reader, which is in English only."""
     if "limit" in str(error):
         return Message("a cell is longer than {most} characters", most=csv.field_size_limit())
     if "expected after" in str(error):
@@ -68,10 +68,10 @@ def _fault(error: csv.Error) -> Message:
 
 
 def read_table(content: bytes, known_names: Collection[str], encoding: str | None = None) -> RawTable:
-    """Read the table whose delimiter and header yield the most known column names.
+    """Read the table with the delimiter and header that yield the most known column names.
 
     Raises:
-        UnknownFormat: it is no text, holds no known columns, is broken, or has too many rows.
+        UnknownFormat: if it is not text, holds no known columns, is broken, or has too many rows.
     """
     decoded = decode(content, encoding)
     text, told = _without_sep_line(decoded.text)
@@ -101,13 +101,13 @@ def _refuse(text: str) -> None:
 
 
 def _without_sep_line(text: str) -> tuple[str, str | None]:
-    """Take off the line that tells a spreadsheet the delimiter; it shows no such row, and counts none."""
+    """Remove the line that tells a spreadsheet the delimiter; spreadsheets neither show nor count it as a row."""
     told = _SEP_LINE.match(text)
     return (text[told.end() :], told["mark"]) if told else (text, None)
 
 
 def _header(text: str, known_names: Collection[str], told: str | None) -> tuple[str, int, int]:
-    """The delimiter, how many filled rows stand above the header, and how many names in it are known."""
+    """Return the delimiter, how many filled rows are above the header, and how many names in it are known."""
     best = (told or ",", 0, 0)
     for delimiter in [told] if told else _DELIMITERS:
         for above, row in enumerate(_first_rows(text, delimiter)):
@@ -150,7 +150,7 @@ _SHOWN_WORDS = 3
 
 @dataclass(frozen=True)
 class Decoded:
-    """A table's text, the name of its encoding, and some words where that was presumed from the bytes alone."""
+    """A table's text, the name of its encoding, and some sample words where the encoding was only presumed."""
 
     text: str
     encoding: str
@@ -158,7 +158,7 @@ class Decoded:
 
 
 def is_encoding(name: str) -> bool:
-    """Whether this names an encoding of text."""
+    """Tell whether this names a text encoding."""
     try:
         "a".encode(name)
     except (LookupError, ValueError):
@@ -167,10 +167,13 @@ def is_encoding(name: str) -> bool:
 
 
 def decode(content: bytes, encoding: str | None = None) -> Decoded:
-    """Decode by the given encoding, else a byte order mark, else as UTF-8, UTF-16 without a mark, or everyday Chinese.
+    """Decode a table's bytes.
+
+    It tries the given encoding, a byte order mark, UTF-16 without a mark, UTF-8, and common Chinese (GB18030), in this
+    order.
 
     Raises:
-        UnknownFormat: the bytes are no text in the encoding, or may be read in several ways.
+        UnknownFormat: if the bytes are not text in the encoding, or may be read in several ways.
     """
     if encoding is not None:
         return _strictly(content, encoding, encoding)
@@ -204,7 +207,7 @@ def _decoded(content: bytes, codec: str) -> str | None:
 
 
 def _utf_16_without_mark(content: bytes) -> str | None:
-    """The codec, where every other byte of what is mostly ASCII is zero."""
+    """Return the codec, where every second byte is zero, as in UTF-16 of mostly ASCII text."""
     sample = content[: _SAMPLE // 2 * 2]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if len(sample) < 4:
@@ -219,10 +222,11 @@ def _foreign(text: str) -> list[str]:
 
 
 def _is_everyday_chinese(content: bytes, text: str) -> bool:
-    """Whether GB18030 yields everyday characters (GB 2312, level 1, and its signs), and no other script is as likely.
+    """Tell whether GB18030 yields common characters, and no other script is as likely.
 
-    Western, Japanese and Cyrillic bytes decode as GB18030, too, but into characters that hardly anybody writes. Korean
-    bytes decode into everyday ones, and are Hangul throughout in their own encoding, which Chinese is only by chance.
+    Common are those of GB 2312, level 1, and its signs. Western, Japanese and Cyrillic bytes also decode as GB18030,
+    but into rare characters. Korean bytes decode into common ones, and are Hangul throughout in their own encoding,
+    which Chinese is only by chance.
     """
     foreign = _foreign(text)
     common = sum(b"\xa1\xa1" <= character.encode("gb18030")[:2] <= b"\xd7\xf9" for character in foreign)
@@ -238,7 +242,7 @@ def _is_all(content: bytes, codec: str, script: str) -> bool:
 
 
 def _several(content: bytes, position: int) -> UnknownFormat:
-    """What the bytes say in each encoding that they may be in."""
+    """Return an error with the first words in each encoding that the bytes may have."""
     best = from_bytes(content[:_SAMPLE]).best()
     likely = [*_COMMON, *([best.encoding] if best is not None else [])]
     read: dict[str, str] = {}
@@ -252,7 +256,7 @@ def _several(content: bytes, position: int) -> UnknownFormat:
 
 
 def _words(text: str) -> str:
-    """A few words that are no ASCII, to be looked at."""
+    """Return a few words that are not ASCII, for the merchant to look at."""
     sample = text[:_SAMPLE]
     for mark in ',;\t|"\r':
         sample = sample.replace(mark, "\n")

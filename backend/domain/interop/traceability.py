@@ -1,4 +1,4 @@
-"""Credentials of the W3C CCG traceability vocabulary: certifications of origin and commercial invoices."""
+"""Maps credentials of the W3C CCG traceability vocabulary: certifications of origin and commercial invoices."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _ADDRESS = ("streetAddress", "addressLocality", "addressRegion", "postalCode")
 
 
 def types_of(document: Any) -> set[str]:
-    """The types that a credential, or a plain object of the vocabulary, says it has."""
+    """Return the types of a credential or of a plain object of the vocabulary."""
     found = document.get("type") if isinstance(document, dict) else None
     if isinstance(found, str):
         return {found}
@@ -20,7 +20,7 @@ def types_of(document: Any) -> set[str]:
 
 
 def take_party(draft: Draft, field: str, pointer: str) -> None:
-    """Take an Organization's name, address, country and tax number; without a name it is nobody."""
+    """Take an Organization's name, address, country and tax number, unless it has no name."""
     if draft.source.value(f"{pointer}/name") is None:
         return
     at_place = f"{pointer}/location/address"
@@ -32,7 +32,10 @@ def take_party(draft: Draft, field: str, pointer: str) -> None:
 
 
 def heed_issuer(draft: Draft) -> None:
-    """Tell who issued the original: here it is the merchant, or the one whom the merchant names."""
+    """Report who issued the original.
+
+    Here the issuer is the merchant, or the one whom the merchant names.
+    """
     name = draft.source.value("/issuer/name")
     if name is not None:
         draft.source.use("/issuer")
@@ -48,7 +51,7 @@ def take_issue_day(draft: Draft) -> None:
 
 
 def fill_certificate(draft: Draft) -> None:
-    """Take what a CertificationOfOrigin says; it names neither exporter nor importing country nor quantity."""
+    """Map a CertificationOfOrigin, which states neither exporter nor importing country."""
     heed_issuer(draft)
     take_issue_day(draft)
     count = draft.source.size(f"{SUBJECT}/items")
@@ -73,7 +76,7 @@ def _certified_goods(draft: Draft, item: str) -> None:
 
 
 def take_quantity(draft: Draft, item: str, quantity: str, unit: str) -> None:
-    """Take a line's count of items, or else its net weight; a weight with packaging counts nothing."""
+    """Take a line's count of items, or else its net weight. A gross weight is no quantity."""
     if draft.source.value(f"{item}/itemCount") is not None:
         draft.take(quantity, f"{item}/itemCount", conversions.number)
         draft.put(unit, f"{item}/itemCount", "H87", "counted")
@@ -85,7 +88,7 @@ def take_quantity(draft: Draft, item: str, quantity: str, unit: str) -> None:
 
 
 def fill_invoice(draft: Draft) -> None:
-    """Take what a CommercialInvoiceCredential says."""
+    """Map a CommercialInvoiceCredential."""
     heed_issuer(draft)
     draft.take("invoiceNumber", f"{SUBJECT}/invoiceNumber")
     take_party(draft, "seller", f"{SUBJECT}/seller")

@@ -1,4 +1,4 @@
-"""TradeTrust certificates of origin (OpenAttestation), plain, wrapped or as a credential."""
+"""Maps TradeTrust certificates of origin (OpenAttestation): plain, wrapped, or as a credential."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ _BASES = ("", "/data", "/credentialSubject")
 
 
 def unsalted(node: Any) -> Any:
-    """A wrapped document's values without OpenAttestation's salts (``<uuid>:<type>:<value>``)."""
+    """Return a wrapped document's values without OpenAttestation's salts (``<uuid>:<type>:<value>``)."""
     if isinstance(node, dict):
         return {name: unsalted(member) for name, member in node.items()}
     if isinstance(node, list):
@@ -27,7 +27,7 @@ def unsalted(node: Any) -> Any:
 
 
 def base_of(document: Any) -> str | None:
-    """The pointer to the certificate, or None where the document is something else."""
+    """Return the pointer to the certificate, or None where the document is something else."""
     for base in _BASES:
         node = document.get(base[1:]) if base else document
         if isinstance(node, dict) and isinstance(node.get("supplyChainConsignment"), dict):
@@ -36,7 +36,7 @@ def base_of(document: Any) -> str | None:
 
 
 def fill_certificate(draft: Draft) -> None:
-    """Take what a TradeTrust certificate of origin says."""
+    """Map a TradeTrust certificate of origin."""
     base = base_of(draft.source.value(""))
     assert base is not None
     for vocabulary in ("name", "$template", "links", "renderMethod", "openAttestationMetadata", "version", "schema"):
@@ -110,7 +110,7 @@ def _goods(draft: Draft, items: str) -> None:
 
 
 def _gross_weight(draft: Draft, pointer: str) -> None:
-    """TradeTrust writes a weight as one text, such as "96.5 KGM"."""
+    """Take a weight, which TradeTrust writes as one text, such as "96.5 KGM"."""
     raw = draft.source.value(pointer)
     if raw is None:
         return

@@ -1,4 +1,4 @@
-"""The kinds of record. Whatever depends on a kind, here, on the pages or in an interface, is read off its module."""
+"""The kinds of record, collected from their modules. Code that depends on a kind reads these definitions."""
 
 from collections.abc import Mapping
 
@@ -33,32 +33,32 @@ KINDS: Mapping[Kind, RecordKind] = {
 }
 BY_SLUG: Mapping[str, Kind] = {kind.slug: kind for kind in Kind}
 PAPERS = tuple(kind for kind, stated in KINDS.items() if stated.signing is not Signing.LODGED)
-"""Kinds that a declaration can rely on: all but declarations themselves."""
+"""Kinds that a declaration can rely on: all except declarations."""
 CERTIFIED = tuple(kind for kind, stated in KINDS.items() if stated.signing is Signing.CERTIFIED)
 """Kinds that issuers sign for merchants."""
 OWN = tuple(kind for kind, stated in KINDS.items() if stated.signing is Signing.OWN)
-"""Papers of their own trade that merchants sign."""
+"""Kinds that merchants sign themselves."""
 ISSUERS = tuple(dict.fromkeys(role for kind in CERTIFIED for role in sorted(KINDS[kind].signed_by)))
-"""Roles that certify something for others."""
+"""Roles that certify for others."""
 
 
 def signed_by(role: Role) -> frozenset[Kind]:
-    """The kinds that a role may sign."""
+    """Return the kinds that a role may sign."""
     return frozenset(kind for kind, stated in KINDS.items() if role in stated.signed_by)
 
 
 def certified_by(role: Role) -> frozenset[Kind]:
-    """The kinds that a role certifies for others."""
+    """Return the kinds that a role certifies for others."""
     return signed_by(role) & frozenset(CERTIFIED)
 
 
 def own_words(field: str) -> FieldWords | None:
-    """What the kind that brought this field calls it; None for a field that many kinds have."""
+    """Return the words of the kind that defines this field, or None for a field that many kinds have."""
     return next((stated.words[field] for stated in KINDS.values() if field in stated.words), None)
 
 
 def accreditation_bits(role: Role) -> int:
-    """The kinds of an accreditation that covers what a role may sign; 0 where it signs nothing."""
+    """Return the bit mask of an accreditation for all that a role may sign; 0 where it signs nothing."""
     return sum({1 << KINDS[kind].accreditation_bit for kind in signed_by(role)})
 
 

@@ -1,4 +1,4 @@
-"""What is stated of a kind of record: one ``RecordKind`` each, in a module of its own beside this one."""
+"""The definition of a record kind: one ``RecordKind`` each, in a module of its own beside this one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from backend.domain.parties import Role
 
 
 class Kind(IntEnum):
-    """The number of a kind: the first byte of its entries. It never changes and is never given again."""
+    """The number of a kind, which is the first byte of its entries. It never changes and is never reused."""
 
     CERTIFICATE_OF_ORIGIN = 1
     INSPECTION_REPORT = 2
@@ -24,12 +24,15 @@ class Kind(IntEnum):
 
     @property
     def slug(self) -> str:
-        """Its name in addresses and in what a declaration names."""
+        """Its name in URLs and in the references of a declaration."""
         return self.name.lower().replace("_", "-")
 
 
 class Segment(IntEnum):
-    """A batch's entries stand in four runs, in this order, so that one number tells which rules a place obeys."""
+    """The segments of a batch: its entries are sorted into four runs in this order.
+
+    So one leaf index tells the ledger which rules apply to a record.
+    """
 
     ORIGIN = 0
     INSPECTION = 1
@@ -38,7 +41,7 @@ class Segment(IntEnum):
 
 
 class Audience(StrEnum):
-    """For whom fields are chosen."""
+    """The audiences for which fields are chosen."""
 
     PUBLIC_LABEL = "public-label"
     BUYER = "buyer"
@@ -52,9 +55,9 @@ class Signing(StrEnum):
     LODGED = "lodged"
     """By the merchant who lodges it, with the records that it relies on."""
     OWN = "own"
-    """By the merchant whose own paper it is."""
+    """By the merchant who issues the document."""
     CERTIFIED = "certified"
-    """By an issuer, of its own accord or on a merchant's statement that was submitted to it."""
+    """By an issuer, on its own initiative or for a merchant's statement that was submitted to it."""
 
 
 A_MERCHANT = {
@@ -65,12 +68,12 @@ A_MERCHANT = {
 A_BUYER = {"name": "Lim Household Supplies Pte. Ltd.", "countryCode": "SG"}
 A_LINE = {"description": "LED desk lamp, 8 W", "quantity": "200", "unitCode": "H87", "amount": "1300"}
 A_MOMENT = "2026-03-31T06:05:00Z"
-"""What stands in the examples of more than one kind."""
+"""Values used in the examples of several kinds."""
 
 
 @dataclass(frozen=True)
 class FieldWords:
-    """A field that only this kind has: its label, and what an importer is told of it, with an example."""
+    """A field that only this kind has: its label, its meaning for importers, and an example."""
 
     label: str
     meaning: str
@@ -79,10 +82,10 @@ class FieldWords:
 
 @dataclass(frozen=True)
 class Certification:
-    """What stands on the pages of a kind that an issuer signs for merchants.
+    """The words and form fields of a kind that an issuer signs for merchants.
 
-    ``number_stem`` begins the first number of an issuer that has given none. ``from_product``: the field that each
-    attribute of a product fills. ``set_by_issuer``: fields that the issuer fills in itself when it confirms.
+    ``number_stem`` begins the first number of an issuer that has given none. ``from_product`` maps each attribute of a
+    product to the field that it fills. ``set_by_issuer`` lists fields that the issuer fills in when it confirms.
     """
 
     number_stem: str
@@ -94,17 +97,17 @@ class Certification:
 
 @dataclass(frozen=True)
 class RecordKind:
-    """A kind of record: what it says, who signs it, under which rules, and who is shown what of it.
+    """A kind of record: its document, who signs it, the rules that apply, and who is shown which fields.
 
-    ``collection`` is its address in the programming interface, ``operation`` what a request there does, ``example`` the
-    body that the interface's description shows: it must be a valid document.
+    ``collection`` is its path in the API, ``operation`` the summary of a request there, ``example`` the body in the
+    API's description, which must be a valid document.
 
     Field names are those of the JSON. ``number_field`` holds the number that the signer gives, ``merchant_field`` the
-    party that is the merchant: who holds the record. ``accreditation_bit`` (0 to 7) covers the kind in an
-    accreditation; ``shares_bit_with`` names the kind whose bit it is, where the two are accredited together.
-    ``dates_of_the_past`` are fields that tell of what has happened, such as the day of issue: none may lie ahead.
-    ``is_bound_to_chapters``: an accreditation must cover the HS chapter of its ``hsCode`` too. ``without_form`` and
-    ``without_import`` say why there is none, where there is none.
+    party that is the merchant and holds the record. ``accreditation_bit`` (0 to 7) covers the kind in an accreditation;
+    ``shares_bit_with`` names the kind whose bit it is, where the two are accredited together. ``dates_of_the_past`` are
+    fields about events that have happened, such as the day of issue, so that none may be in the future. With
+    ``is_bound_to_chapters`` an accreditation must also cover the HS chapter of its ``hsCode``. ``without_form`` and
+    ``without_import`` say why there is no form or import, where there is none.
     """
 
     kind: Kind
@@ -132,13 +135,13 @@ class RecordKind:
 
     @property
     def credential_type(self) -> str:
-        """The type that its credentials have."""
+        """The type of its credentials."""
         return self.model.__name__
 
     def schema_id(self, public_url: str | None, version: int | None = None) -> str:
-        """The name of a version of its schema (the newest, unless told): its address where the server has one.
+        """Return the identifier of a version of its schema, by default the newest: its URL where the server has one.
 
-        Without ``public_url`` it is a name that means the same anywhere.
+        Without ``public_url`` it is a URN that is the same on every server.
         """
         named = version or self.schema_version
         if public_url is None:
@@ -147,10 +150,10 @@ class RecordKind:
 
     @property
     def has_label(self) -> bool:
-        """Whether anybody who scans a label may read of it: only what an issuer certified has a public page."""
+        """Whether it has a public page for labels, which only certified kinds have."""
         return self.certification is not None and Audience.PUBLIC_LABEL in self.shown_to
 
     @property
     def every_field(self) -> tuple[str, ...]:
-        """The names of all fields that it may have, in their order."""
+        """The names of all its possible fields, in order."""
         return tuple(info.alias or name for name, info in self.model.model_fields.items())

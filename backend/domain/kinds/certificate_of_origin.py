@@ -35,7 +35,7 @@ from backend.domain.parties import Role
 
 @dataclass(frozen=True)
 class Claim:
-    """What a certificate says that its agreement has a say in; None is what is not known."""
+    """The facts of a certificate that its agreement restricts; None where unknown."""
 
     origin: str | None = None
     importing: str | None = None
@@ -45,7 +45,7 @@ class Claim:
 
 
 def contradictions(agreement: Agreement, claim: Claim) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(field that is to be looked at, reason, values of its sentence) where a certificate and its agreement differ."""
+    """Yield (field to correct, reason, values of the message) where a certificate contradicts its agreement."""
     values: dict[str, Any] = {"agreement": agreement.code}
     countries = [claim.origin, claim.importing]
     if agreement.parties:
@@ -65,9 +65,9 @@ def contradictions(agreement: Agreement, claim: Claim) -> Iterator[tuple[str, st
 
 
 def last_day(issued: date, months: int) -> date:
-    """The last day of a term that is counted from a day, which itself does not count: that day's date, months later.
+    """Return the last day of a term in months counted from a day: the same day of the month, that many months later.
 
-    Where that month has no such day, its last one.
+    Where that month has no such day, it is the month's last day.
     """
     year, month = divmod(issued.year * 12 + issued.month - 1 + months, 12)
     if year > date.max.year:
@@ -76,7 +76,7 @@ def last_day(issued: date, months: int) -> date:
 
 
 def with_term(document: Document) -> Document:
-    """The certificate with the last day that its agreement gives it, where it states none; anything else as it is."""
+    """Return a certificate with its agreement's last day where it states none; other documents unchanged."""
     if not isinstance(document, CertificateOfOrigin) or document.valid_until is not None:
         return document
     months = AGREEMENTS[document.free_trade_agreement_name].term_months

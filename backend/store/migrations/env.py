@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that the caller has opened."""
+"""Alembic's entry point: runs the migrations on the connection that the caller has opened."""
 
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from backend.store.tables import metadata
 
 
 def plain_types(kind: str, thing: Any, _: Any) -> str | Literal[False]:
-    """Write our column types into migrations as what they are in the database: history imports no code of today."""
+    """Render our column types in migrations as the database's own, so that old migrations import no present code."""
     return f"sa.{thing.impl!r}" if kind == "type" and isinstance(thing, TypeDecorator) else False
 
 

@@ -1,1 +1,1 @@
-"""One repository for each aggregate. ``find`` answers None, ``get`` raises NotFound."""
+"""One repository per aggregate. Methods named ``find…`` return None where nothing is found, ``get`` raises NotFound."""

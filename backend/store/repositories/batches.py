@@ -1,4 +1,4 @@
-"""Records on their way into batches, and batches on theirs to the ledger."""
+"""Records that wait for a batch, and batches on their way to the ledger."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ _NOT_FINAL = (*_ON_THE_WAY, ProofState.ANCHORED)
 
 
 def _oldest_of_batch() -> ScalarSelect[datetime]:
-    """When the oldest record of a batch was stored: the first in the index of its batch."""
+    """Select when the oldest record of a batch was stored: the first entry in the index of its batch."""
     of_batch = select(t.record.c.recorded_at).where(t.record.c.batch_id == t.batch.c.id)
     return of_batch.order_by(t.record.c.recorded_at).limit(1).scalar_subquery()
 
@@ -35,14 +35,17 @@ class BatchRepository(Repository):
     """Sealed batches, and the records that wait for one."""
 
     def has_unsealed(self) -> bool:
-        """Whether a record waits for its batch."""
+        """Tell whether a record waits for its batch."""
         return self._session.execute(select(t.record.c.id).where(*_UNSEALED).limit(1)).first() is not None
 
     def waiting(self, limit: int) -> Sequence[WaitingRecord]:
-        """Unsealed records as sealing wants them; raises where a row cannot be read.
+        """Return up to ``limit`` unsealed records.
 
-        Every issuer's oldest come first, so that none has to wait for another's thousands. Whole rows are read, so
-        that nothing is sealed which could not be shown afterwards.
+        Issuers take turns, each with its oldest records first, so that none waits for another's thousands. Whole rows
+        are read, so that nothing is sealed that could not be shown afterwards.
+
+        Raises:
+            ValueError: if a row was altered since it was stored.
         """
         c = t.record.c
         turn = func.row_number().over(partition_by=c.issuer_id, order_by=c.recorded_at)
@@ -53,7 +56,11 @@ class BatchRepository(Repository):
         return [_waiting(row) for row in rows]
 
     def assign(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None:
-        """Give records the places in a sealed batch that stay theirs for life; all of them, or it is a Conflict."""
+        """Give records their permanent places in a sealed batch, all or none.
+
+        Raises:
+            Conflict: if one of them was sealed or quarantined meanwhile.
+        """
         taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
         self._session.connection().execute(
             taking.values(batch_id=batch.id, leaf_index=bindparam("at"), path=bindparam("way")),
@@ -63,55 +70,58 @@ class BatchRepository(Repository):
             ],
         )
         entered = select(func.count()).select_from(t.record).where(t.record.c.batch_id == batch.id)
+        # Another worker may have sealed one of these records: the root would not match what each record says of its
+        # place.
         if self._session.execute(entered).scalar_one() != len(proofs):
             raise Conflict("a record was sealed or set aside meanwhile", batch=batch.id)
 
     def quarantine(self, record_id: str, why: str) -> None:
-        """Keep a record out of every batch."""
+        """Exclude a record from all batches."""
         self._session.execute(update(t.record).where(t.record.c.id == record_id).values(quarantined=why))
 
     def quarantine_unreadable(self, limit: int) -> int:
-        """Set aside unsealed records that cannot even be read from their rows; how many."""
+        """Quarantine unsealed records whose rows cannot be read, and return how many."""
         ids = self._session.scalars(select(t.record.c.id).where(*_UNSEALED).limit(limit)).all()
         return sum(self._is_set_aside(record_id) for record_id in ids)
 
     def count_quarantined(self) -> int:
-        """How many records were set aside."""
+        """Return how many records are quarantined."""
         query = select(func.count()).select_from(t.record).where(t.record.c.quarantined.is_not(None))
         return int(self._session.execute(query).scalar_one())
 
     def all(self) -> Sequence[SealedBatch]:
-        """Every batch, oldest first."""
+        """Return every batch, oldest first."""
         return self._all(select(SealedBatch).order_by(t.batch.c.sealed_at))
 
     def get(self, batch_id: str) -> SealedBatch:
-        """The batch with this id."""
+        """Return the batch with this id, or raise NotFound."""
         return self._get(SealedBatch, batch_id, Message("no such batch"))
 
     def pending(self) -> Sequence[SealedBatch]:
-        """Batches that are not final yet, oldest first."""
+        """Return batches that are not final yet, oldest first."""
         return self._all(select(SealedBatch).where(t.batch.c.state.in_(_NOT_FINAL)).order_by(t.batch.c.sealed_at))
 
     def sent_by(self, transaction: OutboundTransaction) -> SealedBatch | None:
-        """The batch that this transaction anchors."""
+        """Return the batch that this transaction anchors, or None."""
         return self._one(select(SealedBatch).where(t.batch.c.transaction_id == transaction.id), SealedBatch)
 
     def leaves(self, batch: SealedBatch) -> Sequence[Leaf]:
-        """What is stored of a batch's records, as it lies there: nothing is taken for sound."""
+        """Return the stored values of a batch's records without validation, for the audit."""
         c = t.record.c
+        # As plain numbers and text: the mapped types would raise for an altered value before the audit can name it.
         read = (c.leaf_index, c.id, type_coerce(c.kind, Integer), type_coerce(c.quantity, String), c.digest)
         kept = (c.signed_jwt, c.path, c.status, c.erased_at.is_not(None))
         query = select(*read, *kept).where(c.batch_id == batch.id).order_by(c.leaf_index)
         return [Leaf(*row) for row in self._session.execute(query, execution_options={"yield_per": 500})]
 
     def disclosures(self, batch: SealedBatch) -> Mapping[str, Sequence[str]]:
-        """The disclosures of each record in a batch, by its id."""
+        """Return the disclosures of each record in a batch, by record id."""
         c = t.record.c
         query = select(c.id, c.disclosures).where(c.batch_id == batch.id)
         return dict(self._session.execute(query).all())
 
     def proof_ages(self) -> dict[ProofState, tuple[int, datetime]]:
-        """For each state before final: how many records stand there, and when the oldest was stored."""
+        """Return for each state before final how many records are in it, and when the oldest of them was stored."""
         c = t.batch.c
         sealed = select(c.state, func.sum(c.size), func.min(_oldest_of_batch())).where(c.state.in_(_NOT_FINAL))
         rows = self._session.execute(sealed.group_by(c.state))
@@ -121,7 +131,7 @@ class BatchRepository(Repository):
         return stored | found
 
     def oldest_unanchored(self) -> datetime | None:
-        """When the oldest record was stored that is not on the ledger yet."""
+        """Return when the oldest record that is not on the ledger yet was stored, or None."""
         sealed = select(func.min(_oldest_of_batch())).where(t.batch.c.state.in_(_ON_THE_WAY))
         found = (self._oldest_unsealed(), self._session.execute(sealed).scalar())
         return min((moment for moment in found if moment is not None), default=None)
@@ -134,7 +144,7 @@ class BatchRepository(Repository):
         return int(self._session.execute(select(func.count()).select_from(t.record).where(*_UNSEALED)).scalar_one())
 
     def count_waiting(self, issuer: Organisation | None = None) -> int:
-        """How many records are not on the ledger yet, of everybody or of one issuer."""
+        """Count the records that are not on the ledger yet; for one issuer, only those that are not sealed yet."""
         unsealed = select(func.count()).select_from(t.record).where(*_UNSEALED)
         if issuer is not None:
             return int(self._session.execute(unsealed.where(t.record.c.issuer_id == issuer.id)).scalar_one())

@@ -1,4 +1,4 @@
-"""Consignments, their steps, and what they take from certificates."""
+"""Consignments, their events, and their drawdowns on certificates."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
@@ -86,7 +86,7 @@ def _drawn_before() -> Select[Any]:
 
 
 _DRAWN_BEFORE = _drawn_before()
-"""Made once: a page of the desk asks it for every line."""
+"""Built once, because a page of the customs desk runs it for every line."""
 _DRAWN_BY_OTHERS = select(func.coalesce(func.sum(t.drawdown.c.quantity), 0)).where(
     t.drawdown.c.original_id == bindparam("original"),
     t.drawdown.c.declaration_id != bindparam("declaration"),
@@ -97,7 +97,7 @@ _TO_REFUND = t.to_refund, t.drawdown.c.set_root.is_not(None), t.drawdown.c.refus
 
 
 def _line(with_decisions: bool = False) -> list[ORMOption]:
-    """What a line of a list leaves out: reading it would cost more than all that the line shows."""
+    """Return loader options for a row of a list, without columns and relations that the row does not show."""
     record = joinedload(_attribute(Consignment, "record"))
     unread = ["signed_jwt", "disclosures", "status_reason"]
     unfollowed = ["papers", "events", *([] if with_decisions else ["decisions"])]
@@ -113,16 +113,16 @@ def _line(with_decisions: bool = False) -> list[ORMOption]:
 
 
 def _attribute(entity: type[Any], name: str) -> QueryableAttribute[Any]:
-    """What the mapping made of a field of a plain class of the domain."""
+    """Return the mapped attribute of a domain class's field, which type checkers see as a plain value."""
     found: QueryableAttribute[Any] = getattr(entity, name)
     return found
 
 
 class ConsignmentRepository(Repository):
-    """Consignments under their declarations, and their events."""
+    """Consignments, by the id of their declaration, and their events."""
 
     def get(self, declaration_id: str) -> Consignment:
-        """The consignment under this declaration."""
+        """Return the consignment of this declaration, or raise NotFound."""
         return self._get(Consignment, declaration_id, Message("no such consignment"))
 
     def visible_to(self, actor: Person, declaration_id: str, moment: datetime) -> Consignment:
@@ -152,9 +152,12 @@ class ConsignmentRepository(Repository):
         oldest_first: bool = False,
         offices: Collection[str] | None = None,
     ) -> Sequence[Consignment]:
-        """Whole consignments, newest first unless told otherwise; ``after``: the last one's id of the page before.
+        """Return whole consignments, newest first unless ``oldest_first``.
 
-        ``offices`` are the codes whose declarations are looked for; None for all of them.
+        ``after`` is the last id of the previous page, ``offices`` the codes of the customs offices, None for all.
+
+        Raises:
+            NotFound: if ``after`` is not a consignment of this merchant or these offices.
         """
         whole = selectinload(_attribute(Consignment, "planned_drawdowns"))
         return self._pages([whole], merchant, [status], offices, limit, after, oldest_first)
@@ -169,7 +172,11 @@ class ConsignmentRepository(Repository):
         with_decisions: bool = False,
         offices: Collection[str] | None = None,
     ) -> Sequence[Consignment]:
-        """The same for a list: without papers, events and texts, and without decisions unless they are wanted."""
+        """Return consignments for a list: without papers and events, and without decisions unless ``with_decisions``.
+
+        Raises:
+            NotFound: if ``after`` is not a consignment of this merchant or these offices.
+        """
         return self._pages(_line(with_decisions), merchant, statuses or [None], offices, limit, after, oldest_first)
 
     def _pages(
@@ -182,7 +189,7 @@ class ConsignmentRepository(Repository):
         after: str | None,
         oldest_first: bool,
     ) -> Sequence[Consignment]:
-        """A page of each status and office, merged: an index bounds each of them, and none would bound all at once."""
+        """Return one page merged from a page of each status and office, since an index can bound only one of each."""
         codes: Sequence[str | None] = [None] if offices is None else sorted(offices)
         begin = self._begin(after, merchant, offices)
         pages = [
@@ -195,7 +202,11 @@ class ConsignmentRepository(Repository):
     def _begin(
         self, after: str | None, merchant: Organisation | None, offices: Collection[str] | None
     ) -> tuple[datetime, str] | None:
-        """Where a page begins; raises NotFound where the one before it is none that this reader may see."""
+        """Return the time and id after which a page begins, or None for the first page.
+
+        Raises:
+            NotFound: if ``after`` is not a consignment that this reader may see.
+        """
         if after is None:
             return None
         c = t.consignment.c
@@ -224,6 +235,7 @@ class ConsignmentRepository(Repository):
         if office is not None:
             query = query.where(c.customs_office == office)
         if begin is not None:
+            # Keyset pagination: an OFFSET would read all rows before the page, and skip some when new ones arrive.
             here, last = tuple_(c.lodged_at, c.id), tuple_(literal(begin[0], t.UtcTime()), literal(begin[1]))
             query = query.where(here > last if oldest_first else here < last)
         return query
@@ -234,7 +246,7 @@ class ConsignmentRepository(Repository):
         merchant: Organisation | None = None,
         offices: Collection[str] | None = None,
     ) -> dict[DeclarationStatus, int]:
-        """How many declarations stand in each of these statuses: everybody's, a merchant's, or some offices'."""
+        """Count the declarations in each of these statuses, of all, of a merchant, or of some offices."""
         c = t.consignment.c
         query = select(c.status, func.count()).where(c.status.in_(statuses)).group_by(c.status)
         if merchant is not None:
@@ -246,7 +258,7 @@ class ConsignmentRepository(Repository):
         return found
 
     def naming(self, record_id: str, merchant: Organisation, limit: int) -> Sequence[Consignment]:
-        """The merchant's consignments whose declarations name this record, newest first, as lines of a list."""
+        """Return the merchant's consignments whose declarations name this record, newest first, as for a list."""
         p, c = t.paper.c, t.consignment.c
         query = select(Consignment).join(t.paper, p.consignment_id == c.id).options(*_line())
         query = query.where(p.record_id == record_id, c.merchant_id == merchant.id)
@@ -258,7 +270,10 @@ class ConsignmentRepository(Repository):
         statuses: Sequence[DeclarationStatus] = (),
         offices: Collection[str] | None = None,
     ) -> bool:
-        """Whether a declaration names this record; one in one of these statuses, or to one of these offices."""
+        """Tell whether a declaration names this record.
+
+        With ``statuses`` or ``offices``, only declarations in one of these statuses and to one of these offices count.
+        """
         query = select(t.paper.c.number).where(t.paper.c.record_id == record_id)
         if statuses or offices is not None:
             query = query.join(t.consignment, t.paper.c.consignment_id == t.consignment.c.id)
@@ -271,7 +286,7 @@ class ConsignmentRepository(Repository):
     def alerted(
         self, limit: int, merchant: Organisation | None = None, offices: Collection[str] | None = None
     ) -> Sequence[Consignment]:
-        """Consignments of a merchant or of offices to which something happened after a decision; the latest first."""
+        """Return consignments to which something happened after a decision, the latest first."""
         c = t.consignment.c
         query = select(Consignment).where(c.alerted_at.is_not(None))
         if merchant is not None:
@@ -284,11 +299,11 @@ class ConsignmentRepository(Repository):
     def note_about_record(
         self, on_file: RecordOnFile, step: Step, at: datetime, organisation: Organisation | None
     ) -> None:
-        """Leave an event with every declaration that stands and relies on this record; ``organisation`` did it."""
+        """Add an event to every standing declaration that relies on this record; ``organisation`` caused it."""
         self._note_about_papers(t.record.c.id == on_file.id, step, at, organisation)
 
     def note_about_key(self, key: SigningKey, step: Step, at: datetime, organisation: Organisation) -> None:
-        """Leave an event with every declaration that stands and relies on what this key signed."""
+        """Add an event to every standing declaration that relies on a record that this key signed."""
         r, since = t.record.c, key.usable_from or key.made_at
         signed = (r.issuer_id == key.organisation.id) & (r.recorded_at >= since)
         if key.retired_at is not None:
@@ -298,10 +313,11 @@ class ConsignmentRepository(Repository):
     def _note_about_papers(
         self, signed: ColumnElement[bool], step: Step, at: datetime, organisation: Organisation | None
     ) -> None:
-        """Tell the declarations that rely on records for which ``signed``, a condition on the table ``record``, holds.
+        """Add events to the declarations that rely on records for which the condition ``signed`` holds.
 
-        A declaration relies on what it names and on what replaced that. Released ones are alerted, all get a new
-        version: who reads them now sees other papers. No declaration is loaded, since there may be very many.
+        A declaration relies on the records that it names and on their newer versions. Released declarations are
+        alerted, and all get a new version, because their papers changed for the next reader. No declaration is loaded,
+        since there may be very many.
         """
         pairs = self._relying_on(signed)
         c, touched = t.consignment.c, sorted({declaration for declaration, _ in pairs})
@@ -330,7 +346,7 @@ class ConsignmentRepository(Repository):
             self._session.execute(alert.values(alerted_at=None if is_ended else at))
 
     def _relying_on(self, signed: ColumnElement[bool]) -> list[tuple[str, str]]:
-        """(declaration, record) where the declaration stands and names the record, or one that it replaced."""
+        """Return (declaration, record) where a standing declaration names the record or one that it replaced."""
         record, earlier = t.record.c, t.record.alias()
         line = (
             select(record.id.label("newest"), record.id.label("named"), record.supersedes_id.label("replaced"))
@@ -360,9 +376,10 @@ class ConsignmentRepository(Repository):
         return found
 
     def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
-        """What earlier declarations that stand take from these certificates (named by their first versions).
+        """Return what earlier declarations that still count take from these certificates.
 
-        One for each heading, unit and whether it is shared with other certificates.
+        ``certificates`` are the ids of first versions. There is one result for each heading, unit, and whether the
+        goods are shared with other certificates.
         """
         if not certificates:
             return []
@@ -375,7 +392,7 @@ class ConsignmentRepository(Repository):
     def clearances(
         self, limit: int, merchant: Organisation | None = None, offices: Collection[str] | None = None
     ) -> Sequence[Clearance]:
-        """The times of the consignments that were released last: everybody's, a merchant's, or some offices'."""
+        """Return the times of the most recently released consignments, of all, of a merchant, or of some offices."""
         c = t.consignment.c
         query = select(c.lodged_at, c.released_at, c.arrived_at).where(c.released_at.is_not(None))
         if merchant is not None:
@@ -386,10 +403,10 @@ class ConsignmentRepository(Repository):
         return sorted(found, key=lambda one: one.released_at, reverse=True)[:limit]
 
     def events(self, since: datetime | None = None, offices: Collection[str] | None = None) -> Iterator[ClearanceEvent]:
-        """Every step of every declaration in the order of recording, or those recorded since then; row by row.
+        """Yield every declaration's events in the order of recording, or those recorded since a time.
 
-        ``offices`` are the codes whose declarations are asked for; None for all of them. A release that was undone is
-        none to a study: what undid it is told by events of its own.
+        ``offices`` are the codes of the customs offices, None for all. A release that was undone is left out, because
+        later events tell what undid it.
         """
         e, c, o = t.event.c, t.consignment.c, t.organisation.c
         query = (
@@ -407,12 +424,12 @@ class ConsignmentRepository(Repository):
             yield ClearanceEvent(declaration, step, occurred, recorded, office, role and role.value)
 
     def in_batch(self, batch: SealedBatch) -> Sequence[Consignment]:
-        """Consignments whose declaration stands in this batch."""
+        """Return consignments whose declaration is in this batch."""
         query = select(Consignment).join(t.record, t.record.c.id == t.consignment.c.id)
         return self._all(query.where(t.record.c.batch_id == batch.id))
 
     def reference_is_taken(self, merchant: Organisation, reference: str) -> bool:
-        """Whether the merchant has lodged under this number before."""
+        """Tell whether the merchant has lodged a declaration under this reference before."""
         query = select(t.consignment.c.id).where(
             t.consignment.c.merchant_id == merchant.id, t.consignment.c.reference == reference
         )
@@ -423,19 +440,19 @@ class DrawdownRepository(Repository):
     """Drawdowns on certificates, and certificates' activations."""
 
     def find_activation(self, certificate_id: str) -> Activation | None:
-        """How far the activation of this certificate has come, where one was asked for."""
+        """Return this certificate's activation, or None where none was requested."""
         return self._session.get(Activation, certificate_id)
 
     def activations(self) -> Sequence[Activation]:
-        """Every activation, in the order of asking."""
+        """Return every activation, in the order of the requests."""
         return self._all(select(Activation).order_by(t.activation.c.asked_at))
 
     def activations_pending(self) -> Sequence[Activation]:
-        """Activations that were not sent yet, in order."""
+        """Return activations that were not sent yet, in the order of the requests."""
         return self._all(select(Activation).where(t.activation_pending).order_by(t.activation.c.asked_at))
 
     def has_pending(self) -> bool:
-        """Whether an activation, a drawdown or a refund waits to be sent."""
+        """Tell whether an activation, a drawdown or a refund waits to be sent."""
         sought = (
             select(t.activation.c.certificate_id).where(t.activation_pending),
             select(t.drawdown.c.id).where(t.drawdown_pending),
@@ -444,52 +461,55 @@ class DrawdownRepository(Repository):
         return any(self._session.execute(query.limit(1)).first() is not None for query in sought)
 
     def activations_sent_by(self, transaction: OutboundTransaction) -> Sequence[Activation]:
-        """The activation that travels with this transaction."""
+        """Return the activations that this transaction carries."""
         return self._all(select(Activation).where(t.activation.c.transaction_id == transaction.id))
 
     def all(self) -> Sequence[Drawdown]:
-        """Every drawdown, in the order of asking."""
+        """Return every drawdown, in the order of the requests."""
         return self._all(select(Drawdown).order_by(t.drawdown.c.asked_at))
 
     def of_declaration(self, declaration_id: str) -> Sequence[Drawdown]:
-        """The drawdowns for one declaration, in order."""
+        """Return the drawdowns of one declaration, in order."""
         return self._draws(t.drawdown.c.declaration_id == declaration_id)
 
     def drawn_by_others(self, original_id: str, declaration_id: str) -> int:
-        """What other declarations have drawn from a certificate and those that it replaced, as far as it stands."""
+        """Return what other declarations have drawn from a certificate and its earlier versions.
+
+        The quantity is in thousandths of the certificate's unit.
+        """
         given = {"original": original_id, "declaration": declaration_id}
         return int(self._session.execute(_DRAWN_BY_OTHERS, given).scalar_one())
 
     def of_certificate(self, certificate_id: str) -> Sequence[Drawdown]:
-        """The drawdowns on one certificate that stand."""
+        """Return the drawdowns on one certificate that were neither refused nor refunded."""
         c = t.drawdown.c
         return self._draws(c.certificate_id == certificate_id, c.refusal.is_(None), c.refunded_at.is_(None))
 
     def pending(self, limit: int) -> Sequence[Drawdown]:
-        """Drawdowns that were not sent yet, in order."""
+        """Return drawdowns that were not sent yet, in the order of the requests."""
         c = t.drawdown.c
         query = select(Drawdown).where(t.drawdown_pending)
         return self._all(query.order_by(c.asked_at, c.declaration_id, c.id).limit(limit))
 
     def in_set(self, drawdown_set: bytes) -> Sequence[Drawdown]:
-        """The drawdowns of one drawdown set, by their positions."""
+        """Return the drawdowns of one drawdown set, by their positions."""
         query = select(Drawdown).where(t.drawdown.c.set_root == drawdown_set)
         return self._all(query.order_by(t.drawdown.c.position))
 
     def sent_by(self, transaction: OutboundTransaction) -> Sequence[Drawdown]:
-        """The drawdowns that travel with this transaction."""
+        """Return the drawdowns that this transaction carries."""
         return self._draws(t.drawdown.c.transaction_id == transaction.id)
 
     def refunded_by(self, transaction: OutboundTransaction) -> Sequence[Drawdown]:
-        """The drawdowns that this transaction refunds."""
+        """Return the drawdowns that this transaction refunds."""
         return self._draws(t.drawdown.c.refund_transaction_id == transaction.id)
 
     def to_refund(self) -> Sequence[Drawdown]:
-        """Drawdowns that are to be refunded and whose transaction for it was not made yet."""
+        """Return drawdowns that are to be refunded and have no transaction for it yet."""
         return self._draws(*_TO_REFUND)
 
     def is_pending_for(self, declaration_id: str) -> bool:
-        """Whether a drawdown for this declaration has never been final on the ledger yet."""
+        """Tell whether a drawdown of this declaration is not final on the ledger yet."""
         c = t.drawdown.c
         query = select(c.id).where(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None))
         return self._session.execute(query.limit(1)).first() is not None

@@ -1,4 +1,4 @@
-"""Organisations, people, their keys, and drafts that wait for a signature."""
+"""Organisations, persons, their keys, and drafts that wait for a signature."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -41,7 +41,7 @@ class OrganisationRepository(Repository):
     """Organisations."""
 
     def get(self, organisation_id: str) -> Organisation:
-        """The organisation with this id."""
+        """Return the organisation with this id, or raise NotFound."""
         return self._get(Organisation, organisation_id, Message("no such organisation"))
 
     def advance(self, organisation: Organisation, read: int | None = None) -> None:
@@ -73,12 +73,12 @@ class OrganisationRepository(Repository):
         ]
 
     def all(self, role: Role | None = None) -> Sequence[Organisation]:
-        """All organisations, or those of one role, by name."""
+        """Return all organisations, or those of one role, by name."""
         query = select(Organisation).order_by(t.organisation.c.name)
         return self._all(query if role is None else query.where(t.organisation.c.role == role))
 
     def find_named(self, role: Role, identifier: str | None, name: str) -> Organisation | None:
-        """The organisation of this role with this company number; where none is given, with this name."""
+        """Find the organisation of this role with this company number, or, where none is given, with this name."""
         c = t.organisation.c
         if identifier:
             return self._one(self._first(c.identifier == identifier, role), Organisation)
@@ -133,16 +133,17 @@ class PersonRepository(Repository):
     """People who act for organisations, with their tokens and sessions."""
 
     def find_by_email(self, email: str) -> Person | None:
-        """The person who signs in with this address."""
+        """Return the person who signs in with this address, or None."""
+        # Addresses are stored in lower case, so that one person cannot be registered twice by case.
         return self._one(select(Person).where(t.person.c.email == email.strip().lower()), Person)
 
     def first_of(self, organisation: Organisation) -> Person | None:
-        """Somebody who acts for the organisation."""
+        """Return any active person who acts for the organisation, or None."""
         query = select(Person).where(t.person.c.organisation_id == organisation.id, t.person.c.is_active.is_(True))
         return self._one(query, Person)
 
     def find(self, person_id: str) -> Person | None:
-        """The person with this id."""
+        """Return the person with this id, or None."""
         return self._session.get(Person, person_id)
 
     def page(self, after: str, limit: int) -> Sequence[Person]:
@@ -196,18 +197,22 @@ class KeyRepository(Repository):
     """Organisations' signing keys."""
 
     def active(self, organisation: Organisation) -> SigningKey:
-        """The key that the organisation signs with now; where it has none at the moment, the one it had last."""
+        """Return the organisation's active signing key; where none is active, the newest one.
+
+        Raises:
+            NotFound: if it has no key.
+        """
         keys = self.all(organisation)
         if not keys:
             raise NotFound("the organisation has no signing key", organisation=organisation.id)
         return next((key for key in keys if key.is_active), keys[0])
 
     def find(self, thumbprint: str) -> SigningKey | None:
-        """The key with this thumbprint (hex)."""
+        """Return the key with this thumbprint (hex), or None."""
         return self._session.get(SigningKey, thumbprint)
 
     def all(self, organisation: Organisation | None = None) -> Sequence[SigningKey]:
-        """The keys of an organisation, or all of them, newest first."""
+        """Return the keys of an organisation, or all of them, newest first."""
         query = select(SigningKey).order_by(t.signing_key.c.made_at.desc())
         if organisation is not None:
             query = query.where(t.signing_key.c.organisation_id == organisation.id)
@@ -215,13 +220,13 @@ class KeyRepository(Repository):
 
 
 class SigningRequestRepository(Repository):
-    """Drafts that wait for a signature made by who keeps the key."""
+    """Drafts that wait for a signature with a key that is kept outside."""
 
     def find(self, request_id: str) -> SigningRequest | None:
-        """The request with this id, or None where it was filed, or forgotten."""
+        """Return the request with this id, or None where it was completed or deleted."""
         return self._session.get(SigningRequest, request_id)
 
     def delete_before(self, before: datetime) -> None:
-        """Forget what nobody signed in time."""
+        """Delete requests from before a time, which nobody signed."""
         for request in self._all(select(SigningRequest).where(t.signing_request.c.moment < before)):
             self._session.delete(request)

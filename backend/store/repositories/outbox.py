@@ -1,4 +1,4 @@
-"""Transactions, and what travels with them: the authority's changes of accreditations."""
+"""Outbound transactions, leases, and the authority's changes of accreditations."""
 
 from collections.abc import Sequence
 
@@ -23,25 +23,25 @@ class OutboxRepository(Repository):
     """Outbound transactions."""
 
     def all(self) -> Sequence[OutboundTransaction]:
-        """Every transaction of ours, in the order of making."""
+        """Return every transaction of ours, in the order of creation."""
         return self._all(select(OutboundTransaction).order_by(t.outbound_transaction.c.made_at))
 
     def find_by_hash(self, transaction_hash: bytes) -> OutboundTransaction | None:
-        """The transaction that goes by this hash now."""
+        """Return the transaction that has this hash now, or None."""
         return self._one(
             select(OutboundTransaction).where(t.outbound_transaction.c.transaction_hash == transaction_hash),
             OutboundTransaction,
         )
 
     def open_nonces(self, signer: str) -> set[int]:
-        """Numbers of this account's open transactions."""
+        """Return the nonces of this account's open transactions."""
         query = select(t.outbound_transaction.c.nonce).where(
             t.outbound_transaction.c.signer == signer, t.outbound_transaction.c.state.in_(OPEN_STATES)
         )
         return set(self._session.scalars(query))
 
     def final(self, limit: int, offset: int = 0) -> Sequence[OutboundTransaction]:
-        """Final transactions, from the newest block down."""
+        """Return final transactions, from the newest block down."""
         query = select(OutboundTransaction).where(t.outbound_transaction.c.state == TransactionState.FINAL)
         return self._all(
             query.order_by(t.outbound_transaction.c.block.desc(), t.outbound_transaction.c.nonce.desc())
@@ -50,7 +50,7 @@ class OutboxRepository(Repository):
         )
 
     def troubles(self) -> Sequence[str]:
-        """Why transactions and batches do not get on, and what the ledger refused, newest first, at most 20."""
+        """Return the reasons why transactions and batches are stuck or were refused, newest first, at most 20."""
         c = t.outbound_transaction.c
         stuck = select(c.trouble, c.made_at).where(c.trouble.is_not(None), c.state.in_(OPEN_STATES))
         refused = select(c.refusal, c.made_at).where(c.state == TransactionState.REFUSED)
@@ -62,29 +62,29 @@ class OutboxRepository(Repository):
         return [why for why, _ in sorted(found, key=lambda row: row[1], reverse=True)[:20]]
 
     def pending(self) -> Sequence[OutboundTransaction]:
-        """Transactions whose end is still to be seen, in the order of their nonces."""
+        """Return open transactions, in the order of their nonces."""
         query = select(OutboundTransaction).where(t.outbound_transaction.c.state.in_(OPEN_STATES))
         return self._all(query.order_by(t.outbound_transaction.c.signer, t.outbound_transaction.c.nonce))
 
     def has_pending(self) -> bool:
-        """Whether the end of a transaction is still to be seen."""
+        """Tell whether a transaction is still open."""
         query = select(t.outbound_transaction.c.id).where(t.outbound_transaction.c.state.in_(OPEN_STATES))
         return self._session.execute(query.limit(1)).first() is not None
 
     def get(self, transaction_id: str) -> OutboundTransaction:
-        """The transaction with this id."""
+        """Return the transaction with this id, or raise NotFound."""
         return self._get(OutboundTransaction, transaction_id, Message("no such transaction"))
 
 
 class LeaseRepository(Repository):
-    """Which process holds which lease."""
+    """Leases: which process does which work."""
 
     def find(self, name: str) -> Lease | None:
-        """Who does the work of this name."""
+        """Return the lease of this name, or None."""
         return self._session.get(Lease, name)
 
     def delete(self, name: str, holder: str | None = None) -> None:
-        """Let others do the work; with a holder, only where it is theirs."""
+        """Release a lease; with ``holder``, only if it is the holder's."""
         mine = t.lease.c.name == name if holder is None else (t.lease.c.name == name) & (t.lease.c.holder == holder)
         self._session.execute(delete(t.lease).where(mine))
 
@@ -93,32 +93,32 @@ class AccreditationChangeRepository(Repository):
     """The authority's changes of accreditations on their way to the ledger."""
 
     def sent_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
-        """The authority's changes that travel with this transaction."""
+        """Return the changes that this transaction carries."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.transaction_id == transaction.id))
 
     def announced_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
-        """The authority's changes that this transaction announces."""
+        """Return the changes that this transaction announces."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.announcement_id == transaction.id))
 
     def cancelled_by(self, transaction: OutboundTransaction) -> Sequence[AccreditationChange]:
-        """The authority's changes that this transaction cancels."""
+        """Return the changes that this transaction cancels."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.cancellation_id == transaction.id))
 
     def ended(self, why: str) -> Sequence[AccreditationChange]:
-        """The authority's changes that ended for this reason."""
+        """Return the changes that ended for this reason."""
         return self._all(select(AccreditationChange).where(t.accreditation_change.c.ended == why))
 
     def get(self, change_id: str) -> AccreditationChange:
-        """The authority's change with this id."""
+        """Return the change with this id, or raise NotFound."""
         return self._get(AccreditationChange, change_id, Message("no such change of an accreditation"))
 
     def pending(self) -> Sequence[AccreditationChange]:
-        """The authority's changes that were not sent yet, in order."""
+        """Return the changes that were not sent yet, in the order of the requests."""
         c = t.accreditation_change.c
         query = select(AccreditationChange).where(c.transaction_id.is_(None), c.ended.is_(None))
         return self._all(query.order_by(t.accreditation_change.c.asked_at))
 
     def of_key(self, thumbprint: str) -> Sequence[AccreditationChange]:
-        """The authority's changes on one key, in order."""
+        """Return the changes of one key, in the order of the requests."""
         query = select(AccreditationChange).where(t.accreditation_change.c.thumbprint == thumbprint)
         return self._all(query.order_by(t.accreditation_change.c.asked_at))

@@ -1,4 +1,4 @@
-"""Products, records with their changes of status, attachments, and merchants' requests to issuers."""
+"""Products, records with their status changes, attachments, and merchants' requests to issuers."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
@@ -28,14 +28,19 @@ class ProductRepository(Repository):
     """Merchants' products."""
 
     def get(self, product_id: str, merchant: Organisation) -> Product:
-        """The merchant's product with this id; another's is not found."""
+        """Return the merchant's product with this id. Raise NotFound also for another merchant's."""
         product = self._get(Product, product_id, Message("no such product"))
+        # The same error as for an unknown id, so that ids of other merchants cannot be tested.
         if product.merchant.id != merchant.id:
             raise NotFound("no such product", id=product_id)
         return product
 
     def of(self, merchant: Organisation, limit: int = 50, after: str | None = None) -> Sequence[Product]:
-        """The merchant's products, newest first; ``after``: the last one's id of the page before."""
+        """Return the merchant's products, newest first; ``after`` is the last id of the previous page.
+
+        Raises:
+            NotFound: if ``after`` is not a product of this merchant.
+        """
         c = t.product.c
         query = select(Product).where(c.merchant_id == merchant.id)
         if after is not None:
@@ -46,16 +51,16 @@ class ProductRepository(Repository):
         return self._all(query.order_by(c.added_at.desc(), c.id.desc()).limit(limit))
 
     def has_any(self, merchant: Organisation) -> bool:
-        """Whether the merchant keeps a product."""
+        """Tell whether the merchant has a product."""
         query = select(t.product.c.id).where(t.product.c.merchant_id == merchant.id)
         return self._session.execute(query.limit(1)).first() is not None
 
 
 class RecordRepository(Repository):
-    """Signed records on file."""
+    """Signed records."""
 
     def get(self, record_id: str) -> RecordOnFile:
-        """The record with this id."""
+        """Return the record with this id, or raise NotFound."""
         return self._get(RecordOnFile, record_id, Message("no such record"))
 
     def advance(self, on_file: RecordOnFile, read: int | None = None) -> None:
@@ -80,13 +85,14 @@ class RecordRepository(Repository):
         return sorted(changes, key=lambda change: change.at)[-max(on_file.version - version, 1) :]
 
     def original_of(self, on_file: RecordOnFile) -> RecordOnFile:
-        """The first version of a record: the one that this one, or what it replaced, replaced first."""
+        """Return the first version of a record, by following what each version replaced."""
         while on_file.supersedes_id is not None:
             on_file = self.get(on_file.supersedes_id)
         return on_file
 
     def latest_of(self, on_file: RecordOnFile) -> RecordOnFile:
-        """The newest version of a record: the one that replaced it last, or the record itself."""
+        """Return the newest version of a record, by following what replaced each version."""
+        # A cycle, which only an altered database can hold, must not stop the server.
         seen = {on_file.id}
         while on_file.superseded_by_id is not None and on_file.superseded_by_id not in seen:
             on_file = self.get(on_file.superseded_by_id)
@@ -94,17 +100,17 @@ class RecordRepository(Repository):
         return on_file
 
     def readable_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
-        """Everything that the organisation holds or signed and that was not erased, a few at a time."""
+        """Yield all records that the organisation holds or signed and that were not erased, read in portions."""
         mine = or_(t.record.c.holder_id == organisation.id, t.record.c.issuer_id == organisation.id)
         query = select(RecordOnFile).where(mine, t.record.c.erased_at.is_(None)).order_by(t.record.c.id)
         return iter(self._session.scalars(query.execution_options(yield_per=500)))
 
     def find_by_digest(self, digest: str) -> RecordOnFile | None:
-        """The record whose signed text has this SHA-256 (hex)."""
+        """Return the record whose signed text has this SHA-256 (hex), or None."""
         return self._one(select(RecordOnFile).where(t.record.c.digest == digest), RecordOnFile)
 
     def find_by_label(self, label_code: str) -> RecordOnFile | None:
-        """The record that a label's code stands for."""
+        """Return the record of this label code, or None."""
         return self._one(select(RecordOnFile).where(t.record.c.label_code == label_code), RecordOnFile)
 
     def of(
@@ -116,9 +122,13 @@ class RecordRepository(Repository):
         current: bool = False,
         in_force: bool = False,
     ) -> Sequence[RecordOnFile]:
-        """What a merchant holds or an issuer signed, newest first; ``after``: the last one's id of the page before.
+        """Return what a merchant holds or an issuer signed, newest first.
 
-        ``current`` leaves out what was replaced, ``in_force`` what was suspended or revoked besides.
+        ``after`` is the last id of the previous page. ``current`` leaves out replaced records, ``in_force`` also
+        suspended and revoked ones.
+
+        Raises:
+            NotFound: if ``after`` is not a record of this organisation.
         """
         c = t.record.c
         owner = c.issuer_id if organisation.role in ISSUERS else c.holder_id
@@ -151,29 +161,29 @@ class RecordRepository(Repository):
         return [found[one] for one in ids]
 
     def has_any(self, holder: Organisation) -> bool:
-        """Whether a merchant holds a record of any kind."""
+        """Tell whether a merchant holds a record of any kind."""
         query = select(t.record.c.id).where(t.record.c.holder_id == holder.id)
         return self._session.execute(query.limit(1)).first() is not None
 
     def about(self, product: Product, limit: int) -> Sequence[RecordOnFile]:
-        """The records about a product, newest first."""
+        """Return the records about a product, newest first."""
         query = select(RecordOnFile).where(t.record.c.product_id == product.id)
         return self._all(query.order_by(t.record.c.recorded_at.desc()).limit(limit))
 
     def signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]:
-        """What came onto file under an organisation's signature from a moment on, oldest first."""
+        """Return the records that an organisation signed and that were stored since a time, oldest first."""
         c = t.record.c
         # Every kind by name: the index holds an issuer's records kind by kind, each in the order of time.
         query = select(RecordOnFile).where(c.issuer_id == issuer.id, c.kind.in_(tuple(Kind)), c.recorded_at >= since)
         return self._all(query.order_by(c.recorded_at))
 
     def count_signed_by(self, issuer: Organisation, most: int) -> int:
-        """How many records an organisation signed, counted no further than ``most``."""
+        """Count the records that an organisation signed, up to ``most``."""
         some = select(t.record.c.id).where(t.record.c.issuer_id == issuer.id).limit(most)
         return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
-        """Whether the issuer has given this number before, however it was spaced or cased."""
+        """Tell whether the issuer has used this number before, regardless of spacing and case."""
         query = select(t.record.c.id).where(
             t.record.c.issuer_id == issuer.id, t.record.c.kind == kind, t.record.c.number == plain_number(number)
         )
@@ -181,7 +191,7 @@ class RecordRepository(Repository):
 
 
 class IdempotencyRepository(Repository):
-    """Answers that were given under an idempotency key."""
+    """Requests that were answered under an idempotency key."""
 
     def delete_for(self, resource_id: str) -> None:
         """Forget which requests led to a thing, and what they were told."""
@@ -204,29 +214,29 @@ class IdempotencyRepository(Repository):
         self._session.flush()
 
     def find(self, person_id: str, key: str) -> IdempotencyRecord | None:
-        """What this person's request with this idempotency key led to."""
+        """Return the record of this person's request with this idempotency key, or None."""
         return self._session.get(IdempotencyRecord, (person_id, key))
 
 
 class FileRepository(Repository):
-    """Which attachments are kept, and for whom."""
+    """The attachments that are stored, and their owners."""
 
     def delete(self, sha256: str, owners: Collection[str]) -> None:
-        """Forget that these organisations uploaded a file; others may have uploaded the same."""
+        """Delete that these organisations uploaded a file; others may have uploaded the same one."""
         c = t.stored_file.c
         self._session.execute(delete(t.stored_file).where(c.sha256 == sha256, c.owner_id.in_(owners)))
 
     def is_named(self, sha256: str) -> bool:
-        """Whether any organisation has uploaded this file."""
+        """Tell whether any organisation has uploaded this file."""
         query = select(t.stored_file.c.sha256).where(t.stored_file.c.sha256 == sha256)
         return self._session.execute(query.limit(1)).first() is not None
 
     def find(self, sha256: str, owner: Organisation) -> StoredFile | None:
-        """The attachment with this digest, as this organisation uploaded it."""
+        """Return the attachment with this digest as this organisation uploaded it, or None."""
         return self._session.get(StoredFile, (sha256, owner.id))
 
     def all(self) -> Sequence[StoredFile]:
-        """Every attachment, once for each organisation that uploaded it."""
+        """Return every attachment, once for each organisation that uploaded it."""
         return self._all(select(StoredFile).order_by(t.stored_file.c.sha256))
 
 
@@ -234,7 +244,7 @@ class RequestRepository(Repository):
     """Merchants' requests to issuers."""
 
     def get(self, request_id: str) -> ConfirmationRequest:
-        """The request with this id."""
+        """Return the request with this id, or raise NotFound."""
         return self._get(ConfirmationRequest, request_id, Message("no such request"))
 
     def advance(self, request: ConfirmationRequest) -> None:
@@ -250,9 +260,12 @@ class RequestRepository(Repository):
         after: str | None = None,
         oldest_first: bool = False,
     ) -> Sequence[ConfirmationRequest]:
-        """Requests to an issuer or of a merchant, newest first unless told otherwise.
+        """Return the requests to an issuer or of a merchant, newest first unless ``oldest_first``.
 
-        ``after``: the last one's id of the page before.
+        ``after`` is the last id of the previous page.
+
+        Raises:
+            NotFound: if ``after`` is not a request of this issuer or merchant.
         """
         c, last = t.request.c, None
         if after is not None:
@@ -272,7 +285,7 @@ class RequestRepository(Repository):
     def count(
         self, state: RequestState, issuer: Organisation | None = None, merchant: Organisation | None = None
     ) -> int:
-        """How many requests to an issuer or of a merchant stand in this state."""
+        """Count the requests to an issuer or of a merchant in this state."""
         query = self._of_parties(select(func.count()).select_from(t.request), issuer, merchant)
         return int(self._session.execute(query.where(t.request.c.state == state)).scalar_one())
 
@@ -283,48 +296,48 @@ class RequestRepository(Repository):
         return query if merchant is None else query.where(t.request.c.merchant_id == merchant.id)
 
     def with_content(self, merchant: Organisation, content: str) -> Sequence[ConfirmationRequest]:
-        """The merchant's requests whose statement says this, word for word."""
+        """Return the merchant's requests whose statement has exactly this content, at most nine."""
         c = t.request.c
         return self._all(select(ConfirmationRequest).where(c.merchant_id == merchant.id, c.content == content).limit(9))
 
     def for_statements(self, record_ids: Collection[str]) -> dict[str, ConfirmationRequest]:
-        """The requests in which these statements were submitted, by the statement's id."""
+        """Return the requests in which these statements were submitted, by the statement's id."""
         found = self._all(select(ConfirmationRequest).where(t.request.c.statement_id.in_(record_ids)))
         return {one.statement.id: one for one in found}
 
     def count_waiting(self, issuer: Organisation, most: int) -> int:
-        """How many requests wait for an issuer, counted no further than ``most``."""
+        """Count the requests that wait for an issuer, up to ``most``."""
         c = t.request.c
         some = select(c.id).where(c.issuer_id == issuer.id, c.state == RequestState.WAITING).limit(most)
         return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
     def find_about(self, record_id: str) -> ConfirmationRequest | None:
-        """The request that a statement was laid in, or that a record confirmed."""
+        """Return the request that submitted this statement or that this record confirmed, or None."""
         about = or_(t.request.c.statement_id == record_id, t.request.c.confirmed_id == record_id)
         return self._one(select(ConfirmationRequest).where(about), ConfirmationRequest)
 
 
 class StatusChangeRepository(Repository):
-    """Changes of status on their way to the ledger."""
+    """Status changes on their way to the ledger."""
 
     def settled(self) -> Sequence[StatusChange]:
-        """Changes of status that needed no transaction any more."""
+        """Return status changes that needed no transaction."""
         return self._all(select(StatusChange).where(t.status_change.c.settled.is_not(None)))
 
     def sent_by(self, transaction: OutboundTransaction) -> Sequence[StatusChange]:
-        """The changes of status that travel with this transaction."""
+        """Return the status changes that this transaction carries."""
         return self._all(select(StatusChange).where(t.status_change.c.transaction_id == transaction.id))
 
     def pending(self) -> Sequence[StatusChange]:
-        """Status changes that were not sent yet, in the order in which they were asked."""
+        """Return status changes that were not sent yet, in the order of the requests."""
         return self._all(select(StatusChange).where(t.change_pending).order_by(t.status_change.c.asked_at))
 
     def has_pending(self) -> bool:
-        """Whether a change of status waits to be sent."""
+        """Tell whether a status change waits to be sent."""
         return self._session.execute(select(t.status_change.c.id).where(t.change_pending).limit(1)).first() is not None
 
     def is_in_flight(self) -> bool:
-        """Whether a transaction that changes statuses is still under way."""
+        """Tell whether a transaction that changes statuses is still open."""
         query = (
             select(t.status_change.c.id)
             .join(t.outbound_transaction)
@@ -333,6 +346,6 @@ class StatusChangeRepository(Repository):
         return self._session.execute(query.limit(1)).first() is not None
 
     def of_record(self, record_id: str) -> Sequence[StatusChange]:
-        """A record's changes of status, in order."""
+        """Return a record's status changes, in the order of the requests."""
         query = select(StatusChange).where(t.status_change.c.record_id == record_id)
         return self._all(query.order_by(t.status_change.c.asked_at))

@@ -15,19 +15,19 @@ class SimulationRepository(Repository):
     """Simulations that analysts ordered."""
 
     def of(self, organisation: Organisation) -> Sequence[Simulation]:
-        """An organisation's simulations, newest first."""
+        """Return an organisation's simulations, newest first."""
         query = select(Simulation).where(t.simulation.c.organisation_id == organisation.id)
         return self._all(query.order_by(t.simulation.c.ordered_at.desc(), t.simulation.c.id))
 
     def in_state(self, state: SimulationState) -> Sequence[Simulation]:
-        """All simulations in a state, those that were ordered first at the front."""
+        """Return all simulations in a state, in the order in which they were ordered."""
         query = select(Simulation).where(t.simulation.c.state == state)
         return self._all(query.order_by(t.simulation.c.ordered_at, t.simulation.c.id))
 
     def get(self, simulation_id: str) -> Simulation:
-        """The simulation with this id."""
+        """Return the simulation with this id, or raise NotFound."""
         return self._get(Simulation, simulation_id, Message("no such simulation"))
 
     def find(self, simulation_id: str) -> Simulation | None:
-        """The simulation with this id, where there is one."""
+        """Return the simulation with this id, or None."""
         return self._session.get(Simulation, simulation_id)

@@ -1,4 +1,4 @@
-"""An EVM chain inside this process, kept in one SQLite file: nothing to install, nothing to run beside us."""
+"""An EVM chain inside this process, stored in one SQLite file, so that no node has to be installed or operated."""
 
 import importlib.util
 import os

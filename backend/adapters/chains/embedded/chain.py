@@ -1,7 +1,7 @@
-"""The embedded chain: many readers, one thread that mines, one process that holds the file.
+"""The embedded chain: one thread mines, other threads read, and one process at a time holds the file.
 
-py-evm is not made for threads, so the parts are kept apart: the writer owns its chain and store; readers have their
-own, which shows what is on disk; only the pool and the newest block are shared, under a lock.
+py-evm is not thread-safe, so its objects are not shared: the miner thread owns its own chain and store, and readers use
+a second pair that shows what is committed on disk. Only the pool and the newest block are shared, under a lock.
 """
 
 import logging
@@ -44,11 +44,13 @@ from backend.domain.errors import Message, TraceabilityError, message_of
 log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 0.05
-"""How long the first transaction after a pause waits for company, so that a burst shares its first block."""
+"""How long mining waits for more transactions after a pause, so that a burst shares its first block."""
 
 IDLE_SECONDS = 3600
-"""How old the newest block of an idle chain grows before an empty one follows: whoever reads the chain can tell that it
-lives, and a verifier that asks it does not call it stale."""
+"""Age of the newest block at which an idle chain mines an empty one.
+
+It shows readers that the chain is running, and keeps verifiers from treating it as stale.
+"""
 
 IDLE_LOOK_SECONDS = 60.0
 
@@ -72,7 +74,7 @@ _UNREADABLE = (ValidationError, PyEVMError, rlp.exceptions.RLPException, BadSign
 
 
 class ChainInUse(Exception):
-    """Another process holds the chain's file; ``holder`` is its process id where it is known."""
+    """Raised when another process holds the chain's file; ``holder`` is its process id, None if unknown."""
 
     def __init__(self, path: Path, holder: int | None) -> None:
         self.path = path
@@ -85,18 +87,22 @@ class ChainInUse(Exception):
 
 
 class ChainDamaged(TraceabilityError):
-    """The chain's file cannot be read."""
+    """Raised when the chain's file cannot be read."""
 
     code = "chain-damaged"
 
 
 class EmbeddedChain:
-    """An EVM chain (Prague rules) in one SQLite file; obeys ``backend.adapters.ledger.chain.Chain``.
+    """An EVM chain (Prague rules) in one SQLite file; implements ``backend.adapters.ledger.chain.Chain``.
 
-    ``funded`` names the accounts that own the chain's money; it counts only when the file is new. Blocks are at least
-    one second apart by their timestamps and never ahead of ``clock``, unless ``in_real_time`` is false: then blocks
-    are mined at once and the chain's own time runs ahead, which is for tests. In real time an empty block is mined
-    when the newest is ``idle_seconds`` old.
+    ``funded`` lists the accounts that own the chain's money; it is used only when the file is new. By their timestamps
+    blocks are at least one second apart and never ahead of ``clock``. With ``in_real_time`` false, which is for tests,
+    blocks are mined at once and the chain's own time runs ahead. In real time an empty block is mined when the newest
+    one is ``idle_seconds`` old.
+
+    Raises:
+        ChainInUse: if another process holds the file.
+        ChainDamaged: if the file cannot be read.
     """
 
     _chain: MiningChain
@@ -133,12 +139,13 @@ class EmbeddedChain:
         self.close()
 
     def close(self) -> None:
-        """Finish the block at work, drop what waits, let go of the file. May be called again."""
+        """Finish the current block, drop pending transactions and release the file. It may be called again."""
         with self._shared:
             if self._closing.is_set():
                 return
             self._closing.set()
             self._shared.notify_all()
+        # The miner uses the store and the lock that are closed below.
         self._miner.join()
         if len(self._pool):
             log.warning(
@@ -150,11 +157,17 @@ class EmbeddedChain:
         self._file_lock.release()
 
     def chain_id(self) -> int:
-        """The number that signatures are bound to."""
+        """Return the chain id, which signatures are bound to (EIP-155)."""
         return self._chain_class.chain_id
 
     def head(self) -> Block:
-        """The newest block on disk; read once for each, since every answer begins with it."""
+        """Return the newest block on disk.
+
+        The decoded block is cached by its hash, because every answer begins with it.
+
+        Raises:
+            ChainUnavailable: if the chain is closed or its file cannot be read.
+        """
         with self._asking() as chain:
             newest = self._committed[SchemaV1.make_canonical_head_hash_lookup_key()]
             if self._head is None or self._head.block_hash != newest:
@@ -162,12 +175,21 @@ class EmbeddedChain:
             return self._head
 
     def block(self, number: int) -> Block | None:
-        """A canonical block, or None beyond the head."""
+        """Return a canonical block, or None beyond the head.
+
+        Raises:
+            ChainUnavailable: if the chain is closed or its file cannot be read.
+        """
         with self._asking() as chain:
             return _block_at(chain, number)
 
     def call(self, to: str, data: bytes, sender: str | None = None) -> bytes:
-        """What a contract answers at the head; raises ``CallReverted``."""
+        """Run a contract's view at the head and return its raw answer (ABI-encoded).
+
+        Raises:
+            CallReverted: if the contract reverts.
+            ChainUnavailable: if the chain is closed or its file cannot be read.
+        """
         caller = CALL_SENDER if sender is None else to_canonical_address(sender)
         with self._asking() as chain, chain.get_vm(chain.get_canonical_head()).in_costless_state() as state:
             transaction = chain.create_unsigned_transaction(
@@ -178,6 +200,7 @@ class EmbeddedChain:
                 value=0,
                 data=data,
             )
+            # A question needs no signature: the sender is set directly, and the state is discarded.
             spoofed = SpoofTransaction(transaction, from_=caller)
             computation = state.costless_execute_transaction(spoofed)  # type: ignore[arg-type]
         if computation.is_error:
@@ -185,14 +208,20 @@ class EmbeddedChain:
         return bytes(computation.output)
 
     def transaction_count(self, address: str) -> int:
-        """How many transactions of this account have been mined."""
+        """Return the number of mined transactions of this account, which is its next nonce."""
         with self._asking() as chain:
             return self._mined_nonce(chain, to_canonical_address(address))
 
     def send_raw(self, raw: bytes) -> None:
-        """Let a signed transaction wait for its block. What already waits or was mined is no error.
+        """Put a signed transaction into the pool.
 
-        A nonce ahead of the account's waits until the ones before it have come.
+        One that is already pending or mined is accepted again without an error.
+
+        A nonce ahead of the account's waits until the nonces before it have arrived.
+
+        Raises:
+            TransactionRejected: if it is not valid, is for another chain, or its nonce is used.
+            ChainUnavailable: if the pool is full or the chain is closed.
         """
         transaction, sender = self._decode(raw)
         with self._asking() as chain:
@@ -212,23 +241,26 @@ class EmbeddedChain:
                 self._admit(transaction, sender)
 
     def receipt(self, transaction_hash: bytes) -> ChainReceipt | None:
-        """The receipt, or None while the transaction is not in a block."""
+        """Return the receipt, or None while the transaction is not in a block."""
         with self._asking() as chain:
             position = _position(chain, transaction_hash)
             return None if position is None else self._receipt_at(chain, transaction_hash, *position)
 
     def balance(self, address: str) -> int:
-        """What the account owns at the head, in wei."""
+        """Return the account's balance at the head, in wei."""
         with self._asking() as chain:
             return chain.get_vm(chain.get_canonical_head()).state.get_balance(to_canonical_address(address))
 
     def price(self) -> Price:
-        """What gas costs at the head."""
+        """Return the price of gas at the head."""
         with self._asking() as chain:
             return Price(chain.get_canonical_head().base_fee_per_gas or 0, TIP)
 
     def logs(self, first: int, last: int, address: str, topics: Sequence[bytes] = ()) -> Sequence[FoundLog]:
-        """Events of one contract in blocks ``first`` to ``last``, in order; ``topics`` are what they begin with."""
+        """Return one contract's events in blocks ``first`` to ``last``, both included, in order.
+
+        ``topics`` are the leading topics that an event must have.
+        """
         with self._asking() as chain:
             last = min(last, chain.get_canonical_head().block_number)
             return [
@@ -239,7 +271,7 @@ class EmbeddedChain:
 
     @contextmanager
     def asking(self) -> Iterator[MiningChain]:
-        """The readers' chain itself, for one reader at a time; for whoever shows all of it."""
+        """Lend the readers' chain to one reader at a time, for a node that answers questions about all of it."""
         with self._asking() as chain:
             yield chain
 
@@ -247,7 +279,7 @@ class EmbeddedChain:
 
     @contextmanager
     def _asking(self) -> Iterator[MiningChain]:
-        """The readers' chain, for one reader at a time."""
+        """Lend the readers' chain to one reader at a time."""
         with self._reading:
             self._require_open()
             try:
@@ -262,7 +294,10 @@ class EmbeddedChain:
             raise ChainUnavailable(Message("{path} is closed", path=self._path))
 
     def _mined_nonce(self, chain: MiningChain, address: Address) -> int:
-        """The nonce of an account at the head, looked up once for each head: a burst of transactions asks it often."""
+        """Return an account's nonce at the head.
+
+        It is cached per head, because a burst of transactions asks for it often.
+        """
         head = self._committed[SchemaV1.make_canonical_head_hash_lookup_key()]
         if head != self._nonces_head:
             self._nonces_head, self._nonces = head, {}
@@ -273,6 +308,7 @@ class EmbeddedChain:
 
     def _receipt_at(self, chain: MiningChain, transaction_hash: bytes, number: int, index: int) -> ChainReceipt:
         receipt = chain.get_transaction_receipt_by_index(BlockNumber(number), index)
+        # Receipts count gas cumulatively over the block (Yellow Paper, section 4.3.1).
         before = chain.get_transaction_receipt_by_index(BlockNumber(number), index - 1).gas_used if index else 0
         block = _block_at(chain, number)
         assert block is not None, "a transaction's block is canonical"
@@ -286,7 +322,9 @@ class EmbeddedChain:
         )
 
     def _decode(self, raw: bytes) -> tuple[SignedTransactionAPI, Address]:
-        """A transaction that could be mined one day, and its sender."""
+        """Decode and check a transaction that could be mined, and recover its sender."""
+        # EIP-2718: 0x01 and 0x02 begin typed transactions, 0xc0 and above the RLP list of a legacy one. Blob (0x03) and
+        # set-code (0x04) transactions are not taken.
         if not raw or 2 < raw[0] < 0xC0:
             raise TransactionRejected("only legacy, access-list and fee-market transactions are taken")
         try:
@@ -297,6 +335,7 @@ class EmbeddedChain:
             raise TransactionRejected(
                 Message("the transaction is not valid: {fault}", fault=message_of(fault))
             ) from fault
+        # A chain id of None is a legacy signature from before EIP-155, which is not bound to a chain.
         if transaction.chain_id not in (None, self.chain_id()):
             raise TransactionRejected(
                 Message(
@@ -331,10 +370,11 @@ class EmbeddedChain:
                 # Whatever it was (a full disk, a fault in the EVM), the next attempt starts from what is on disk.
                 log.exception("no block could be mined; trying again")
                 self._start_over()
+                # A full disk stays full for a while: no busy loop.
                 self._closing.wait(1)
 
     def _await_news(self) -> bool:
-        """Sleep until something waits to be mined or the chain was idle for long; false when it closes."""
+        """Sleep until a transaction is pending or an idle block is due. Return False when the chain closes."""
         with self._shared:
             while not (self._has_news or self._closing.is_set() or (left := self._until_idle_block()) == 0):
                 self._shared.wait(left)
@@ -345,9 +385,9 @@ class EmbeddedChain:
         return not self._closing.is_set()
 
     def _until_idle_block(self) -> float | None:
-        """Seconds until an empty block is due; None where none will be.
+        """Return the seconds until an empty block is due, or None where none will be.
 
-        The clock is looked at again every minute: it may be set, or have slept with the machine.
+        The clock is read again every minute, because it may be set or may have slept with the machine.
         """
         if not self._in_real_time:
             return None
@@ -388,9 +428,9 @@ class EmbeddedChain:
         return chosen
 
     def _mine_all(self, chosen: list[Waiting]) -> list[Waiting]:
-        """Mine one block of what was chosen; answer what is in it, once it is on disk.
+        """Mine one block of the chosen transactions and return those that are in it, once it is on disk.
 
-        When a transaction cannot be executed it is dropped, and the choice is made anew: others may have built on it.
+        If a transaction cannot be executed, it is dropped and the choice is repeated, because others may depend on it.
         """
         try:
             return self._mine_block(chosen)
@@ -407,12 +447,14 @@ class EmbeddedChain:
         _, _, computations = self._chain.mine_all(transactions)
         for transaction, computation in zip(transactions, computations, strict=True):
             if computation.is_error:
+                # Receipts carry no revert reason. Stored with the block, it survives a restart and needs no trace of
+                # the block.
                 self._store[_REVERT_PREFIX + transaction.hash] = _revert_data(computation)
         self._store.commit()
         return chosen
 
     def _drop_first_impossible(self, chosen: list[Waiting]) -> bool:
-        """Try one after another on a state that is thrown away; drop the first that the chain's rules do not allow."""
+        """Try the transactions on a discarded state, and drop the first that the chain's rules do not allow."""
         header = self._chain.header
         vm = self._chain.get_vm(header)
         for waiting in chosen:
@@ -428,7 +470,7 @@ class EmbeddedChain:
         return False
 
     def _start_over(self) -> None:
-        """Forget a block half made, and go on from what is on disk."""
+        """Discard a partly built block and continue from what is on disk."""
         self._store.discard()
         self._chain = self._chain_class(self._store)
         with self._shared:
@@ -459,9 +501,10 @@ class EmbeddedChain:
 
 
 def _hold(path: Path) -> FileLock:
-    """Keep other processes out, and leave our process id for the message that they will show."""
+    """Lock the file against other processes, and leave our process id for the message that they show."""
     path.parent.mkdir(parents=True, exist_ok=True)
     note = path.with_name(path.name + ".pid")
+    # thread_local=False: the thread that closes the chain may not be the one that opened it.
     lock = FileLock(path.with_name(path.name + ".lock"), thread_local=False)
     try:
         lock.acquire(timeout=0)
@@ -495,7 +538,7 @@ def _block_at(chain: MiningChain, number: int) -> Block | None:
 
 
 def _position(chain: MiningChain, transaction_hash: bytes) -> tuple[int, int] | None:
-    """Block and index of a mined transaction: found by its hash, where eth-tester would look through every block."""
+    """Find the block number and index of a mined transaction by its hash (eth-tester would scan every block)."""
     try:
         return chain.get_canonical_transaction_index(Hash32(transaction_hash))
     except TransactionNotFound:
@@ -516,7 +559,10 @@ def _logs(receipt: ReceiptAPI) -> tuple[Log, ...]:
 def logs_of(
     chain: MiningChain, number: int, address: Address | None, topics: Sequence[bytes | None]
 ) -> Iterator[FoundLog]:
-    """The events of one block that match; the block's bloom filter spares most blocks a closer look."""
+    """Yield the events of one block that match; None in ``topics`` matches any topic.
+
+    The block's bloom filter (a test without false negatives) spares most blocks a closer look.
+    """
     header = chain.get_canonical_block_header_by_number(BlockNumber(number))
     bloom = BloomFilter(header.bloom)
     if not all(part in bloom for part in (address, *topics) if part is not None):

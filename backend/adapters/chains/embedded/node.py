@@ -1,4 +1,4 @@
-"""The embedded chain as a JSON-RPC node that answers questions and takes nothing; obeys ``services.ports.Node``."""
+"""The embedded chain as a read-only JSON-RPC node; implements ``services.ports.Node``."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from backend.domain.errors import LedgerUnavailable
 from backend.services.ports import NodeRefused
 
 CALL_GAS = 2_000_000
-"""Plenty for every view of our contracts, and little enough that nobody keeps the chain busy."""
+"""More than every view of our contracts needs, and too little to keep the chain busy."""
 LOG_BLOCKS = 1_000
 LOG_LIMIT = 10_000
 
@@ -34,7 +34,7 @@ INVALID_PARAMS, METHOD_NOT_FOUND, LIMIT_EXCEEDED, REVERTED = -32602, -32601, -32
 
 
 class EmbeddedNode:
-    """What others may ask the embedded chain."""
+    """Answers a subset of the Ethereum JSON-RPC methods that read; none of them changes the chain."""
 
     def __init__(self, chain: EmbeddedChain, version: str) -> None:
         self._chain = chain
@@ -57,12 +57,18 @@ class EmbeddedNode:
         }
 
     def answer(self, method: str, params: Sequence[Any]) -> Any:
-        """The result; raises NodeRefused, or LedgerUnavailable where the chain is closed."""
+        """Answer one JSON-RPC call with the value for its ``result``.
+
+        Raises:
+            NodeRefused: if the method is not offered or its parameters are wrong.
+            LedgerUnavailable: if the chain is closed or its file cannot be read.
+        """
         if method not in self._methods:
             raise NodeRefused(
                 METHOD_NOT_FOUND, f"the method {method[:60]} is not offered: this node only answers reads"
             )
         try:
+            # Checked before the call, so that a TypeError inside a method is not taken for wrong parameters here.
             signature(self._methods[method]).bind(None, *params)
         except TypeError as fault:
             raise NodeRefused(
@@ -87,6 +93,7 @@ class EmbeddedNode:
         sender = _address(fields["from"]) if fields.get("from") else CALL_SENDER
         header = _header(chain, block)
         with chain.get_vm(header).in_costless_state() as state:
+            # A caller may ask for less gas, but not for more than keeps the shared chain responsive.
             gas = min(CALL_GAS, _quantity(fields["gas"]) if "gas" in fields else CALL_GAS)
             nonce = state.get_nonce(sender)
             call = chain.create_unsigned_transaction(nonce=nonce, gas_price=0, gas=gas, to=target, value=0, data=data)
@@ -141,6 +148,7 @@ class EmbeddedNode:
         transaction, receipts = block.transactions[index], block.get_receipts(chain.chaindb)
         before = receipts[index - 1].gas_used if index else 0
         logs = [log for log in logs_of(chain, header.block_number, None, ()) if log.transaction_hash == wanted]
+        # A transaction without a recipient creates a contract.
         is_creation = transaction.to == b""
         return {
             **_place(header, index),
@@ -173,6 +181,7 @@ class EmbeddedNode:
             address = address[0]
         topics = [None if topic is None else _data(topic, 32) for topic in _list(wanted.get("topics", []))]
         who = None if address is None else _address(address)
+        # Both limits keep one caller from occupying the readers' lock with a scan of the whole chain.
         found: list[dict[str, Any]] = []
         for number in range(first, last + 1):
             found += [_log(log) for log in logs_of(chain, number, who, topics)]
@@ -317,7 +326,10 @@ def _address(value: Any) -> Address:
 
 
 def _quantity(value: Any) -> int:
-    """A number as nodes write it: numbers of JSON, and digits without 0x, may mean another one."""
+    """Read a quantity in its only valid form, a 0x hexadecimal string.
+
+    JSON numbers and digits without 0x are refused, because they may have been meant as another number.
+    """
     if not isinstance(value, str) or not re.fullmatch("0x[0-9a-fA-F]{1,64}", value):
         raise ValueError("a number is written in hexadecimal as 0x…, such as 0x10 for 16")
     return int(value, 16)

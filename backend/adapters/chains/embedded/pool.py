@@ -1,4 +1,4 @@
-"""Transactions that wait for a block. They live in memory only: whoever sent one keeps its bytes and sends it again."""
+"""Pending transactions, in memory only: their senders keep the bytes and send them again after a restart."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from eth_typing import Address
 
 @dataclass(frozen=True)
 class Waiting:
-    """A transaction in the pool; ``arrival`` counts up, so that first come is first served."""
+    """A transaction in the pool; ``arrival`` counts up, so that transactions are served in the order of arrival."""
 
     transaction: SignedTransactionAPI
     sender: Address
@@ -17,7 +17,7 @@ class Waiting:
 
 
 class Pool:
-    """Waiting transactions by sender and nonce. Not safe for threads by itself: its owner holds a lock."""
+    """Pending transactions by sender and nonce. It is not thread-safe: its owner holds a lock."""
 
     def __init__(self) -> None:
         self._by_sender: dict[Address, dict[int, Waiting]] = {}
@@ -35,13 +35,13 @@ class Pool:
         return nonce in self._by_sender.get(sender, {})
 
     def add(self, transaction: SignedTransactionAPI, sender: Address) -> None:
-        """Let a transaction wait."""
+        """Add a transaction."""
         self._arrivals += 1
         self._by_sender.setdefault(sender, {})[transaction.nonce] = Waiting(transaction, sender, self._arrivals)
         self._hashes.add(transaction.hash)
 
     def remove(self, gone: Iterable[Waiting]) -> None:
-        """Forget transactions that were mined or dropped."""
+        """Remove transactions that were mined or dropped."""
         for waiting in gone:
             self._hashes.discard(waiting.transaction.hash)
             queue = self._by_sender.get(waiting.sender, {})
@@ -50,7 +50,7 @@ class Pool:
                 self._by_sender.pop(waiting.sender, None)
 
     def overtaken(self, nonce_of: Callable[[Address], int]) -> list[Waiting]:
-        """Transactions whose nonce the chain has passed: they can never be mined."""
+        """Return transactions whose nonce is below the account's: they can never be mined."""
         return [
             waiting
             for sender, queue in self._by_sender.items()
@@ -59,14 +59,17 @@ class Pool:
         ]
 
     def next_block(self, nonce_of: Callable[[Address], int], gas_limit: int) -> list[Waiting]:
-        """What fits into a block: for each sender its nonces without a gap, and by arrival among senders."""
+        """Choose what fits into a block: for each sender its nonces without a gap, and by arrival among senders."""
         next_nonce = {sender: nonce_of(sender) for sender in self._by_sender}
         chosen: list[Waiting] = []
         while candidates := self._candidates(next_nonce):
             first = min(candidates, key=lambda waiting: waiting.arrival)
             gas_limit -= first.transaction.gas
+            # Stop rather than try smaller ones: a large transaction must not wait for ever behind later, smaller ones.
             if gas_limit < 0:
                 break
+            # A sender's next nonce becomes a candidate only now: a block must hold its nonces in order and without a
+            # gap.
             chosen.append(first)
             next_nonce[first.sender] += 1
         return chosen

@@ -1,4 +1,4 @@
-"""The chain's key-value store in SQLite: one disk transaction for each block, so a crash leaves whole blocks only."""
+"""The chain's key-value store in SQLite: one disk transaction per block, so a crash leaves whole blocks only."""
 
 import secrets
 import sqlite3
@@ -18,7 +18,7 @@ from eth_utils.address import to_canonical_address
 
 
 class CommittedStore(BaseAtomicDB):
-    """What is on disk, for readers: they never see a block half written and never wait for one to be mined."""
+    """Reads what is committed on disk: readers see no partly written block and never wait for mining."""
 
     def __init__(self, path: Path) -> None:
         self._guard = threading.Lock()
@@ -42,12 +42,12 @@ class CommittedStore(BaseAtomicDB):
 
     @contextmanager
     def atomic_batch(self) -> Iterator[AtomicWriteBatchAPI]:
-        """Group writes, as py-evm asks; they still reach the disk only with their block."""
+        """Group writes, as py-evm requires. They still reach the disk only with their block."""
         with AtomicDBWriteBatch._commit_unless_raises(self) as batch:
             yield batch
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the database connection."""
         with self._guard:
             self._connection.close()
 
@@ -58,7 +58,7 @@ class CommittedStore(BaseAtomicDB):
 
 
 class BlockStore(CommittedStore):
-    """The one writer's store: changes wait in memory until ``commit`` writes them all, and ``discard`` forgets them."""
+    """The miner's store: changes stay in memory until ``commit`` writes all of them or ``discard`` drops them."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -77,10 +77,15 @@ class BlockStore(CommittedStore):
     def __delitem__(self, key: bytes) -> None:
         if not self._exists(key):
             raise KeyError(key)
+        # None marks a deletion, so that a read before the commit does not find the old value on disk.
         self._waiting[key] = None
 
     def commit(self) -> None:
-        """Write everything that waits, all or nothing."""
+        """Write all pending changes in one transaction.
+
+        Raises:
+            sqlite3.Error: if the disk refuses, in which case nothing is written and the changes stay pending.
+        """
         kept = [(key, value) for key, value in self._waiting.items() if value is not None]
         removed = [(key,) for key, value in self._waiting.items() if value is None]
         with self._guard:
@@ -90,6 +95,7 @@ class BlockStore(CommittedStore):
                 self._connection.executemany("DELETE FROM entries WHERE key = ?", removed)
                 self._connection.execute("COMMIT")
             except BaseException:
+                # After some errors, such as a full disk, SQLite has rolled back by itself.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
@@ -98,7 +104,7 @@ class BlockStore(CommittedStore):
         self._waiting = {}
 
     def discard(self) -> None:
-        """Forget everything that waits."""
+        """Drop all pending changes."""
         self._waiting = {}
 
     def _read(self, key: bytes) -> bytes | None:
@@ -108,17 +114,17 @@ class BlockStore(CommittedStore):
 
 
 BLOCK_GAS_LIMIT = 300_000_000
-"""Room for thousands of anchors in a block; the base fee falls to its floor and stays there."""
+"""Enough for thousands of anchors in a block, so that the base fee falls to its minimum and stays there."""
 
 BALANCE = 10**30
-"""Wei for each funded account: no transaction of ours will ever be short of it."""
+"""Wei for each funded account, more than our transactions can ever use."""
 
 
 def ensure_genesis(store: BlockStore, funded: Iterable[str], timestamp: int) -> type[MiningChain]:
-    """Give an empty store its first block; answer the class of chain to open it with.
+    """Write the genesis block into an empty store, and return the chain class to open it with.
 
-    ``funded`` and ``timestamp`` count only for an empty store. eth-tester's own accounts are never funded: anyone
-    can compute their keys.
+    ``funded`` and ``timestamp`` (seconds since 1970) are used only for an empty store. eth-tester's own accounts are
+    never funded, because anybody can compute their keys.
     """
     chain = _in_memory(funded, timestamp)
     if SchemaV1.make_canonical_head_hash_lookup_key() not in store:
