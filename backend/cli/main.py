@@ -40,7 +40,7 @@ COMMANDS = {
     "erase": "backend.cli.operators:erase_command",
     "import": "backend.cli.importing:import_command",
     "keys": "backend.cli.operators:keys_command",
-    "office": "backend.cli.customs_offices:office_command",
+    "office": "backend.cli.people:office_command",
     "register": "backend.cli.operators:register_command",
     "restore": "backend.cli.operators:restore_command",
     "serve": "backend.cli.operators:serve_command",

@@ -10,7 +10,7 @@ import pytest
 from backend.domain.kinds.declaration import Declaration
 from backend.services.files import is_pdf
 from backend.store.tables import metadata
-from backend.web.api.described import type_faults
+from backend.web.api.views import type_faults
 from tests.helpers.builders import (
     PDF,
     Api,

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from backend.domain.interop import conversions
-from backend.domain.interop.china_countries import CHINA_COUNTRIES
-from backend.domain.interop.conversions import Converted
+from backend.domain.interop.conversions import CHINA_COUNTRIES, Converted
 from backend.domain.interop.reading import Unusable
 from backend.domain.units import CHINA_UNIT_WORDS
 

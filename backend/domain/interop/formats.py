@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from backend.domain import strict_json
-from backend.domain.interop import conformity, envelope, inspections, secured, traceability, tradetrust, usmca
+from backend.domain.interop import envelope, inspections, secured, traceability, tradetrust, usmca
 from backend.domain.interop.consignments import AS_IT_SEEMS, Table, TableStyle, read_consignments
 from backend.domain.interop.draft import Draft
 from backend.domain.interop.reading import (
@@ -74,8 +74,8 @@ FORMATS = (
         "untp-conformity-credential",
         "UN/CEFACT UNTP DigitalConformityCredential",
         Kind.INSPECTION_REPORT,
-        conformity.fits,
-        conformity.fill_report,
+        inspections.is_conformity_credential,
+        inspections.fill_conformity_report,
     ),
     Format(
         "traceability-food-grade-inspection",
