@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+OFFICE = "CNYIU"
+"""The customs office of the demonstration, whose officer decides what the probe lodges."""
+
 
 @dataclass(frozen=True)
 class Goods:
@@ -112,7 +115,7 @@ class Consignment:
         }
         return {
             "declarationReference": f"PROBE-D-{self.number}{suffix}",
-            "customsOffice": "PROBE",
+            "customsOffice": OFFICE,
             "orderReference": f"PROBE-O-{self.number}",
             "waybillReference": f"PROBE-W-{self.number}",
             "destinationCountry": changes.pop("destinationCountry", self.destination),

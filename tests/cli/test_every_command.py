@@ -116,7 +116,7 @@ def shut_out(desk: Desk) -> None:
     data = desk.copy()
     assert "sessions ended, tokens revoked" in desk.run("users", "deactivate", MERCHANT, data=data).output
     people = json.loads(desk.run("users", "list", "--json", data=data).stdout)
-    assert [one["email"] for one in people if not one["isActive"]] == [MERCHANT]
+    assert MERCHANT in [one["email"] for one in people if not one["isActive"]]
     desk.run("tokens", "new", MERCHANT, "--name", "till", code=1, data=data)
     assert "may sign in again" in desk.run("users", "reactivate", MERCHANT, data=data).output
     assert json.loads(desk.run("tokens", "list", MERCHANT, "--json", data=data).stdout) == []

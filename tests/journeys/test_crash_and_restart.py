@@ -75,6 +75,7 @@ def test_credentials_are_for_their_owner_only(server: Server) -> None:
         "laboratory",
         "plant-protection",
         "officer",
+        "officer-ningbo",
         "authority",
         "analyst",
     }

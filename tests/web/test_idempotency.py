@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from backend.domain.parties import Person
+from backend.domain.parties import ApiToken
 from backend.runtime.app import create_app, running
 from backend.services.anchoring import is_under_way
 from backend.services.idempotency import KEPT_FOR
@@ -202,4 +202,4 @@ def test_answer_with_secrets_lies_encrypted(house):
     again = house.world.api.post("/organisations", "authority", body, headers=key).get_json()
     assert again == joined
     with house.system.ctx.work(reading=True) as work:
-        assert isinstance(work.persons.bearer(joined["token"]), Person)
+        assert work.persons.by_secret(ApiToken, joined["token"]) is not None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from backend.domain.consignment import Decision
 from backend.domain.ledger import DeclarationStatus
@@ -79,6 +79,7 @@ class Crowd:
         """A thousand declarations, released and lodged ones, and as many requests, all newer."""
         now = datetime.now(UTC)
         with self.system.ctx.work() as work:
+            work._session.execute(update(t.consignment).values(customs_office="CNYIU"))  # all before one office
             one = dict(work._session.execute(select(t.record).where(t.record.c.kind == 3).limit(1)).mappings().one())
             consignment = dict(work._session.execute(select(t.consignment).limit(1)).mappings().one())
             asked = dict(work._session.execute(select(t.request).limit(1)).mappings().one())
