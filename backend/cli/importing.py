@@ -121,15 +121,15 @@ def import_command(
         raise click.ClickException(_("nothing was stored: {error}", error=error)) from error
     again = _again(files, email, issuers, given, style)
     if done is None:
-        _tell(plan, again, dry_run, is_stored=False, as_json=as_json)
+        _report_line(plan, again, dry_run, is_stored=False, as_json=as_json)
     else:
         with telling(_("everything is stored")):
-            _tell(done, again, dry_run, is_stored=True, as_json=as_json)
+            _report_line(done, again, dry_run, is_stored=True, as_json=as_json)
     if not plan.is_ready:
         click.get_current_context().exit(1)
 
 
-def _tell(plan: Plan, again: str, dry_run: bool, *, is_stored: bool, as_json: bool) -> None:
+def _report_line(plan: Plan, again: str, dry_run: bool, *, is_stored: bool, as_json: bool) -> None:
     if as_json:
         print_json(_as_json(plan, is_stored))
         return

@@ -76,7 +76,7 @@ class LazyGroup(Group):
             self.write_commands(ctx, formatter, _(heading), names)
 
     def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> Any:
-        """Run the command. An error of ours or of the machine is told in one line, with exit code 1."""
+        """Run the command. An error of ours or of the machine is shown in one line, with exit code 1."""
         output, errors = Output(sys.stdout, vital=True), Output(sys.stderr, vital=False)
         try:
             with redirect_stdout(output), redirect_stderr(errors):
@@ -84,10 +84,10 @@ class LazyGroup(Group):
                 try:
                     return super().main(args, *others, **options)
                 except Exception as error:
-                    told = fault_told(error)
-                    if told is None:
+                    shown = fault_told(error)
+                    if shown is None:
                         raise
-                    click.echo(f"provenport: {told}", err=True)
+                    click.echo(f"provenport: {shown}", err=True)
                     sys.exit(1)
         finally:
             # What could not be written is not tried again when Python ends: that has an exit code of its own.
@@ -101,8 +101,8 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from importlib.metadata import version
 
-        told = _("%(prog)s, version %(version)s") % {"prog": "provenport", "version": version("provenport")}
-        click.echo(told)
+        shown = _("%(prog)s, version %(version)s") % {"prog": "provenport", "version": version("provenport")}
+        click.echo(shown)
         ctx.exit()
 
 

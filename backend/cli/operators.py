@@ -148,8 +148,8 @@ def _show_registered(shown: dict[str, str], as_json: bool) -> None:
         print_json(shown)
         return
     role = Role(shown["role"])
-    told = _("{name} is registered: {role}.", name=shown["organisation"], role=_(role.names))
-    click.echo(told + " " + _("Shown once, kept nowhere in the clear:"))
+    line = _("{name} is registered: {role}.", name=shown["organisation"], role=_(role.names))
+    click.echo(line + " " + _("Shown once, kept nowhere in the clear:"))
     for key, label in (("email", _("email")), ("password", _("password")), ("token", _("token"))):
         click.echo(f"  {label}{' ' * (9 - cell_length(label))} {shown[key]}")
     if role not in (Role.OFFICER, Role.AUTHORITY):
@@ -164,7 +164,7 @@ def _keep_credentials(shown: dict[str, str], why: str) -> str:
     from backend.store.disk import write_new
 
     file = Settings.from_environment(os.environ).data_dir / f"credentials-{shown['id']}.json"
-    told = {"name": shown["organisation"], "why": why}
+    parts = {"name": shown["organisation"], "why": why}
     try:
         write_new(file, (json.dumps(shown, indent=2) + "\n").encode())
     except OSError:
@@ -173,13 +173,13 @@ def _keep_credentials(shown: dict[str, str], why: str) -> str:
             "token {token}",
             password=shown["password"],
             token=shown["token"],
-            **told,
+            **parts,
         )
     return _(
         "{name} is registered; but standard output cannot be written: {why}. Its password and token lie in {file}, "
         "which you alone can read: hand them over, then delete it",
         file=file,
-        **told,
+        **parts,
     )
 
 

@@ -85,8 +85,8 @@ class VerdictCommand(Command):
 
 
 def _why(error: BaseException) -> str:
-    told = fault_told(error) if isinstance(error, Exception) else None
-    return told or said(message_of(error)) or type(error).__name__
+    shown = fault_told(error) if isinstance(error, Exception) else None
+    return shown or said(message_of(error)) or type(error).__name__
 
 
 @click.command("verify", cls=VerdictCommand)

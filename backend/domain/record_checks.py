@@ -15,7 +15,7 @@ from backend.domain.agreements import AGREEMENTS, Agreement
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence, steps_of
 from backend.domain.kinds import KINDS, Kind, Segment
-from backend.domain.kinds.certificate_of_origin import Claim, contradictions, last_day
+from backend.domain.kinds.certificate_of_origin import PreferenceClaim, contradictions, last_day
 from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus, accreditation_at
 from backend.domain.records import ProofState, dates_ahead, document_of_record
 from backend.domain.sd_jwt import is_statement, issued_at, issuer_name
@@ -552,7 +552,7 @@ def trade_agreement(case: _Case) -> Check | None:
         text if isinstance(text, str) else None
         for text in (*stated, exporter.get("countryCode") if isinstance(exporter, dict) else None)
     )
-    claim = Claim(origin, importing, exporting, criterion, _day(record.subject.get("issueDate")))
+    claim = PreferenceClaim(origin, importing, exporting, criterion, _day(record.subject.get("issueDate")))
     for _, reason, values in contradictions(agreement, claim):
         return trade_agreement.answer(reason, values)
     if record.withheld and not all(name in record.subject for name in _DECIDING):

@@ -229,7 +229,7 @@ def _change(
                 "this organisation issues nothing",
                 [("organisation", Message("is of the role {role}", role=organisation.role))],
             )
-        work.organisations.advance(organisation, read)
+        work.organisations.next_version(organisation, read)
         key = work.keys.active(organisation)
         change = AccreditationChange(str(uuid4()), key.thumbprint, operation, terms, ctx.now(), actor.id)
         work.add(change)

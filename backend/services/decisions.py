@@ -80,7 +80,7 @@ def decide(
         seen = _look(ctx, actor, declaration_id)
         with ctx.work() as work:
             consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
-            work.consignments.advance(consignment, read)
+            work.consignments.next_version(consignment, read)
             # A paper was revoked or replaced since the verdict was made: make it again rather than release on an old
             # one.
             if _papers(work, consignment) != seen.papers:

@@ -195,7 +195,7 @@ def report_arrival(ctx: AppContext, actor: Person, declaration_id: str, arrived:
             raise Conflict("the case is closed: its clock stands", status=consignment.status.name)
         if consignment.arrived_at is not None:
             raise Conflict("the arrival is known already", arrived_at=consignment.arrived_at)
-        work.consignments.advance(consignment)
+        work.consignments.next_version(consignment)
         reporter = work.organisations.get(actor.organisation.id)
         consignment.arrive(Event(str(uuid4()), Step.ARRIVED, arrived, ctx.now(), reporter))
         work.commit()
@@ -215,7 +215,7 @@ def withdraw(ctx: AppContext, actor: Person, declaration_id: str, read: int | No
         consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
         if actor.role is not Role.MERCHANT:
             raise NotAllowed("only the merchant withdraws")
-        work.consignments.advance(consignment, read)
+        work.consignments.next_version(consignment, read)
         now = ctx.now()
         consignment.withdraw(Event(str(uuid4()), Step.WITHDRAWN, now, now, consignment.merchant))
         change_status(ctx, work, consignment.record, DeclarationStatus.WITHDRAWN, "withdrawn by the merchant")

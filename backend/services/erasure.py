@@ -39,7 +39,7 @@ def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
             _check_erasable(work, on_file)
         bound = {digest for on_file in line for digest in _files_of(on_file)}
         for on_file in line:
-            work.records.advance(on_file)
+            work.records.next_version(on_file)
             _forget(work, on_file)
             on_file.erase(ctx.now())
         unbound = _no_longer_bound(work, held, bound)

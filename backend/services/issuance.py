@@ -105,7 +105,7 @@ def draft_confirmation(
     )
 
     def answer_request(on_file: RecordOnFile) -> None:
-        work.requests.advance(request)
+        work.requests.next_version(request)
         request.state, request.answered_at, request.confirmed = RequestState.CONFIRMED, ctx.now(), on_file
 
     return replace(drafted, on_filed=answer_request)
@@ -123,7 +123,7 @@ def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> C
         raise Invalid("a reason is needed", [("reason", "is missing: say what the merchant should correct")])
     with ctx.work() as work:
         request = _waiting(work, actor, request_id)
-        work.requests.advance(request)
+        work.requests.next_version(request)
         request.state, request.answered_at, request.reason = RequestState.SENT_BACK, ctx.now(), reason.strip()[:2000]
         work.commit()
     return request
@@ -156,7 +156,7 @@ def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str, read: in
             raise NotFound("no such record", id=record_id)
         if on_file.assurance is Assurance.STATED and actor.role is not Role.MERCHANT:
             raise NotFound("no such record", id=record_id)
-        work.records.advance(on_file, read)
+        work.records.next_version(on_file, read)
         if on_file.status not in (DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED):
             raise Conflict("this record is not in force", status=DocumentStatus(on_file.status).name)
         change_status(ctx, work, on_file, DocumentStatus.REVOKED, reason.strip()[:2000])

@@ -51,7 +51,7 @@ def rotate(ctx: AppContext, actor: Person, organisation_id: str, external: Outsi
         raise NotAllowed("only the authority replaces keys")
     with ctx.work() as work:
         organisation = work.organisations.get(organisation_id)
-        work.organisations.advance(organisation)
+        work.organisations.next_version(organisation)
         old = work.keys.active(organisation)
         if old.successor is not None:
             raise Conflict("this key is being replaced already", key=old.thumbprint, successor=old.successor)
@@ -150,7 +150,7 @@ def compromised(ctx: AppContext, actor: Person, thumbprint: str, since: datetime
         raise NotAllowed("only the authority stops keys")
     with ctx.work() as work:
         key = _known(work, thumbprint)
-        work.organisations.advance(key.organisation)
+        work.organisations.next_version(key.organisation)
         if accreditation_bits(key.organisation.role) and _is_known_to_ledger(work, key):
             work.add(suspension(ctx, actor, key.thumbprint, since))
             note_standing(ctx, work, actor, key, "suspend")

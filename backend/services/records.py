@@ -221,7 +221,7 @@ def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: by
     )
     work.add(on_file)
     if draft.supersedes is not None:
-        work.records.advance(draft.supersedes)
+        work.records.next_version(draft.supersedes)
         draft.supersedes.superseded_by_id = on_file.id
         change_status(ctx, work, draft.supersedes, DocumentStatus.SUPERSEDED, "replaced by a newer record")
     draft.on_filed(on_file)

@@ -192,7 +192,7 @@ class Repository:
             raise NotFound(absent, id=key)
         return entity
 
-    def _advance(
+    def _next_version(
         self, table: Table, entity: Any, read: int | None, since: Callable[[int], Sequence[LaterChange]]
     ) -> None:
         """Take the next version of a row; whoever else rests on the same one is refused from now on.

@@ -50,7 +50,7 @@ def verdict(fields, moment=NOON, kind=CERTIFICATE, **claims):
     return evaluate(evidence, facts_for(evidence), moment)
 
 
-def ruling(fields, code="AGREEMENT", **more):
+def answer(fields, code="AGREEMENT", **more):
     found = verdict(fields, **more)
     return found.conclusion, next((check.reason for check in found.checks if check.code == code), None)
 
@@ -75,7 +75,7 @@ def test_contradiction_is_refused_and_invalid(agreement, changes, field, reason)
     fields = claim(agreement, **changes)
     assert set(faults(fields)) == {field}
     document_as_signed(CERTIFICATE, fields)
-    assert ruling(fields) == (Conclusion.INVALID, reason)
+    assert answer(fields) == (Conclusion.INVALID, reason)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_contradictions_are_told_in_every_language(language):
         for what in faults(claim(*fields[:1], **fields[1])).values()
     ]
     assert len(told) == len(CONTRADICTIONS)
-    for sentence in told:
-        assert (re.search("[\u4e00-\u9fff]", sentence) is not None) == (language == "zh")
-        assert "{" not in sentence
+    for message in told:
+        assert (re.search("[\u4e00-\u9fff]", message) is not None) == (language == "zh")
+        assert "{" not in message
 
 
 @pytest.mark.parametrize(
@@ -129,15 +129,15 @@ def test_term_may_be_other_than_a_year():
 def test_certificate_expires_with_its_agreement(claims):
     """Also where it states no end, or a later one."""
     fields, last = claim(issueDate="2025-03-02"), datetime(2026, 3, 2, 23, 59, tzinfo=UTC)
-    assert ruling(fields, "VALIDITY", moment=last, **claims) == (Conclusion.VALID, "within-validity")
+    assert answer(fields, "VALIDITY", moment=last, **claims) == (Conclusion.VALID, "within-validity")
     after = last + timedelta(minutes=1)
-    assert ruling(fields, "VALIDITY", moment=after, **claims) == (Conclusion.INVALID, "term-ended")
+    assert answer(fields, "VALIDITY", moment=after, **claims) == (Conclusion.INVALID, "term-ended")
     no_claim = claim("NONE", issueDate="2025-03-02")
-    assert ruling(no_claim, "VALIDITY", moment=after, **claims) == (Conclusion.VALID, "within-validity")
+    assert answer(no_claim, "VALIDITY", moment=after, **claims) == (Conclusion.VALID, "within-validity")
 
 
 def test_certificate_of_800_days_is_invalid():
-    assert ruling(claim(issueDate="2023-12-23"), "VALIDITY") == (Conclusion.INVALID, "term-ended")
+    assert answer(claim(issueDate="2023-12-23"), "VALIDITY") == (Conclusion.INVALID, "term-ended")
 
 
 def test_end_beyond_the_term_is_refused():
@@ -195,10 +195,10 @@ def test_what_is_no_date_lies_nowhere():
 
 def test_paper_dated_ahead_is_invalid_until_then():
     fields = certificate_fields(issueDate="2027-04-06")
-    assert ruling(fields, "VALIDITY") == (Conclusion.INVALID, "dated-ahead")
+    assert answer(fields, "VALIDITY") == (Conclusion.INVALID, "dated-ahead")
     at = datetime(2027, 4, 5, 0, 0, tzinfo=UTC)
-    assert ruling(fields, "VALIDITY", moment=at - timedelta(minutes=1))[1] == "dated-ahead"
-    assert ruling(fields, "VALIDITY", moment=at) == (Conclusion.VALID, "within-validity")
+    assert answer(fields, "VALIDITY", moment=at - timedelta(minutes=1))[1] == "dated-ahead"
+    assert answer(fields, "VALIDITY", moment=at) == (Conclusion.VALID, "within-validity")
 
 
 # The data
@@ -227,7 +227,7 @@ def test_adding_an_agreement_takes_one_entry(monkeypatch, app):
     )
     fields = claim("CPTPP", originCountry="VN", importCountry="GB", originCriteria="PSR")
     assert set(faults(fields)) == {"freeTradeAgreementName"}
-    assert ruling(fields) == (Conclusion.INDETERMINATE, "agreement-unknown")
+    assert answer(fields) == (Conclusion.INDETERMINATE, "agreement-unknown")
     with pytest.raises(Unusable):
         conversions.agreement("cptpp")
     monkeypatch.setitem(AGREEMENTS, "CPTPP", added)
@@ -235,11 +235,11 @@ def test_adding_an_agreement_takes_one_entry(monkeypatch, app):
         assert ("CPTPP", "CPTPP") in choices.agreement_choices()
     assert conversions.agreement("cptpp") == ("CPTPP", None)
     assert faults(fields) == {}
-    assert ruling(fields) == (Conclusion.VALID, "agreement-fits")
+    assert answer(fields) == (Conclusion.VALID, "agreement-fits")
     assert set(faults(fields | {"importCountry": "CN"})) == {"freeTradeAgreementName"}
     assert set(faults(fields | {"originCriteria": "RVC"})) == {"originCriteria"}
     monkeypatch.setitem(AGREEMENTS, "CPTPP", replace(added, term_months=None))
-    assert ruling(fields, "VALIDITY", moment=NOON + timedelta(days=2000))[1] == "within-validity"
+    assert answer(fields, "VALIDITY", moment=NOON + timedelta(days=2000))[1] == "within-validity"
 
 
 def in_the_page():

@@ -1,6 +1,6 @@
 """What README shows of commands: read from it, compared with what they print, and written into it.
 
-``make readme`` writes it: ``python -m tests.journeys.readme_output CLAIM.json``. Tests compare.
+``make readme`` writes it: ``python -m tests.journeys.readme_output STUDY.json``. Tests compare.
 """
 
 import json
@@ -15,7 +15,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "README.md"
-JOURNEY, TIMES, CLAIM = "python3 docs/examples/journey.py", ".venv/bin/provenport trs", ".venv/bin/clearance-sim claim"
+JOURNEY, TIMES, STUDY = (
+    "python3 docs/examples/journey.py",
+    ".venv/bin/provenport trs",
+    ".venv/bin/clearance-sim claim",
+)
 """Commands whose output is shown, by how their line begins; in this order on a server that is new."""
 
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -95,7 +99,7 @@ def main(claim: str) -> None:
         finally:
             server.stop()
     study = json.loads(Path(claim).read_text(encoding="utf-8"))
-    PAGE.write_text(with_output(page, CLAIM, claim_lines(study)), encoding="utf-8")
+    PAGE.write_text(with_output(page, STUDY, claim_lines(study)), encoding="utf-8")
 
 
 if __name__ == "__main__":

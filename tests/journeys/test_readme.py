@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.conftest import Server
-from tests.journeys.readme_output import CLAIM, JOURNEY, TIMES, claim_lines, comparable, shown
+from tests.journeys.readme_output import JOURNEY, STUDY, TIMES, claim_lines, comparable, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -82,7 +82,7 @@ def test_claim_shown_is_what_the_study_finds(tmp_path: Path) -> None:
     """The whole study, as README names it: minutes. ``make readme`` writes it anew."""
     command = [_python(), "-m", "clearance_sim", "claim", "--json", "claim.json"]
     subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
-    assert shown(README, CLAIM) == claim_lines(json.loads((tmp_path / "claim.json").read_text(encoding="utf-8")))
+    assert shown(README, STUDY) == claim_lines(json.loads((tmp_path / "claim.json").read_text(encoding="utf-8")))
 
 
 def test_readme_types_no_figure_of_the_claim() -> None:

@@ -42,11 +42,11 @@ def test_version_is_compared_in_the_update(installation, kind):
         read = found.version
         work._session.connection().execute(text(f'UPDATE "{table}" SET version = version + 1'))
         with pytest.raises(Conflict):
-            getattr(work, repository).advance(found)
+            getattr(work, repository).next_version(found)
         assert found.version == read + 1
         if kind != "request":
             with pytest.raises(StaleVersion) as refused:
-                getattr(work, repository).advance(found, read)
+                getattr(work, repository).next_version(found, read)
             assert refused.value.version == read + 1
 
 
@@ -114,7 +114,7 @@ def _decide(folder: str, ids: list[str], start: Any, results: Any) -> None:
         start.wait(timeout=60)
         try:
             with work_of() as work:
-                work.consignments.advance(work.consignments.get(key), 1)
+                work.consignments.next_version(work.consignments.get(key), 1)
                 work.commit()
             won.append(key)
         except StaleVersion:

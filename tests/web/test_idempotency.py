@@ -58,7 +58,7 @@ class Held(Api):
 
 
 @dataclass
-class House:
+class Installation:
     """An installation that no other test has written to, since examples can be sent only once."""
 
     system: Any
@@ -91,7 +91,7 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, demonstration, system):
+def installation(tmp_path_factory, demonstration, system):
     folder = copytree(demonstration, tmp_path_factory.mktemp("own") / "data")
     with running(Settings(folder)) as opened:
         opened.ctx = replace(opened.ctx, simulator=system.ctx.simulator)
@@ -99,7 +99,7 @@ def house(tmp_path_factory, demonstration, system):
         app = create_app(opened)
         held = Held(app.test_client(), people_in(folder))
         description = held.get("/openapi.json").get_json()
-        yield House(opened, app, derived.World(held, opened, lambda: settled(opened)), description)
+        yield Installation(opened, app, derived.World(held, opened, lambda: settled(opened)), description)
 
 
 def settled(system):
@@ -124,9 +124,9 @@ def without_key(description):
     ]
 
 
-def test_every_post_declares_its_key(house):
-    assert without_key(house.description) == []
-    declared = derived.operations(house.description)["post /files"]["parameters"]
+def test_every_post_declares_its_key(installation):
+    assert without_key(installation.description) == []
+    declared = derived.operations(installation.description)["post /files"]["parameters"]
     (key,) = [one for one in declared if one["name"] == "Idempotency-Key"]
     assert f"{KEPT_FOR.days} days" in key["description"]
 
@@ -137,69 +137,73 @@ def test_operation_without_key_is_named():
 
 
 @pytest.mark.parametrize("name", POSTS)
-def test_same_requests_at_once_get_one_answer(house, name):
+def test_same_requests_at_once_get_one_answer(installation, name):
     """Sent by several at once, and once more later: one of them does it, all are told the same."""
-    for media_type in house.media_types(name):
-        house.hold(name, media_type)
-        key, before = house.world.api.fresh("once"), house.rows()
+    for media_type in installation.media_types(name):
+        installation.hold(name, media_type)
+        key, before = installation.world.api.fresh("once"), installation.rows()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            answers = [told(answer) for answer in pool.map(house.send, [key] * AT_ONCE)]
-        answers.append(told(house.send(key)))
+            answers = [told(answer) for answer in pool.map(installation.send, [key] * AT_ONCE)]
+        answers.append(told(installation.send(key)))
         assert answers[0][0] < 300, answers[0]
         assert answers == [answers[0]] * (AT_ONCE + 1)
-        grown = {table: count - before[table] for table, count in house.rows().items()}
+        grown = {table: count - before[table] for table, count in installation.rows().items()}
         assert max(grown.values()) <= 1, grown
 
 
-def test_verification_writes_nothing_under_key(house):
-    house.hold("post /verify", "application/json")
-    key, before = house.world.api.fresh("once"), house.rows()
-    first, second = house.send(key).get_json(), house.send(key).get_json()
+def test_verification_writes_nothing_under_key(installation):
+    installation.hold("post /verify", "application/json")
+    key, before = installation.world.api.fresh("once"), installation.rows()
+    first, second = installation.send(key).get_json(), installation.send(key).get_json()
     assert first["verdict"] == second["verdict"]
-    assert house.rows() == before
+    assert installation.rows() == before
 
 
-def test_withdrawal_without_key_is_refused_twice(house):
+def test_withdrawal_without_key_is_refused_twice(installation):
     """What the test above would see of an operation that took no key."""
-    house.hold("post /declarations/{declaration_id}/withdrawal", None)
+    installation.hold("post /declarations/{declaration_id}/withdrawal", None)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        statuses = sorted(answer.status_code for answer in pool.map(house.send, [None] * AT_ONCE))
+        statuses = sorted(answer.status_code for answer in pool.map(installation.send, [None] * AT_ONCE))
     assert statuses == [201, *[412] * (AT_ONCE - 1)]
 
 
-def test_version_of_decision_is_told_again(house):
-    house.hold("post /declarations/{declaration_id}/decisions", "application/json")
-    key = house.world.api.fresh("once")
-    first, again = house.send(key), house.send(key)
+def test_version_of_decision_is_told_again(installation):
+    installation.hold("post /declarations/{declaration_id}/decisions", "application/json")
+    key = installation.world.api.fresh("once")
+    first, again = installation.send(key), installation.send(key)
     assert first.headers["ETag"]
     assert told(again) == told(first)
 
 
-def test_refusal_leaves_its_key_unused(house):
-    api, key = house.world.api, {"Idempotency-Key": house.world.api.fresh("k")}
+def test_refusal_leaves_its_key_unused(installation):
+    api, key = installation.world.api, {"Idempotency-Key": installation.world.api.fresh("k")}
     wrong = invoice_fields(invoiceNumber=api.fresh("I"), lines="none")
     assert api.post("/invoices", "merchant", wrong, headers=key).status_code == 422
     right = invoice_fields(invoiceNumber=api.fresh("I"))
     assert api.post("/invoices", "merchant", right, headers=key).status_code == 201
 
 
-def test_key_of_another_person_is_another(house):
-    api, key = house.world.api, {"Idempotency-Key": house.world.api.fresh("k")}
+def test_key_of_another_person_is_another(installation):
+    api, key = installation.world.api, {"Idempotency-Key": installation.world.api.fresh("k")}
     ours = api.post("/files", "merchant", data=PDF, content_type="application/pdf", headers=key)
     theirs = api.post("/files", "chamber", data=PDF + b"\n", content_type="application/pdf", headers=key)
     assert (ours.status_code, theirs.status_code) == (201, 201)
     assert ours.get_json() != theirs.get_json()
 
 
-def test_answer_with_secrets_lies_encrypted(house):
-    body = {"role": "merchant", "name": "Secretive Trading", "email": f"{house.world.api.fresh('s')}@example.org"}
-    key = {"Idempotency-Key": house.world.api.fresh("k")}
-    joined = house.world.api.post("/organisations", "authority", body, headers=key).get_json()
-    lying = b"".join(path.read_bytes() for path in house.system.folder.path.glob("provenport.sqlite*"))
+def test_answer_with_secrets_lies_encrypted(installation):
+    body = {
+        "role": "merchant",
+        "name": "Secretive Trading",
+        "email": f"{installation.world.api.fresh('s')}@example.org",
+    }
+    key = {"Idempotency-Key": installation.world.api.fresh("k")}
+    joined = installation.world.api.post("/organisations", "authority", body, headers=key).get_json()
+    lying = b"".join(path.read_bytes() for path in installation.system.folder.path.glob("provenport.sqlite*"))
     assert b"Secretive Trading" in lying
     assert joined["token"].encode() not in lying
     assert joined["password"].encode() not in lying
-    again = house.world.api.post("/organisations", "authority", body, headers=key).get_json()
+    again = installation.world.api.post("/organisations", "authority", body, headers=key).get_json()
     assert again == joined
-    with house.system.ctx.work(reading=True) as work:
+    with installation.system.ctx.work(reading=True) as work:
         assert work.persons.by_secret(ApiToken, joined["token"]) is not None

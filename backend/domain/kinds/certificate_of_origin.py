@@ -34,7 +34,7 @@ from backend.domain.parties import Role
 
 
 @dataclass(frozen=True)
-class Claim:
+class PreferenceClaim:
     """The facts of a certificate that its agreement restricts; None where unknown."""
 
     origin: str | None = None
@@ -44,7 +44,7 @@ class Claim:
     issued: date | None = None
 
 
-def contradictions(agreement: Agreement, claim: Claim) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def contradictions(agreement: Agreement, claim: PreferenceClaim) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (field to correct, reason, values of the message) where a certificate contradicts its agreement."""
     values: dict[str, Any] = {"agreement": agreement.code}
     countries = [claim.origin, claim.importing]
@@ -144,7 +144,9 @@ class CertificateOfOrigin(Document):
         exporter, criterion = stated.get("exporter"), stated.get("origin_criteria")
         exporting = exporter.country_code if isinstance(exporter, Party) else None
         countries = stated.get("origin_country"), stated.get("import_country"), exporting
-        for where, reason, values in contradictions(agreement, Claim(*countries, criterion, stated.get("issue_date"))):
+        for where, reason, values in contradictions(
+            agreement, PreferenceClaim(*countries, criterion, stated.get("issue_date"))
+        ):
             if where == info.field_name:
                 raise fault(reason, _FAULTS[reason].template, **values)
         return value

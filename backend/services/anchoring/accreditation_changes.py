@@ -37,11 +37,11 @@ def send_accreditation_changes(ctx: AnchoringContext) -> None:
         waiting = [change.id for change in work.accreditation_changes.pending()]
     each = IndependentSteps()
     for change_id in waiting:
-        each.attempt(_advance, ctx, change_id)
+        each.attempt(_next_version, ctx, change_id)
     each.finish()
 
 
-def _advance(ctx: AnchoringContext, change_id: str) -> None:
+def _next_version(ctx: AnchoringContext, change_id: str) -> None:
     change = _waiting(ctx, change_id)
     if change is None:
         return

@@ -166,7 +166,7 @@ def revert_release(ctx: AnchoringContext, work: UnitOfWork, declaration_id: str,
     if release is None or any(drawdown.made_at is not None for drawdown in drawdowns):
         return
     consignment = work.consignments.get(declaration_id)
-    work.consignments.advance(consignment)
+    work.consignments.next_version(consignment)
     now = ctx.now()
     release.settled = f"not sent: {why}"[:200]
     undone = Event(str(uuid4()), Step.DECISION_UNDONE, now, now, note=why)
@@ -208,7 +208,7 @@ def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusC
     if record.status == status:
         return
     log.error("the ledger decided otherwise", record=record.id, stored=record.status, ledger=status, why=why)
-    work.records.advance(record)
+    work.records.next_version(record)
     record.status, record.status_reason = status, None
     if record.kind is not Kind.DECLARATION:
         if (step := _ABOUT_PAPERS.get(status)) is not None:
@@ -218,7 +218,7 @@ def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusC
         consignment = work.consignments.get(record.id)
     except NotFound:
         return
-    work.consignments.advance(consignment)
+    work.consignments.next_version(consignment)
     now = ctx.now()
     ended = DeclarationStatus(status)
     step = Step.LODGED if ended is DeclarationStatus.LODGED else Step.of(ended)

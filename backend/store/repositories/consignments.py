@@ -139,9 +139,9 @@ class ConsignmentRepository(Repository):
                 return consignment
         raise NotFound("no such declaration", id=declaration_id)
 
-    def advance(self, consignment: Consignment, read: int | None = None) -> None:
+    def next_version(self, consignment: Consignment, read: int | None = None) -> None:
         """Begin a change that rests on this version; raises StaleVersion where it has moved on since."""
-        self._advance(t.consignment, consignment, read, consignment.changes_since)
+        self._next_version(t.consignment, consignment, read, consignment.changes_since)
 
     def search(
         self,

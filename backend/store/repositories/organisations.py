@@ -44,12 +44,12 @@ class OrganisationRepository(Repository):
         """Return the organisation with this id, or raise NotFound."""
         return self._get(Organisation, organisation_id, Message("no such organisation"))
 
-    def advance(self, organisation: Organisation, read: int | None = None) -> None:
+    def next_version(self, organisation: Organisation, read: int | None = None) -> None:
         """Begin an act on its keys or their accreditation that rests on this version of them.
 
         Raises StaleVersion where somebody else has changed them since.
         """
-        self._advance(t.organisation, organisation, read, lambda version: self._acts_since(organisation, version))
+        self._next_version(t.organisation, organisation, read, lambda version: self._acts_since(organisation, version))
 
     def compare(self, organisation: Organisation, read: int | None) -> None:
         """Raise StaleVersion where the authority's acts have moved on since this version was read."""

@@ -63,9 +63,9 @@ class RecordRepository(Repository):
         """Return the record with this id, or raise NotFound."""
         return self._get(RecordOnFile, record_id, Message("no such record"))
 
-    def advance(self, on_file: RecordOnFile, read: int | None = None) -> None:
+    def next_version(self, on_file: RecordOnFile, read: int | None = None) -> None:
         """Begin a change that rests on this version; raises StaleVersion where it has moved on since."""
-        self._advance(t.record, on_file, read, lambda version: self._changes_since(on_file, version))
+        self._next_version(t.record, on_file, read, lambda version: self._changes_since(on_file, version))
 
     def _changes_since(self, on_file: RecordOnFile, version: int) -> list[LaterChange]:
         query = select(StatusChange).where(t.status_change.c.record_id == on_file.id)
@@ -247,9 +247,9 @@ class RequestRepository(Repository):
         """Return the request with this id, or raise NotFound."""
         return self._get(ConfirmationRequest, request_id, Message("no such request"))
 
-    def advance(self, request: ConfirmationRequest) -> None:
+    def next_version(self, request: ConfirmationRequest) -> None:
         """Begin to answer; raises Conflict where somebody else answers at the same moment."""
-        self._advance(t.request, request, None, lambda version: ())
+        self._next_version(t.request, request, None, lambda version: ())
 
     def search(
         self,

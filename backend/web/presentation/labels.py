@@ -109,7 +109,7 @@ def _fields(record: RecordOnFile) -> Mapping[str, Any]:
 
 
 def kind_name(kind: Kind, inside: bool = False) -> str:
-    """Return the name of a kind. ``inside`` a sentence it begins with a small letter in English."""
+    """Return the name of a kind. ``inside`` a message it begins with a small letter in English."""
     name = gettext(KINDS[kind].names, language())
     return name[0].lower() + name[1:] if inside else name
 
@@ -259,17 +259,17 @@ def step_name(step: Step) -> str:
 
 
 def later_changes(changes: Sequence[LaterChange]) -> list[str]:
-    """List what others changed after the reader had read, with one sentence each, in order."""
+    """List what others changed after the reader had read, with one message each, in order."""
     return [later_change(change) for change in changes]
 
 
 def later_change(change: LaterChange) -> str:
-    """Tell who changed what, when and why, in one sentence."""
+    """Tell who changed what, when and why, in one message."""
     who = change.organisation or _("The ledger")
     if (person := colleague(change)) is not None:
         who = f"{who} ({person})"
-    sentence = _("%(who)s, %(when)s: %(what)s.", who=who, when=moment(change.at), what=_done(change.what))
-    return f"{sentence} {_('Reason:')} {why_of(change)}" if change.why else sentence
+    message = _("%(who)s, %(when)s: %(what)s.", who=who, when=moment(change.at), what=_done(change.what))
+    return f"{message} {_('Reason:')} {why_of(change)}" if change.why else message
 
 
 def why_of(change: LaterChange) -> str | None:
@@ -333,7 +333,7 @@ def conclusion(value: Conclusion | str) -> Shown:
 
 
 def why(verdict: Verdict) -> str:
-    """Return the sentence that explains a verdict."""
+    """Return the message that explains a verdict."""
     if verdict.deciding is not None:
         return check_sentence(verdict.deciding)
     return verdicts.headline(verdict, language(), moment)
@@ -345,7 +345,7 @@ def check_title(check: Check) -> str:
 
 
 def check_sentence(check: Check) -> str:
-    """Return the sentence on a check's result."""
+    """Return the message on a check's result."""
     return verdicts.reason_text(_named(check), language(), moment)
 
 

@@ -27,7 +27,7 @@ _WAITING = (ProofState.STORED, ProofState.SEALED, ProofState.SUBMITTED, ProofSta
 @blueprint.get("/healthz")
 def healthz() -> ResponseReturnValue:
     """Answer 200 while database, ledger and anchoring work and records are taken in, else 503, with details."""
-    checks: dict[str, Any] = {"database": _asked(_database), "ledger": _asked(_ledger), "intake": _asked(_intake)}
+    checks: dict[str, Any] = {"database": _asked(_database), "ledger": _asked(_ledger), "intake": _asked(_admission)}
     proofs = checks["database"].pop("proofs", {})
     oldest = checks["database"].pop("oldestUnanchoredSeconds", None)
     checks["anchoring"] = {
@@ -54,7 +54,7 @@ def metrics() -> Response:
             Gauge(f"provenport_{name}", text, registry=registry).set(value)
 
     gauge("database_up", "Whether the database answers", database["ok"])
-    gauge("intake_open", "Whether new records are taken in", _asked(_intake)["ok"])
+    gauge("intake_open", "Whether new records are taken in", _asked(_admission)["ok"])
     gauge("ledger_up", "Whether the ledger answers and is ours", ledger["ok"])
     gauge("ledger_foreign", "Whether another chain than ours answers", ledger.get("error") == ForeignLedger.code)
     gauge("ledger_block", "The newest block", ledger.get("block"))
@@ -123,7 +123,7 @@ def _database() -> dict[str, Any]:
     }
 
 
-def _intake() -> dict[str, Any]:
+def _admission() -> dict[str, Any]:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         return {"waiting": check_intake(ctx, work)}
