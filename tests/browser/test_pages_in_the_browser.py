@@ -54,7 +54,7 @@ def test_paper_goes_from_merchants_form_to_issuers_signature(
     expect(merchant.locator("main")).to_contain_text({"zh": "声明", "en": "statement"}[language])
 
     chamber = signed_in("chamber", "/requests", language=language)
-    chamber.locator("main a[href^='/requests/']").first.click()
+    chamber.locator("main a[href^='/requests/']").last.click()  # the oldest come first
     expect(chamber.locator("main")).to_contain_text("750")
     expect(chamber.locator("main")).to_contain_text("certificate.pdf")
     picture(chamber, f"request-{language}")
@@ -71,13 +71,13 @@ def test_request_sent_back_is_corrected_without_retyping(server: Server, signed_
     _fill(merchant, {"quantity": "33", "import_country": "SG", "invoice_reference": "INV-SENT-BACK"})
     merchant.locator("main form button.btn-primary").click()
     chamber = signed_in("chamber", "/requests")
-    chamber.locator("main a[href^='/requests/']").first.click()
+    chamber.locator("main a[href^='/requests/']").last.click()  # the oldest come first
     chamber.locator("details summary").click()
     chamber.fill("[name=reason]", "Wrong country")
     chamber.locator("form[action$='/send-back'] button").click()
 
     merchant.goto("/")
-    merchant.locator("a[href$='/correct']").first.click()
+    merchant.locator("a[href$='/correct']").last.click()
     expect(merchant.locator("main")).to_contain_text("Wrong country")
     expect(merchant.locator("[name=invoice_reference]")).to_have_value("INV-SENT-BACK")
     expect(merchant.locator("[name=quantity]")).to_have_value("33")
