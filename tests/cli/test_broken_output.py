@@ -93,6 +93,8 @@ ARGUMENTS = {
     "verify": lambda desk: (desk.files / "bundle.json", "--trust", desk.trust()),
 }
 """What each command is given, so that it would be done if its output could be written."""
+ONCE = "office delegate"
+"""A second run meets the delegation that the first one made."""
 FOR_NOTHING = ("chain cancel", "office end", "tokens revoke")
 """Commands that are given what does not exist: they end as refused whatever becomes of their output."""
 
@@ -169,7 +171,7 @@ def test_output_that_fails_is_told_in_a_line(without_output, command, output):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [command for command in ARGUMENTS if command not in ("serve", *FOR_NOTHING)])
+@pytest.mark.parametrize("command", [command for command in ARGUMENTS if command not in ("serve", ONCE, *FOR_NOTHING)])
 @pytest.mark.parametrize("errors", ["full", "closed"])
 def test_error_stream_that_fails_changes_nothing(without_errors, command, errors):
     done = without_errors[command, "kept", errors]

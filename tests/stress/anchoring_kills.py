@@ -136,7 +136,7 @@ def _populate(ground: Ground) -> None:
         authority = register(ctx, OrganisationProfile(Role.AUTHORITY, "Authority", "authority@x.org")).person
         chamber = register(ctx, OrganisationProfile(Role.CHAMBER, "Chamber", "chamber@x.org")).person
         merchant = register(ctx, OrganisationProfile(Role.MERCHANT, "Merchant", "merchant@x.org")).person
-        register(ctx, OrganisationProfile(Role.OFFICER, "Office", "officer@x.org"))
+        register(ctx, OrganisationProfile(Role.OFFICER, "Office", "officer@x.org", offices=("CNYIU",)))
         for issuer in (chamber, merchant):
             accreditation.accredit(ctx, authority, issuer.organisation.id)
         _settle(ctx)
