@@ -198,12 +198,17 @@ def node_world(node_system: Any) -> Any:
 
     from backend.domain.kinds import Kind
     from backend.domain.parties import Role
-    from backend.services import issuance
+    from backend.services import accreditation, issuance
     from backend.services.organisations import OrganisationProfile, register
     from tests.helpers.builders import certificate_fields
 
     node, system = node_system
-    chamber = register(system.ctx, OrganisationProfile(Role.CHAMBER, "Chamber", f"{uuid4()}@x.org")).person
+    chamber, authority = (
+        register(system.ctx, OrganisationProfile(role, role.value, f"{uuid4()}@x.org")).person
+        for role in (Role.CHAMBER, Role.AUTHORITY)
+    )
+    accreditation.accredit(system.ctx, authority, chamber.organisation.id)
+    settle(system, node)
 
     def issue() -> Any:
         fields = certificate_fields(certificateNumber=str(uuid4())[:20])
