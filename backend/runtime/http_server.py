@@ -3,7 +3,7 @@
 waitress reads requests and writes answers in one thread that never blocks, and runs the application in others. This
 module adds what it lacks: its timeout restarts with each byte, and its connections are first come, first served, so
 that a few hundred clients that send a byte now and then would keep everybody else out (slowloris;
-docs/decisions/0019-waitress-with-deadlines.md).
+docs/decisions/0021-waitress-with-deadlines.md).
 
 A client that does not keep the server waiting is never disconnected. When there is no room, the connection ends whose
 request has been incomplete for the longest time, of the address that has the most connections.

@@ -50,7 +50,7 @@ def install_security(app: Flask, *, secure_cookies: bool, address: str = "") -> 
         SESSION_COOKIE_SECURE=secure_cookies,
         WTF_CSRF_TIME_LIMIT=12 * 3600,
         WTF_CSRF_SSL_STRICT=False,  # the token is the session's own; some strip the Referer that this would ask for
-        # In memory, since the server is one process (decision 0019). The limits start afresh with it.
+        # In memory, since the server is one process (decision 0021). The limits start afresh with it.
         RATELIMIT_STORAGE_URI="memory://",
         SESSION_COOKIE_PATH=urlsplit(address).path or "/",
     )
