@@ -106,8 +106,10 @@ class Installation:
         shown = read_page(answer.text)
         typed = {name: value for name, value in fields if name != "csrf_token"}
         told = f"{action} answered {answer.status} {shown.faults} to {typed}"
-        assert answer.status_code in (200, 302), told
-        assert answer.status_code == 302 or not shown.faults, told
+        # The server is shared by tests: an office may have been given its code by another one.
+        is_taken = answer.status_code == 409 and action.endswith("/customs-offices/add")
+        assert is_taken or answer.status_code in (200, 302), told
+        assert is_taken or answer.status_code == 302 or not shown.faults, told
         self.sent.add((self.endpoint_of(where, "GET")[0], self.endpoint_of(action, "POST")[0]))
         if answer.status_code == 302:
             self._see_no_refusal(client, answer.location, told)
