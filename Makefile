@@ -4,6 +4,8 @@
 PYTHON ?= python3
 CHROMIUM ?= /usr/bin/chromium
 ARGS ?=
+# One more than cores: tests wait for blocks, servers and one another.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,7 +35,7 @@ help:  ## List the targets
 	@echo "Provenport: make TARGET"
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  \1 \2/p' $(firstword $(MAKEFILE_LIST)) \
 	  | while read -r target text; do printf '  %-16s %s\n' "$$target" "$$text"; done
-	@echo "Variables: PORT=8001 and DATA_DIR=DIR for run and probe, ARGS='-k name' for the tests, PYTHON=python3.12, CHROMIUM=PATH"
+	@echo "Variables: PORT=8001 and DATA_DIR=DIR for run and probe, ARGS='-k name' and WORKERS=2 for the tests, PYTHON=python3.12, CHROMIUM=PATH"
 
 # ---- use it
 
@@ -67,18 +69,18 @@ cluster: $(TEST)  ## Set up what the simulator needs to run on a Dask cluster, o
 
 .PHONY: test
 test: $(TEST)  ## Run the tests that need neither a browser nor a compiler, but for the slow ones
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not browser and not contracts and not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not browser and not contracts and not slow" $(ARGS)
 
 # Named one by one, so that nothing else is collected.
 QUICK := tests/domain tests/messages tests/checks tests/docs tests/web/test_api_rights.py
 
 .PHONY: quick
 quick: $(TEST)  ## Run in half a minute what a change breaks first: rules, kinds, texts, rights
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(QUICK) $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow" $(QUICK) $(ARGS)
 
 .PHONY: slow
 slow: $(TEST)  ## Run the slow tests: kills, races, full disks, lost chains, clusters, whole simulations
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "slow and not browser and not contracts" $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "slow and not browser and not contracts" $(ARGS)
 
 .PHONY: check
 check: $(TEST)  ## Check formatting, lint, types, who may import whom, and words
@@ -132,7 +134,8 @@ $(SLITHER):
 	@touch $@
 
 .PHONY: stress
-stress: $(CONTRACTS)  ## Kill the anchoring process 1,000 times (KILLS), then forge a million bundles (FORGED)
+stress: $(CONTRACTS)  ## Kill anchoring 1,000 times (KILLS) and a migration at every statement, forge a million bundles (FORGED)
+	folder=$$(mktemp -d) && $(BIN)/python -m tests.stress.killed_migration "$$folder" && rm -r "$$folder"
 	$(BIN)/python -m tests.stress.anchoring_kills $(or $(KILLS),1000)
 	$(WITH_NODE) $(BIN)/python -m tests.stress.forged_bundles $(or $(FORGED),1000000)
 
@@ -142,9 +145,25 @@ load: $(TEST)  ## Hold CONNECTIONS (520) open as slowly as can be, then send the
 	$(BIN)/python -m tests.stress.costly_bundles
 
 .PHONY: verifiers-check
-verifiers-check: $(CONTRACTS)  ## Hold the three verifiers to one verdict, and none to one of 50,000 forgeries (FORGED)
+verifiers-check: $(CONTRACTS)  ## Hold the three verifiers to one verdict by their tests, then by forgeries
 	$(WITH_NODE) $(BIN)/python -m pytest -q tests/verifier $(ARGS)
+	@$(MAKE) --no-print-directory forgeries
+
+.PHONY: forgeries
+forgeries: $(CONTRACTS)  ## Hold the three verifiers to one verdict, and none to one of 50,000 forgeries (FORGED)
 	$(WITH_NODE) $(BIN)/python -m tests.stress.forged_bundles $(or $(FORGED),50000)
+
+ON_POSTGRES := tests/services tests/web tests/journeys tests/adapters/test_postgres.py
+
+.PHONY: postgres-check
+postgres-check: $(TEST)  ## Run the tests of services, web and journeys on a PostgreSQL of their own; a skip fails
+	TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile \
+	  -m "not browser and not contracts and not slow and not anvil and not sqlite" $(ON_POSTGRES) $(ARGS)
+
+.PHONY: two-servers
+two-servers: $(TEST) $(CHAIN_TOOLS)  ## Race two processes on one PostgreSQL (RACES, 1,000 of each kind), then without the guards
+	$(BIN)/python -m tests.stress.two_servers --races $(or $(RACES),1000)
+	$(BIN)/python -m tests.stress.two_servers --races 20 --planted
 
 .PHONY: disk-faults
 disk-faults: $(TEST)  ## Let 300 writes and syncs fail by strace (FAULTS), and look at what is left
@@ -173,12 +192,12 @@ $(NODE_MODULES): contracts/package-lock.json | $(CONTRACTS)
 # One lock for every Python and system; each set holds the one before it, at the same versions.
 LOCK := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --no-header --no-emit-index-url --no-emit-find-links --annotation-style line --quiet $(if $(UPGRADE),--upgrade)
-TEST_EXTRAS := --extra simulator --extra test --extra check --extra cluster
+TEST_EXTRAS := --extra simulator --extra postgres --extra test --extra check --extra cluster
 
 .PHONY: lock
 lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes newer versions)
-	$(LOCK) --extra simulator -o requirements/base.txt
-	$(LOCK) -c requirements/base.txt -o requirements/server.txt
+	$(LOCK) --extra simulator --extra postgres -o requirements/base.txt
+	$(LOCK) --extra postgres -c requirements/base.txt -o requirements/server.txt
 	$(LOCK) $(TEST_EXTRAS) -c requirements/base.txt -o requirements/test.txt
 	$(LOCK) $(TEST_EXTRAS) --extra browser -c requirements/test.txt -o requirements/browser.txt
 	$(LOCK) $(TEST_EXTRAS) --extra contracts -c requirements/test.txt -o requirements/contracts.txt

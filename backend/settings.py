@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from socket import gethostname
@@ -33,15 +33,19 @@ class Settings:
     ledger_confirmations: int = 0
     ledger_max_fee_gwei: int = 100
     ledger_guardian: str | None = None
+    ledger_admin: str | None = None
     ledger_authority_delay_seconds: int = 0
     ledger_registration_delay_seconds: int = 0
     ledger_administration_delay_seconds: int = 86_400
+    ledger_revocation_delay_seconds: int = 3 * 86_400
     public_url: str | None = None
     """Without a slash at its end; its path, where it has one, stands before every path of ours."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     metrics_token: str | None = None
     intake_most_waiting: int = 100_000
     intake_least_free_mb: int = 200
+    database_url: str | None = field(default=None, repr=False)
+    """A PostgreSQL database, with its password. None for SQLite in the data folder."""
 
     @property
     def address(self) -> str:
@@ -55,10 +59,12 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Read DATA_DIR, PORT, HOST, PROVENPORT_MASTER_KEY, SECURE_COOKIES, PROVENPORT_DEMO and LOG_LEVEL.
 
+        DATABASE_URL names a PostgreSQL database to use instead of SQLite in the data folder.
         LEDGER_RPC_URL puts the ledger on a node instead of the embedded chain; LEDGER_CONFIRMATIONS (12 there, 0
         embedded) and LEDGER_MAX_FEE_GWEI go with it. When the contracts are deployed, LEDGER_AUTHORITY_DELAY_SECONDS,
-        LEDGER_REGISTRATION_DELAY_SECONDS and LEDGER_ADMINISTRATION_DELAY_SECONDS say how long the authority's acts are
-        announced before they can be done, and LEDGER_GUARDIAN who may cancel them until then. PUBLIC_URL is the address
+        LEDGER_REGISTRATION_DELAY_SECONDS, LEDGER_REVOCATION_DELAY_SECONDS and LEDGER_ADMINISTRATION_DELAY_SECONDS say
+        how long acts of the authority and the admin are announced before they can be done, LEDGER_GUARDIAN who may
+        cancel them until then, and LEDGER_ADMIN who gives and takes the accounts' roles. PUBLIC_URL is the address
         that everybody reaches this server by, TRUSTED_PROXIES whose word counts on who asks, METRICS_TOKEN what
         /metrics is given for; SECURE_COOKIES is 1 where PUBLIC_URL is https. INTAKE_MOST_WAITING records may wait for
         the ledger, and INTAKE_LEAST_FREE_MB must be left on the disk, before no more is taken in.
@@ -67,6 +73,7 @@ class Settings:
         public_url = _public_url(environment)
         return cls(
             data_dir=Path(environment.get("DATA_DIR") or "var").expanduser().absolute(),
+            database_url=_database(environment.get("DATABASE_URL", "").strip()),
             port=_port(environment.get("PORT") or "8080"),
             host=environment.get("HOST") or "127.0.0.1",
             master_key=environment.get("PROVENPORT_MASTER_KEY") or None,
@@ -75,12 +82,14 @@ class Settings:
             demo=_switch(environment, "PROVENPORT_DEMO", True),
             log_level=_level(environment.get("LOG_LEVEL") or "WARNING"),
             ledger_rpc_url=rpc_url,
-            ledger_guardian=_account(environment.get("LEDGER_GUARDIAN") or ""),
+            ledger_guardian=_account(environment, "LEDGER_GUARDIAN"),
+            ledger_admin=_account(environment, "LEDGER_ADMIN"),
             ledger_authority_delay_seconds=_count(environment, "LEDGER_AUTHORITY_DELAY_SECONDS", 0),
             ledger_registration_delay_seconds=_count(
                 environment, "LEDGER_REGISTRATION_DELAY_SECONDS", 86_400 if rpc_url else 0
             ),
             ledger_administration_delay_seconds=_count(environment, "LEDGER_ADMINISTRATION_DELAY_SECONDS", 86_400),
+            ledger_revocation_delay_seconds=_count(environment, "LEDGER_REVOCATION_DELAY_SECONDS", 3 * 86_400),
             intake_most_waiting=_count(environment, "INTAKE_MOST_WAITING", 100_000),
             intake_least_free_mb=_count(environment, "INTAKE_LEAST_FREE_MB", 200),
             ledger_confirmations=_count(environment, "LEDGER_CONFIRMATIONS", 12 if rpc_url else 0),
@@ -95,6 +104,23 @@ def _port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise WrongSetting("PORT is {value}: give a number from 1 to 65535", value=repr(text))
     return int(text)
+
+
+def _database(text: str) -> str | None:
+    """Take the address of a PostgreSQL database; it may hold a password, so that no message repeats it."""
+    if not text:
+        return None
+    scheme, separator, rest = text.partition("://")
+    try:
+        has_name = len(urlsplit(text).path) > 1
+    except ValueError:
+        has_name = False
+    if scheme not in ("postgresql", "postgres") or not separator or not has_name:
+        raise WrongSetting(
+            "DATABASE_URL is no address of a PostgreSQL database: give postgresql://USER:PASSWORD@HOST:5432/NAME, or "
+            "leave it out to use SQLite in the data folder"
+        )
+    return f"postgresql://{rest}"
 
 
 def _address(environment: Mapping[str, str], name: str) -> str | None:
@@ -148,9 +174,10 @@ def _token(environment: Mapping[str, str], name: str) -> str | None:
     return text or None
 
 
-def _account(text: str) -> str | None:
+def _account(environment: Mapping[str, str], name: str) -> str | None:
+    text = environment.get(name) or ""
     if text and not re.fullmatch("0x[0-9a-fA-F]{40}", text):
-        raise WrongSetting("LEDGER_GUARDIAN is no address: give 0x and 40 hexadecimal digits")
+        raise WrongSetting("{name} is no address: give 0x and 40 hexadecimal digits", name=name)
     return text or None
 
 

@@ -2,11 +2,13 @@
 
 import importlib.util
 import json
+import os
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +23,46 @@ from backend.runtime import demo
 from backend.runtime.app import System, create_app, running
 from backend.services.anchoring import is_under_way
 from backend.settings import Settings
+from tests.helpers.postgres import Postgres, database_url, ours, running_postgres
 
 # `make browser` installs what these need; without it they are not even read.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["browser"]
+
+
+_OWN = pytest.StashKey[ExitStack]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With TEST_DATABASE=postgresql, start one server for all workers of the run; each has the folder by its name."""
+    wanted = os.environ.get("TEST_DATABASE", "sqlite")
+    assert wanted in ("sqlite", "postgresql"), f"TEST_DATABASE is {wanted}"
+    if wanted == "postgresql" and not hasattr(config, "workerinput"):
+        stack = config.stash[_OWN] = ExitStack()
+        os.environ["TEST_POSTGRES"] = str(stack.enter_context(running_postgres()).folder)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """On PostgreSQL a skipped test fails: what is left out there is told by a mark, or by the make target."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and ours() is not None:
+        report.outcome, report.longrepr = "failed", f"skipped on PostgreSQL: {report.longrepr}"
+    return report
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop it."""
+    if _OWN in config.stash:
+        config.stash[_OWN].close()
+        del os.environ["TEST_POSTGRES"]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Postgres:
+    """The run's PostgreSQL. `make test` needs none, whether its programs are on the machine or not."""
+    if (server := ours()) is None:
+        pytest.skip("make postgres-check runs it")
+    return server
 
 
 @dataclass(frozen=True)
@@ -58,18 +97,22 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
         if not folder.exists():
             building = shared / "demonstration-building"
             shutil.rmtree(building, ignore_errors=True)
-            with running(Settings(building)) as opened:
+            with running(Settings(building, database_url=database_url(folder))) as opened:
                 demo.fill(opened.ctx, opened.folder, lambda step: None)
             building.rename(folder)  # all or nothing: what another worker finds is whole
     return folder
 
 
+def copied(folder: Path, to: Path) -> Settings:
+    """A copy of a closed data folder, and of its database where that lies elsewhere, to be opened."""
+    return Settings(shutil.copytree(folder, to), database_url=database_url(to, folder))
+
+
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory, demonstration: Path) -> Iterator[System]:
-    """A whole system: SQLite, embedded chain, demonstration, worker; a stand-in for the simulator, which is slow."""
+    """A whole system: database, embedded chain, demonstration, worker; a stand-in for the simulator, which is slow."""
     stand_in = (sys.executable, str(Path(__file__).parent / "helpers" / "stand_in_simulator.py"))
-    folder = shutil.copytree(demonstration, tmp_path_factory.mktemp("system") / "data")
-    with running(Settings(folder)) as opened:
+    with running(copied(demonstration, tmp_path_factory.mktemp("system") / "data")) as opened:
         opened.ctx = replace(opened.ctx, simulator=ProgramSimulator(opened.folder.simulations, stand_in))
         opened.worker.start(opened.ctx)
         yield opened
@@ -96,6 +139,15 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@pytest.fixture(scope="module")
+def nothing_delegated(system: System) -> None:
+    """What other tests' offices have let one another do is over: the server is shared."""
+    with system.ctx.work() as work:
+        for standing in work.customs_offices.delegations(system.ctx.now()):
+            standing.ended_at = system.ctx.now()
+        work.commit()
+
+
 @pytest.fixture(scope="session")
 def people(system: System) -> dict[str, DemoUser]:
     """The demonstration's people by role."""
@@ -107,7 +159,7 @@ def settle(system: System) -> Callable[[], None]:
     """Waits until the worker has brought everything to the ledger."""
 
     def wait() -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while is_under_way(system.ctx):
             assert time.monotonic() < deadline, "not everything became final in 30 seconds"
             time.sleep(0.05)

@@ -28,6 +28,8 @@ except ImportError as missing:
     print(f"verify.py needs Python 3.11 or newer and `pip install cryptography`: {missing}", file=sys.stderr)
     sys.exit(2)
 
+# Tables of its own, although the server has the same: a verifier that read them there would share its faults. Tests
+# compare them (decision 0018).
 # Kind of record: type of its credential, its segment of a batch, the bit in an accreditation that covers it, and
 # whether that must cover the HS chapter of its goods too.
 KINDS = {
@@ -53,20 +55,39 @@ DATES_OF_THE_PAST = {
     8: "eventDateTime",
     9: "inspectionDate treatmentDate issueDate",
 }
-# Trade agreement: months that a certificate holds, its origin criteria, and since when it is in force for whom.
+# Trade agreement: months that a certificate holds, its origin criteria, since when it is in force for whom, and what
+# else it says: "late", the days and months after shipment for issue; "from", the countries whose goods a one-sided
+# preference is for; "unconfirmed", pairs of origin and importing country for which it is not confirmed.
 AGREEMENTS = {
     "RCEP": (
         12,
         "WO PE CC CTH CTSH RVC CR PSR",
         dict.fromkeys(["AU", "BN", "CN", "JP", "KH", "LA", "NZ", "SG", "TH", "VN"], "2022-01-01")
         | {"KR": "2022-02-01", "MY": "2022-03-18", "MM": "2022-05-01", "ID": "2023-01-02", "PH": "2023-06-02"},
+        {},
     ),
     "ACFTA": (
         12,
         "WO PE CTH RVC PSR",
         dict.fromkeys(["BN", "CN", "ID", "KH", "LA", "MM", "MY", "PH", "SG", "TH", "VN"], "2005-01-01"),
+        {"late": [3, 12]},
     ),
-    "CHAFTA": (12, "WO PE PSR", dict.fromkeys(["AU", "CN"], "2015-12-20")),
+    "CHAFTA": (12, "WO PE PSR", dict.fromkeys(["AU", "CN"], "2015-12-20"), {}),
+    "CPTPP": (
+        12,
+        "WO PE PSR",
+        dict.fromkeys(["AU", "CA", "JP", "MX", "NZ", "SG"], "2018-12-30")
+        | {"VN": "2019-01-14", "PE": "2021-09-19", "MY": "2022-11-29", "CL": "2023-02-21"}
+        | {"BN": "2023-07-12", "GB": "2024-12-15"},
+        {"unconfirmed": ["CA GB", "GB CA", "GB MX", "MX GB"]},
+    ),
+    "USMCA": (48, "WO PE PSR", dict.fromkeys(["CA", "MX", "US"], "2020-07-01"), {}),
+    "GSP": (
+        None,
+        "WO PSR",
+        dict.fromkeys(["AU", "NO", "NZ"], "1971-06-25"),
+        {"from": ["CN"], "unconfirmed": ["CN AU", "CN NO", "CN NZ"]},
+    ),
 }
 # what the checks are called: written by the project's script, from the table of checks that all verifiers share
 TITLES = {
@@ -86,6 +107,7 @@ TITLES = {
 DECLARATION = 3
 # Between the clocks of issuer, server and chain (docs/codes.md).
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+GRACE = timedelta(hours=72)
 LARGEST = 16 * 1024 * 1024
 # The order of P-256's base point, and the prime of its field (FIPS 186-5, SP 800-186).
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -144,6 +166,7 @@ def parse(content):
     def constant(name):
         raise ValueError(f"{name} is not JSON")
 
+    # Possessive quantifiers (Python 3.11): a text full of quotation marks must not lead to backtracking.
     plain = re.sub(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', "", text, flags=re.DOTALL)  # what stands outside texts
     # Counted before json.loads, which would reach Python's limit of recursion.
     depth = 0
@@ -162,6 +185,8 @@ def unbase64(text):
     Raises:
         ValueError: It is not in its canonical form, by which a text could be altered without changing its bytes.
     """
+    # b64decode passes over letters that are none and over unused bits: what is not encoded back to the same text is
+    # refused.
     data = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != text:
         raise ValueError("not base64url")
@@ -676,13 +701,13 @@ def evaluate_issuer(one, found, why, at):
 def evaluate_accreditation(record, kind, found):
     """Check a record by the terms at its time of issue. Returns (outcome, reason).
 
-    The terms at its anchoring must cover it too, or it may have been dated back. Suspensions count from their start,
-    even if they were made later (decision 0019).
+    The terms at its anchoring, less the grace, must cover it too, or it may have been dated back. Suspensions count
+    from their start, even if they were made later, and also after they are lifted (decision 0019).
     """
     issued, anchored, now = issued_at(record), found["time"], found["accreditation"]
-    held = found["accreditationAtIssue"] or found["accreditationAtAnchoring"] or now
-    late = found["accreditationAtAnchoring"] or held
-    since = min((one["since"] for one in (held, now) if one["since"] is not None), default=None)
+    held, late = found["accreditationAtIssue"], found["accreditationAtAnchoring"]
+    if held is None or late is None:
+        return FAIL, "not-accredited-at-issue"
     if not held["kinds"] >> KINDS[kind][2] & 1:
         return FAIL, "kind-not-covered"
     code = record["subject"].get("hsCode") if KINDS[kind][3] else None
@@ -696,16 +721,19 @@ def evaluate_accreditation(record, kind, found):
             return FAIL, "chapter-not-covered"
     if issued - anchored > CLOCKS_MAY_DIFFER:
         return FAIL, "issued-after-anchoring"
-    if since is not None and since <= anchored:
+    seen = max(issued, anchored)
+    if now["since"] is not None and now["since"] <= seen:
         return FAIL, "accreditation-revoked"
-    if not held["from"] <= issued < held["until"] or (since is not None and since <= issued):
+    if held["since"] is not None and held["since"] <= issued:
+        return FAIL, "signed-while-suspended"
+    if not held["from"] <= issued < held["until"]:
         return FAIL, "not-accredited-at-issue"
-    if anchored - late["until"] >= CLOCKS_MAY_DIFFER:
+    if seen - late["until"] >= GRACE:
         return INDETERMINATE, "anchored-after-expiry"
     covered = late["kinds"] >> KINDS[kind][2] & 1
     if KINDS[kind][3]:
         covered = covered and (late["chapters"] & 1 or late["chapters"] >> int((code or "0")[:2]) & 1)
-    if not covered or (late["since"] is not None and late["since"] <= anchored):
+    if not covered or late["from"] > issued or (late["since"] is not None and late["since"] <= seen):
         return INDETERMINATE, "anchored-after-change"
     return PASS, "accredited"
 
@@ -724,7 +752,7 @@ def evaluate_dates(record, kind, at):
     if until is not None and until <= at:
         return ("VALIDITY", FAIL, "expired")
     agreement, issued = AGREEMENTS.get(agreement_of(record, kind)), record["subject"].get("issueDate")
-    if agreement is not None and is_day(issued) and has_passed(last_day(issued, agreement[0]), at):
+    if agreement is not None and agreement[0] and is_day(issued) and has_passed(last_day(issued, agreement[0]), at):
         return ("VALIDITY", FAIL, "term-ended")
     return ("VALIDITY", PASS, "within-validity")
 
@@ -768,7 +796,7 @@ def evaluate_agreement(record, kind):
         return []
     if named not in AGREEMENTS:
         return [("AGREEMENT", INDETERMINATE, "agreement-unknown")]
-    _, criteria, parties = AGREEMENTS[named]
+    _, criteria, parties, more = AGREEMENTS[named]
     exporter, issued = subject.get("exporter"), subject.get("issueDate")
     origin, importing, criterion, exporting = (
         text if isinstance(text, str) else None
@@ -777,7 +805,10 @@ def evaluate_agreement(record, kind):
             exporter.get("countryCode") if isinstance(exporter, dict) else None,
         )
     )
-    if any(country is not None and country not in parties for country in (origin, importing, exporting)):
+    if "from" in more:
+        if origin in more["from"] and importing not in {None, *parties}:
+            return [("AGREEMENT", FAIL, "agreement-not-granted")]
+    elif any(country is not None and country not in parties for country in (origin, importing, exporting)):
         return [("AGREEMENT", FAIL, "agreement-party")]
     if origin is not None and origin == importing:
         return [("AGREEMENT", FAIL, "agreement-domestic")]
@@ -785,10 +816,30 @@ def evaluate_agreement(record, kind):
         return [("AGREEMENT", FAIL, "agreement-criterion")]
     if is_day(issued) and any(issued < parties.get(country, "") for country in (origin, importing)):
         return [("AGREEMENT", FAIL, "agreement-not-in-force")]
+    if "late" in more and issued_too_late(record, *more["late"]):
+        return [("AGREEMENT", FAIL, "agreement-retroactive")]
+    goods = subject.get("description")
+    if isinstance(goods, str) and any(map(str.isalpha, goods)) and not re.search("[A-Za-z]", goods):
+        return [("AGREEMENT", INDETERMINATE, "agreement-language")]
     deciding = ("exporter", "originCountry", "importCountry", "originCriteria", "issueDate")
     if record["withheld"] and not all(name in subject for name in deciding):
         return [("AGREEMENT", INDETERMINATE, "agreement-withheld")]
+    is_another = "from" in more and origin not in {None, *more["from"]}
+    if is_another or f"{origin} {importing}" in more.get("unconfirmed", []):
+        return [("AGREEMENT", INDETERMINATE, "agreement-unconfirmed")]
     return [("AGREEMENT", PASS, "agreement-fits")]
+
+
+def issued_too_late(record, days, months):
+    """Tell whether a certificate was issued longer after shipment than its agreement allows."""
+    subject = record["subject"]
+    issued, departed, mark = map(subject.get, ("issueDate", "departureDate", "issuedRetroactively"))
+    if not is_day(issued) or not is_day(departed):
+        return False
+    is_unmarked = mark is not True and not (mark is None and record["withheld"])
+    last = last_day(departed, months)
+    is_after = last is not None and dated(issued) > last
+    return is_after or (is_unmarked and dated(issued) - dated(departed) > timedelta(days=days))
 
 
 # ---- [7] a consignment's papers
@@ -944,5 +995,6 @@ if __name__ == "__main__":
         exit_code = main()
     except (Exception, KeyboardInterrupt) as error:  # what cannot be finished is no verdict, least of all INVALID
         print(f"verify.py: no verdict: {error or type(error).__name__}", file=sys.stderr)
+        # None, or Python writes what is left at its end, fails again and exits with 120.
         sys.stdout, exit_code = None, 2
     sys.exit(exit_code)

@@ -25,10 +25,10 @@ from backend.domain.bundle_verification import FactSource, ledger_of
 from backend.domain.dossier import LEDGER
 from backend.domain.errors import Message, message_of
 from backend.domain.evidence import Anchor, Evidence, Segments
-from backend.domain.ledger import Accreditation, AnchoredBatch
-from backend.domain.record_checks import terms_then
+from backend.domain.ledger import Accreditation, AnchoredBatch, accreditation_in, batch_key, ledger_time
 from backend.domain.records import ProofState
 from backend.domain.sd_jwt import issued_at
+from backend.domain.signature_terms import SignatureTerms, terms_of_signature
 from backend.domain.trust import MalformedTrust, Trust, Trusted
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, LedgerFacts, Unknown
 
@@ -37,11 +37,12 @@ BATCH_OF = "aee05732"
 STATUS_OF = "39d28c41"
 ACCREDITATION_OF = "77d46c38"
 ACCREDITATION_AT = "234f3694"
+TERMS_OF_SIGNATURE = "fd40dcc7"
 BATCH_ANCHORED = "0xca65e7ac50e92c0eb54af2e1aed198d5d6fd0d48add265a322c34fa1c08bcb95"
 
 TIMEOUT_SECONDS = 10.0
 LARGEST_ANSWER = 4 * 1024 * 1024
-_LAST_MOMENT = 253402300799
+_WORD = re.compile("0x[0-9a-f]{64}")
 
 
 class NodeResponseError(Exception):
@@ -85,9 +86,7 @@ class Node:
         try:
             return self.answer(method, *params)
         except _ErrorAnswer as error:
-            raise self._response_error(
-                Message("it answered an error, in its own words: “{error}”", error=message_of(error))
-            ) from error
+            raise self._error_response(error) from error
 
     def answer(self, method: str, *params: Any) -> Any:
         """Return the result of a method.
@@ -141,10 +140,10 @@ class Node:
             return None
         if not isinstance(found, dict) or not isinstance(found.get("hash"), str):
             raise self._response_error("it showed no block")
-        number, seconds = self.quantity(found.get("number")), min(self.quantity(found.get("timestamp")), _LAST_MOMENT)
+        number, seconds = self.quantity(found.get("number")), self.quantity(found.get("timestamp"))
         if isinstance(which, int) and number != which:
             raise self._response_error("it showed another block than was asked for")
-        return Block(number, found["hash"], datetime.fromtimestamp(seconds, UTC))
+        return Block(number, found["hash"], ledger_time(seconds))
 
     def words(self, contract: str, data: str, count: int, block: int) -> list[int]:
         """Return the 32-byte words that a view answers at a block, as integers.
@@ -152,7 +151,24 @@ class Node:
         Raises:
             NodeResponseError: if no contract is there or it answers in another form.
         """
-        answer = self.ask("eth_call", {"to": contract, "data": f"0x{data}"}, hex(block))
+        return self._words_in(self.ask("eth_call", {"to": contract, "data": f"0x{data}"}, hex(block)), count)
+
+    def words_or_none(self, contract: str, data: str, count: int, block: int) -> list[int] | None:
+        """Return the same, or None where the contract has no such view.
+
+        Raises:
+            NodeResponseError: as above.
+        """
+        try:
+            answer = self.answer("eth_call", {"to": contract, "data": f"0x{data}"}, hex(block))
+        except _ErrorAnswer as error:
+            # Any other error is not the contract's: it must not make a reader judge by less than the ledger holds.
+            if "revert" in message_of(error).lower():
+                return None
+            raise self._error_response(error) from error
+        return self._words_in(answer, count)
+
+    def _words_in(self, answer: Any, count: int) -> list[int]:
         if answer == "0x":
             raise NodeResponseError("deployment-mismatch", node=self.name)  # no contract stands there
         if not isinstance(answer, str) or not re.fullmatch(f"0x[0-9a-fA-F]{{{64 * count}}}", answer):
@@ -169,6 +185,11 @@ class Node:
         if isinstance(value, str) and re.fullmatch("0x[0-9a-fA-F]{1,13}", value):  # what JavaScript counts exactly
             return int(value, 16)
         raise self._response_error("it answered no number where one was asked for")
+
+    def _error_response(self, error: _ErrorAnswer) -> NodeResponseError:
+        return self._response_error(
+            Message("it answered an error, in its own words: “{error}”", error=message_of(error))
+        )
 
     def _response_error(self, why: str) -> NodeResponseError:
         return NodeResponseError("ledger-unavailable", why=Message("{node}: {why}", node=self.name, why=Message(why)))
@@ -294,19 +315,23 @@ class _Reading:
                 bundle_verification.NOT_AT_HAND,
             )
         ledger = self._trusted_ledger(anchor)
-        batch = self._batch(anchor)
-        block, state = self._anchoring(anchor, ledger)
+        receipt = self._receipt(anchor)
+        key_there = self._batch_key(anchor, receipt)
+        batch = self._batch(anchor, key_there)
+        block, state = self._anchoring(anchor, ledger, receipt, key_there)
         key = bundle_verification.key_named(one.record)
         accreditation = None if key is None else self._accreditation(ledger, ACCREDITATION_OF + key.hex())
-        at_issue, at_anchoring = self._terms_then(ledger, key, issued_at(one.record), batch)
+        terms = self._terms_of_signature(ledger, key, issued_at(one.record), batch)
         if batch is None:
             gone = Unknown(str(anchor.block), "anchor-missing") if self._may_be_gone(one, anchor, ledger) else None
             absent = gone or Unknown("the ledger shows no such record", "ledger-not-consulted")
             facts = LedgerFacts(self._as_of, gone, absent, accreditation)
         else:
-            status = self._status(anchor, proof.leaf_index) if proof.leaf_index < batch.segments.size else 0
+            status = self._status(anchor, key_there, proof.leaf_index) if proof.leaf_index < batch.segments.size else 0
             facts = LedgerFacts(self._as_of, batch, status, accreditation, state, block)
-        return replace(facts, accreditation_at_issue=at_issue, accreditation_at_anchoring=at_anchoring)
+        return replace(
+            facts, accreditation_at_issue=terms.signed_under, accreditation_at_anchoring=terms.anchored_under
+        )
 
     def _trusted_ledger(self, anchor: Anchor) -> Trusted:
         """Return the trust entry for an anchor's ledger, from the reader's trust file, else from the node itself.
@@ -333,42 +358,78 @@ class _Reading:
         except (_ErrorAnswer, NodeResponseError, MalformedTrust):
             return Trust()
 
-    def _batch(self, anchor: Anchor) -> AnchoredBatch | None:
-        data = BATCH_OF + anchor.root.hex()
+    def _receipt(self, anchor: Anchor) -> dict[str, Any] | None:
+        """Return the receipt of the named transaction, or None while it is in no block."""
+        receipt = self._node.ask("eth_getTransactionReceipt", "0x" + anchor.transaction.hex())
+        return receipt if isinstance(receipt, dict) and receipt.get("blockNumber") is not None else None
+
+    def _batch_key(self, anchor: Anchor, receipt: dict[str, Any] | None) -> bytes:
+        """Return the key of the batch that the named transaction anchored under the root, else of one in its block.
+
+        It is the root itself on ledgers of an earlier version, and where no such batch is found.
+        """
+        of_transaction = None if receipt is None or receipt.get("status") != "0x1" else receipt.get("logs")
+        found = self._key_among(_anchored(of_transaction, anchor), anchor)
+        return found or self._key_among(_anchored(self._logs_there(anchor), anchor), anchor) or anchor.root
+
+    def _key_among(self, anchored: dict[str, list[bytes]], anchor: Anchor) -> bytes | None:
+        for keys in anchored.values():
+            if anchor.root in keys:
+                return anchor.root
+            # One question for each anchorer, however many batches there are.
+            batch = self._batch(anchor, keys[0])
+            if batch is not None and (key := batch_key(batch.anchorer, anchor.root)) in keys:
+                return key
+        return None
+
+    def _logs_there(self, anchor: Anchor) -> Any:
+        """Return the anchorings in the named block. Nodes forget after a while which block a transaction is in."""
+        if anchor.block > self.block.number:
+            return None
+        number = hex(anchor.block)
+        query = {"fromBlock": number, "toBlock": number, "address": anchor.ledger, "topics": [BATCH_ANCHORED]}
+        return self._node.ask("eth_getLogs", query)
+
+    def _batch(self, anchor: Anchor, key: bytes) -> AnchoredBatch | None:
+        data = BATCH_OF + key.hex()
         anchored_at, number, anchorer, *ends = self._node.words(anchor.ledger, data, 7, self.block.number)
         if anchored_at == 0:
             return None
-        return AnchoredBatch(anchor.root, _moment(anchored_at), number, anchorer, Segments(*ends))
+        return AnchoredBatch(ledger_time(anchored_at), number, anchorer, Segments(*ends))
 
-    def _status(self, anchor: Anchor, leaf_index: int) -> int:
-        data = f"{STATUS_OF}{anchor.root.hex()}{leaf_index:064x}"
+    def _status(self, anchor: Anchor, key: bytes, leaf_index: int) -> int:
+        data = f"{STATUS_OF}{key.hex()}{leaf_index:064x}"
         return self._node.words(anchor.ledger, data, 1, self.block.number)[0]
 
     def _accreditation(self, ledger: Trusted, data: str) -> Accreditation | None:
-        kinds, chapters, start, end, since = self._node.words(ledger.accreditation, data, 5, self.block.number)
-        if kinds == 0:
-            return None
-        return Accreditation(kinds, chapters, _moment(start), _moment(end), _moment(since) if since else None)
+        return accreditation_in(self._node.words(ledger.accreditation, data, 5, self.block.number))
 
-    def _terms_then(
+    def _terms_of_signature(
         self, ledger: Trusted, key: bytes | None, issued: datetime | None, batch: AnchoredBatch | None
-    ) -> tuple[Accreditation | None, Accreditation | None]:
-        """Return a key's accreditation when the record was signed and when it was anchored."""
+    ) -> SignatureTerms:
+        """Return the terms by which a record's signature is judged."""
         if key is None or issued is None:
-            return None, None
+            return SignatureTerms()
+        anchored = batch.anchored_at if batch else None
+        data = f"{TERMS_OF_SIGNATURE}{key.hex()}{_seconds(issued):064x}{_seconds(anchored or issued):064x}"
+        words = self._node.words_or_none(ledger.accreditation, data, 10, self.block.number)
+        if words is not None:
+            return SignatureTerms(accreditation_in(words[:5]), accreditation_in(words[5:]))
 
         def ask(then: datetime) -> Accreditation | None:
-            seconds = max(0, int(then.timestamp()))  # the ledger counts none before 1970
-            return self._accreditation(ledger, f"{ACCREDITATION_AT}{key.hex()}{seconds:064x}")
+            return self._accreditation(ledger, f"{ACCREDITATION_AT}{key.hex()}{_seconds(then):064x}")
 
-        return terms_then(ask, issued, batch.anchored_at if batch else None)
+        # A contract of an earlier version, which has no such answer and was not strict about later terms.
+        return terms_of_signature(ask, issued, anchored, (), datetime.max.replace(tzinfo=UTC))
 
-    def _anchoring(self, anchor: Anchor, ledger: Trusted) -> tuple[int | None, ProofState]:
-        """Return the block in which the named transaction anchored the root, and whether it is final."""
-        receipt = self._node.ask("eth_getTransactionReceipt", "0x" + anchor.transaction.hex())
-        if not isinstance(receipt, dict) or receipt.get("blockNumber") is None:
+    def _anchoring(
+        self, anchor: Anchor, ledger: Trusted, receipt: dict[str, Any] | None, key: bytes
+    ) -> tuple[int | None, ProofState]:
+        """Return the block in which the named transaction anchored the batch, and whether it is final."""
+        if receipt is None:
             return None, ProofState.ANCHORED
-        if receipt.get("status") != "0x1" or not _anchors(receipt.get("logs"), anchor):
+        anchored = _anchored(receipt.get("logs"), anchor)
+        if receipt.get("status") != "0x1" or not any(key in keys for keys in anchored.values()):
             return -1, ProofState.ANCHORED  # no block: the named transaction did something else
         number = self._node.quantity(receipt["blockNumber"])
         block = self._node.block(number)
@@ -391,17 +452,18 @@ class _Reading:
         return isinstance(self._snapshot.facts(one).batch, AnchoredBatch)  # somebody trusted saw it there
 
 
-def _anchors(logs: Any, anchor: Anchor) -> bool:
-    """Tell whether one of these events shows that the ledger accepted the root."""
-    wanted = [BATCH_ANCHORED, "0x" + anchor.root.hex()]
+def _anchored(logs: Any, anchor: Anchor) -> dict[str, list[bytes]]:
+    """Return the keys of the batches that the ledger accepted by these events, by their anchorer's address."""
+    found: dict[str, list[bytes]] = {}
     for event in logs if isinstance(logs, list) else []:
         if not isinstance(event, dict) or not isinstance(event.get("topics"), list):
             continue
-        address = event.get("address")
+        address, topics = event.get("address"), event["topics"]
         is_ours = isinstance(address, str) and address.lower() == anchor.ledger.lower()
-        if is_ours and event["topics"][:2] == wanted:
-            return True
-    return False
+        is_sound = len(topics) == 3 and all(isinstance(topic, str) and _WORD.fullmatch(topic) for topic in topics)
+        if is_ours and is_sound and topics[0] == BATCH_ANCHORED:
+            found.setdefault(topics[2], []).append(bytes.fromhex(topics[1][2:]))
+    return found
 
 
 def _last_before(node: Node, head: Block, moment: datetime) -> Block:
@@ -425,5 +487,5 @@ def _last_before(node: Node, head: Block, moment: datetime) -> Block:
     return found
 
 
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC)
+def _seconds(moment: datetime) -> int:
+    return max(0, int(moment.timestamp()))  # the ledger counts none before 1970

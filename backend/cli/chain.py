@@ -3,7 +3,6 @@
 Changes of accreditations are only written to the database. The worker of the running server sends them to the ledger.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,9 @@ from typing import Any
 
 import click
 
+from backend.cli import powers
 from backend.cli.localised import Group, cell_length
+from backend.cli.powers import RPC_HELP, running_server_reported, settings_for
 from backend.cli.terminal import JSON_HELP, _, installation, note, print_json, said, telling
 from backend.cli.verify import VerdictCommand
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, NotFound, TraceabilityError, message_of
@@ -50,13 +51,6 @@ OPERATIONS = {
 }
 """Names of the authority's changes."""
 STATES = {"asked": "asked", "announced": "announced", "being cancelled": "being cancelled"}
-RPC_HELP = "Ask this node, for example a running server: http://127.0.0.1:8080/rpc"
-
-
-class ServerRuns(TraceabilityError):
-    """A running server holds the embedded chain, which one process only can open."""
-
-    code = "server-runs"
 
 
 @click.group("chain", cls=Group)
@@ -72,8 +66,8 @@ def chain_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def status(rpc: str | None, as_json: bool) -> None:
     """Tell which chain answers, whether it is ours, and what the accounts own. Exit code 1 where it is not ours."""
-    settings = _settings(rpc)
-    with _server_told(settings):
+    settings = settings_for(rpc)
+    with running_server_reported(settings):
         reported = _status(settings)
     if as_json:
         print_json(reported)
@@ -143,8 +137,9 @@ def _show(reported: dict[str, Any]) -> None:
 def deploy(again: bool, as_json: bool) -> None:
     """Put the contracts on the chain. The server does it by itself at its first start.
 
-    LEDGER_GUARDIAN, LEDGER_AUTHORITY_DELAY_SECONDS, LEDGER_REGISTRATION_DELAY_SECONDS and
-    LEDGER_ADMINISTRATION_DELAY_SECONDS say how the authority's acts are delayed, and who may cancel them.
+    LEDGER_GUARDIAN, LEDGER_ADMIN, LEDGER_AUTHORITY_DELAY_SECONDS, LEDGER_REGISTRATION_DELAY_SECONDS,
+    LEDGER_REVOCATION_DELAY_SECONDS and LEDGER_ADMINISTRATION_DELAY_SECONDS say how acts of authority and admin are
+    delayed, who may cancel them, and who gives and takes roles.
     """
     from backend.adapters.ledger import Deployment, Fees
     from backend.adapters.ledger import deploy as put
@@ -157,8 +152,8 @@ def deploy(again: bool, as_json: bool) -> None:
     from backend.runtime.context import opened
     from backend.services.anchoring import reanchor_all
 
-    settings = _settings(None)
-    with _server_told(settings), chain_alone(settings) as (folder, chain, accounts):
+    settings = settings_for(None)
+    with running_server_reported(settings), chain_alone(settings) as (folder, chain, accounts):
         old = Deployment.read(folder.deployment)
         if old is not None and not again:
             raise TraceabilityError(
@@ -168,7 +163,8 @@ def deploy(again: bool, as_json: bool) -> None:
         fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
         if settings.ledger_rpc_url is not None:
             require_funds(chain, accounts, fees)
-        fresh = put(chain, accounts, fees=fees, safeguards=safeguards(settings, accounts))
+        guarded = safeguards(settings, accounts)
+        fresh = put(chain, accounts, fees=fees, safeguards=guarded, takes_over=old is not None)
         count = 0
         if old is not None:
             # Trust files name former ledgers too, so the old deployment is kept beside the new one.
@@ -209,8 +205,8 @@ def audit_command(rpc: str | None, as_json: bool) -> None:
     """
     from backend.services.audit import audit
 
-    settings = _settings(rpc)
-    with _server_told(settings), _auditing(settings) as ctx:
+    settings = settings_for(rpc)
+    with running_server_reported(settings), _auditing(settings) as ctx:
         found = audit(ctx)
     if as_json:
         shown = [{"name": one.name, **one.about} for one in found.discrepancies]
@@ -244,26 +240,6 @@ def _auditing(settings: Settings) -> Iterator[AppContext]:
         if deployment is None:
             raise TraceabilityError("there are no contracts yet: start the server once with provenport serve")
         yield replace(ctx, ledger=EvmLedger(chain, deployment, accounts))
-
-
-def _settings(rpc: str | None) -> Settings:
-    return Settings.from_environment({**os.environ, **({"LEDGER_RPC_URL": rpc} if rpc else {})})
-
-
-@contextmanager
-def _server_told(settings: Settings) -> Iterator[None]:
-    """Turn the error about an embedded chain in use into one that tells how to ask the running server instead."""
-    from backend.adapters.chains.embedded import ChainInUse
-    from backend.runtime.data_folder import DataFolder
-
-    try:
-        yield
-    except ChainInUse as error:
-        raise ServerRuns(
-            "{error}. Stop the server, or ask it: --rpc {url}/rpc",
-            error=message_of(error),
-            url=DataFolder(settings.data_dir).served_at() or f"http://127.0.0.1:{settings.port}",
-        ) from error
 
 
 # ---- accreditations
@@ -334,7 +310,7 @@ def pending(as_json: bool) -> None:
     with installation() as ctx:
         found = list(accreditation.pending(ctx))
     if as_json:
-        print_json([_told(change) for change in found])
+        print_json([_reported(change) for change in found])
         return
     for change in found:
         due = change.due_at.isoformat() if change.due_at else ""
@@ -361,7 +337,7 @@ def cancel(change_id: str, as_json: bool) -> None:
         change = accreditation.cancel(ctx, change_id)
     with telling(_("the change is asked for")):
         if as_json:
-            print_json(_told(change))
+            print_json(_reported(change))
         else:
             click.echo(_("Asked. The server cancels it with its next round."))
 
@@ -371,7 +347,7 @@ def _change(as_json: bool, email: str, what: Callable[[AppContext, Person], Accr
         change = what(ctx, _person(ctx, email))
     with telling(_("the change is asked for")):
         if as_json:
-            print_json(_told(change))
+            print_json(_reported(change))
             return
         operation = _(OPERATIONS[change.operation])
         click.echo(_("Asked: {operation}, change {id}. The server does it.", operation=operation, id=change.id))
@@ -385,7 +361,7 @@ def _person(ctx: AppContext, email: str) -> Person:
     return person
 
 
-def _told(change: AccreditationChange) -> dict[str, Any]:
+def _reported(change: AccreditationChange) -> dict[str, Any]:
     return {
         "id": change.id,
         "operation": change.operation,
@@ -424,3 +400,7 @@ def _chapters(typed: str | None) -> list[int] | None:
 
 def _end_of(day: datetime) -> datetime:
     return day.replace(tzinfo=UTC) + timedelta(days=1)
+
+
+for power in powers.COMMANDS:
+    chain_command.add_command(power)

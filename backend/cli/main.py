@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from backend.cli.localised import Group
-from backend.cli.terminal import Output, _, fault_told, language_asked, speak
+from backend.cli.terminal import Output, _, fault_line, language_asked, speak
 
 GROUPS = {
     "Everybody": ("verify", "snapshot"),
@@ -84,7 +84,7 @@ class LazyGroup(Group):
                 try:
                     return super().main(args, *others, **options)
                 except Exception as error:
-                    shown = fault_told(error)
+                    shown = fault_line(error)
                     if shown is None:
                         raise
                     click.echo(f"provenport: {shown}", err=True)

@@ -79,7 +79,9 @@ def backup_command(folder: Path) -> None:
     from backend.runtime.backups import back_up
     from backend.runtime.data_folder import DataFolder
 
-    copy = back_up(DataFolder(Settings.from_environment(os.environ).data_dir), folder, datetime.now(UTC))
+    settings = Settings.from_environment(os.environ)
+    _refuse_on_postgresql(settings)
+    copy = back_up(DataFolder(settings.data_dir), folder, datetime.now(UTC))
     size = sum(path.stat().st_size for path in copy.rglob("*") if path.is_file())
     with telling(_("the copy {copy} is whole", copy=copy)):
         click.echo(
@@ -102,10 +104,22 @@ def restore_command(copy: Path) -> None:
     from backend.runtime.backups import restore
     from backend.runtime.data_folder import DataFolder
 
-    into = Settings.from_environment(os.environ).data_dir
+    settings = Settings.from_environment(os.environ)
+    _refuse_on_postgresql(settings)
+    into = settings.data_dir
     restore(copy.resolve(), DataFolder(into))
     with telling(_("{into} is as {name} was", into=into, name=copy.name)):
         click.echo(_("{into} is as {name} was. Start it with provenport serve.", into=into, name=copy.name))
+
+
+def _refuse_on_postgresql(settings: Settings) -> None:
+    """Refuse to copy half of an installation: a database of its own is copied by its own tools."""
+    if settings.database_url is not None:
+        raise TraceabilityError(
+            "the database is PostgreSQL: copy it with pg_dump --format=custom, then the data folder {path}, and its "
+            "record.keys last and apart; restore with pg_restore (docs/deploying.md). Nothing was done",
+            path=settings.data_dir,
+        )
 
 
 # ---- organisations
@@ -311,7 +325,7 @@ def erase_command(record: str, yes: bool) -> None:
             holder = work.persons.first_of(on_file.holder)
             if holder is None:
                 raise TraceabilityError("nobody acts for the holder of this record any more")
-            refusal = erasure.why_not(work, holder, on_file)
+            refusal = erasure.why_not(ctx, work, holder, on_file)
         if refusal is not None:
             raise refusal
         if not yes:

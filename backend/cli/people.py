@@ -11,7 +11,7 @@ import click
 from backend.cli.localised import Command, Group, NamedChoice
 from backend.cli.terminal import JSON_HELP, _, installation, print_json, require_output, telling
 from backend.domain.errors import NotFound
-from backend.domain.parties import MOST_TOKEN_DAYS, TOKEN_DAYS, ApiToken, Person, TokenScope
+from backend.domain.parties import AT_REGISTRATION, MOST_TOKEN_DAYS, TOKEN_DAYS, ApiToken, Person, TokenScope
 from backend.services.ports import AppContext
 
 SCOPES = NamedChoice({scope.value: scope.names for scope in TokenScope})
@@ -103,7 +103,11 @@ def list_tokens(email: str, as_json: bool) -> None:
         return
     for token in tokens:
         until, used = token.expires_at.isoformat(timespec="minutes"), _used(token.last_used_at)
-        click.echo(f"{token.id}  {token.name}  {_(token.scope.names)}  {_('until {time}', time=until)}  {used}")
+        click.echo(f"{token.id}  {_token_name(token)}  {_(token.scope.names)}  {_('until {time}', time=until)}  {used}")
+
+
+def _token_name(token: ApiToken) -> str:
+    return _("registration") if token.name == AT_REGISTRATION else token.name
 
 
 def _used(moment: datetime | None) -> str:

@@ -223,7 +223,7 @@ class Output(io.TextIOBase):
                 raise OutputUnwritable(error.errno, error.strerror or str(error)) from error
 
 
-def fault_told(error: Exception) -> str | None:
+def fault_line(error: Exception) -> str | None:
     """Return one line on an error of ours or of the machine. None for a fault of the program."""
     if isinstance(error, TraceabilityError):
         return said(error)
@@ -234,7 +234,8 @@ def fault_told(error: Exception) -> str | None:
     if isinstance(error, UnicodeEncodeError):
         return _("something given is no text in this terminal's encoding: {why}", why=ascii(str(error)))
     fault = getattr(error, "orig", error)  # SQLAlchemy's bring the database's own
-    if isinstance(fault, sqlite3.Error):
+    # By name: the driver for PostgreSQL is not installed everywhere, and most commands need no database.
+    if isinstance(fault, sqlite3.Error) or type(fault).__module__.partition(".")[0] == "psycopg":
         return _("the database cannot be used, in its own words: “{fault}”", fault=fault)
     return None
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from backend.cli.localised import Command
-from backend.cli.terminal import JSON_HELP, _, fault_told, language, print_json, said
+from backend.cli.terminal import JSON_HELP, _, fault_line, language, print_json, said
 from backend.domain.errors import message_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class VerdictCommand(Command):
 
 
 def _why(error: BaseException) -> str:
-    shown = fault_told(error) if isinstance(error, Exception) else None
+    shown = fault_line(error) if isinstance(error, Exception) else None
     return shown or said(message_of(error)) or type(error).__name__
 
 

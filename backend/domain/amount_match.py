@@ -6,6 +6,7 @@ it must state no less. Each check states its tolerance and the source of the tol
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 from babel.numbers import get_currency_precision
 
@@ -21,8 +22,13 @@ from backend.domain.verdict import REGISTER, ActionBy, Check, Outcome, Rank, Sco
 _MERCHANT = ActionBy.MERCHANT
 WITH_FREIGHT = frozenset({"CFR", "CIF", "CPT", "CIP", "DAP", "DPU", "DDP"})
 """Incoterms 2020 under which the seller pays the carriage, so that a price may include it."""
+_WITH_INSURANCE = WITH_FREIGHT - {"CFR", "CPT"}
+"""Incoterms 2020 under which it may include the insurance too."""
+_WITHOUT_FREIGHT = frozenset({"EXW", "FCA", "FAS", "FOB"})
 BULK = Decimal("0.05")
 """Tolerance between the ordered and the shipped quantity of goods that are not counted (UCP 600, article 30 b)."""
+ROUNDING = Decimal("0.005")
+"""The most that rounding may have moved a measure: a few digits would allow for a tenth of it and more."""
 _CENTS = "one minor unit of the currency (ISO 4217) for each line on either side, for the rounding of line amounts"
 
 # ---- quantities
@@ -37,19 +43,19 @@ def _shown(quantity: Decimal, unit: str) -> str:
 
 
 def _rounding(quantity: Decimal, unit: str) -> Decimal:
-    """Return how far rounding to the last stated digit may have moved a quantity.
+    """Return how far rounding to the last stated digit may have moved a quantity, at most half a per cent.
 
     It is in the base unit, and 0 for counted goods.
     """
     base, half = in_base_unit(_half_a_digit(quantity), unit)
-    return half if base in _MEASURED else Decimal(0)
+    return min(half, in_base_unit(quantity, unit)[1] * ROUNDING) if base in _MEASURED else Decimal(0)
 
 
 def _half_a_digit(number: Decimal) -> Decimal:
     return Decimal(5).scaleb(min(int(number.as_tuple().exponent), 0) - 1)
 
 
-def _measures(item: GoodsItem) -> list[_Measure]:
+def measures(item: GoodsItem) -> list[_Measure]:
     """Return the quantity of a declared item in every unit in which it is declared."""
     legal = (
         (item.first_legal_quantity, item.first_legal_unit_code),
@@ -107,9 +113,8 @@ def _sums(goods: Iterable[Sequence[_Measure]]) -> dict[str, tuple[Decimal, Decim
         "where every line names one, in the declared or a legal unit, converted by UN/ECE Recommendation 20"
     ),
     tolerance=(
-        "none in one unit, nor for what is counted; half of the last digit stated where measures are converted; "
-        "for orders of "
-        "what is measured 5 % (UCP 600, article 30 b)"
+        "none in one unit, nor for what is counted; half of the last digit stated, at most 0.5 %, where measures are "
+        "converted; for orders of what is measured 5 % (UCP 600, article 30 b)"
     ),
 )
 def goods_quantity(dossier: Dossier) -> Iterator[Check]:
@@ -123,6 +128,20 @@ def goods_quantity(dossier: Dossier) -> Iterator[Check]:
             own = [(paper, line) for paper, line in lines if not is_by_code or (line.hs_code or "").startswith(code)]
             if goods:  # else the check of the HS code tells
                 yield _quantity(own[0][0], [line for _, line in own], goods, must_equal=model is Invoice)
+        if lines and is_by_code and model is not PhytosanitaryCertificate:
+            yield from _not_listed(lines[0][0], dossier, {(line.hs_code or "")[:6] for _, line in lines})
+
+
+def _not_listed(paper: Paper, dossier: Dossier, listed: set[str]) -> Iterator[Check]:
+    """Tell of declared subheadings that no line of these papers names, though every line names one."""
+    reason = f"goods-quantity-{'differs' if isinstance(paper.document, Invoice) else 'exceeded'}"
+    for code in sorted({item.hs_code[:6] for item in dossier.declaration.items} - listed):
+        goods = [item for item in dossier.declaration.items if item.hs_code[:6] == code]
+        values = {
+            "stated": f"0 (HS {code})",
+            "declared": ", ".join(_shown(item.quantity, item.unit_code) for item in goods),
+        }
+        yield goods_quantity.answer(reason, values, paper.record)
 
 
 def _lines(paper: Paper) -> Sequence[TradeLine | PhytosanitaryCertificate]:
@@ -132,12 +151,26 @@ def _lines(paper: Paper) -> Sequence[TradeLine | PhytosanitaryCertificate]:
     return [document] if isinstance(document, PhytosanitaryCertificate) else []
 
 
+_Line = TypeVar("_Line", TradeLine | PhytosanitaryCertificate, GoodsItem)
+
+
+def _by_unit(lines: Iterable[_Line]) -> dict[str, list[_Line]]:
+    found: dict[str, list[_Line]] = {}
+    for line in lines:
+        found.setdefault(in_base_unit(line.quantity, line.unit_code)[0], []).append(line)
+    return found
+
+
 def _quantity(
     paper: Paper, lines: Sequence[TradeLine | PhytosanitaryCertificate], goods: Sequence[GoodsItem], *, must_equal: bool
 ) -> Check:
-    stated, declared = _sums([[(line.quantity, line.unit_code)] for line in lines]), _sums(map(_measures, goods))
+    stated, declared = _sums([[(line.quantity, line.unit_code)] for line in lines]), _sums(map(measures, goods))
     base = next((base for base in declared if base in stated), None)
     if base is None:
+        parts = _by_unit(lines), _by_unit(goods)
+        if parts[0].keys() == parts[1].keys():  # goods of several units: each unit must agree
+            found = [_quantity(paper, own, parts[1][unit], must_equal=must_equal) for unit, own in parts[0].items()]
+            return max(found, key=lambda check: check.outcome is not Outcome.PASS)
         values = {
             "stated": ", ".join(_shown(line.quantity, line.unit_code) for line in lines),
             "declared": ", ".join(_shown(item.quantity, item.unit_code) for item in goods),
@@ -347,10 +380,16 @@ def _line(same: bool, stated: Decimal, declared: Decimal, item: GoodsItem, recor
         "Its lines come to {lines}, its total is {stated}: the rest is no freight or insurance that is stated.",
     ),
     leaves_open("total-differs", _MERCHANT),
+    leaves_open(
+        "total-beyond-incoterm",
+        _MERCHANT,
+        "Its total of {stated} holds carriage or insurance, which the buyer pays under {incoterm}. Explain it.",
+    ),
     rule=(
         "an order's total is its lines and its freight, an invoice's is its lines with or without the declared "
         "freight and "
-        "insurance, or less: a discount. More is left to a person where the Incoterm puts carriage into the price"
+        "insurance, or less: a discount. More is left to a person where the Incoterm puts carriage into the price, and "
+        "carriage or insurance where the Incoterm has the buyer pay it"
     ),
     tolerance="one minor unit of the currency (ISO 4217) for each line",
 )
@@ -367,13 +406,28 @@ def total(dossier: Dossier) -> Iterator[Check]:
             parts = _carriage(dossier.declaration, document.currency)
         values = {"stated": _money(document.total_amount, document.currency), "lines": _money(lines, document.currency)}
         if any(abs(lines + part - document.total_amount) <= slack for part in parts):
-            yield total.answer("total-matches", values, paper.record)
+            own = _beyond_incoterm(document, lines, parts, slack)
+            yield total.answer(
+                "total-beyond-incoterm" if own else "total-matches", {**values, "incoterm": own}, paper.record
+            )
         elif document.total_amount < lines + max(parts):
             yield total.answer("total-discounted", values, paper.record)
         else:
             may_hold_freight = isinstance(document, Invoice) and document.incoterms_code in WITH_FREIGHT
             outcome = Outcome.INDETERMINATE if may_hold_freight else Outcome.FAIL
             yield total.answer("total-differs", values, paper.record, outcome)
+
+
+def _beyond_incoterm(document: Invoice | Order, lines: Decimal, parts: Sequence[Decimal], slack: Decimal) -> str | None:
+    """Return the Incoterm under which a total holds more of the carriage than its seller pays, or None."""
+    term = document.incoterms_code if isinstance(document, Invoice) else None
+    if term in _WITHOUT_FREIGHT:
+        allowed: Sequence[Decimal] = parts[:1]
+    elif term in WITH_FREIGHT - _WITH_INSURANCE:
+        allowed = parts[:2]
+    else:
+        return None
+    return None if any(abs(lines + part - document.total_amount) <= slack for part in allowed) else term
 
 
 def _discount(document: Invoice | Order) -> Decimal:

@@ -23,6 +23,7 @@ VERSION = 1
 LARGEST = 16 * 1024 * 1024
 """Maximum size of a file in bytes; a larger one is not parsed."""
 MOST_RECORDS = 500
+# A path has a node a level at most: this suffices for 2^64 entries.
 LONGEST_PATH = 64
 
 
@@ -84,6 +85,7 @@ def _written(one: Evidence) -> dict[str, Any]:
     proof, anchor = one.proof, one.anchor
     return {
         "record": one.record.compact,
+        # A text: programs keep integers up to 2^53 - 1 only (RFC 7493, section 2.2), and a quantity has 128 bits.
         "entry": {"kind": int(one.kind), "quantity": str(one.quantity)},
         "proof": proof
         and {
@@ -94,6 +96,7 @@ def _written(one: Evidence) -> dict[str, Any]:
         "anchor": anchor
         and {
             "chainId": anchor.chain_id,
+            # Nodes write addresses with a checksum in the case of their letters (EIP-55): two spellings of one address.
             "ledger": anchor.ledger.lower(),
             "instanceId": anchor.instance_id.hex(),
             "root": anchor.root.hex(),
@@ -125,6 +128,7 @@ def read(content: Any) -> Bundle:
     records, superseded, snapshot = content["records"], content["superseded"], content["snapshot"]
     if not isinstance(records, list) or not 1 <= len(records) <= MOST_RECORDS:
         raise _damaged("records", f"must be a list of 1 to {MOST_RECORDS}")
+    # Their digests are looked up over ASCII: another letter has to be refused here, not met as an error there.
     if not isinstance(superseded, list) or len(superseded) > MOST_RECORDS or not all(map(_is_ascii, superseded)):
         raise _damaged("superseded", "must be a list of signed JWTs")
     if snapshot is not None and not isinstance(snapshot, str):

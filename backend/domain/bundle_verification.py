@@ -214,6 +214,7 @@ def _named(bundle: Bundle, used: list[str]) -> Iterator[Check]:
         reason = "document-named" if is_direct else "document-confirmed"
         yield NAMED_RECORD.answer(reason, values, str(number))
     positions = [listed[digest].position for digest in found]
+    # A set, so that a paper which stands there twice is refused as well.
     if positions != sorted(set(positions)):
         yield _out_of_order()
     if missing := set(listed) - set(found):
@@ -255,6 +256,7 @@ def _leads_to(
     # Bounded, so that links in a circle cannot loop for ever.
     for _ in range(len(bundle.superseded) + 1):
         link = current.payload.get("supersedes") if current is not None else None
+        # The end of the chain without a named record: the paper has nothing to do with this declaration.
         if not isinstance(link, str):
             return None, False
         if link in listed:

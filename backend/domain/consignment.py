@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from backend.domain.errors import Conflict, LaterChange
+from backend.domain.errors import Conflict, Invalid, LaterChange
 from backend.domain.ledger import OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 from backend.domain.parties import Organisation
 from backend.domain.records import RecordOnFile, StatusChange
+from backend.domain.retention import kept_until
 
 
 class Decision(StrEnum):
@@ -67,6 +68,9 @@ class Step(StrEnum):
     PAPER_REVOKED = "paper-revoked"
     PAPER_SUSPENDED = "paper-suspended"
     PAPER_REINSTATED = "paper-reinstated"
+    ERASURE_REQUESTED = "erasure-requested"
+    """The holder of a paper asks for the office's consent to its erasure."""
+    ERASURE_AGREED = "erasure-agreed"
 
     @classmethod
     def of(cls, status: DeclarationStatus) -> "Step":
@@ -172,6 +176,7 @@ def release_times(durations: Iterable[timedelta]) -> ReleaseTimes:
 
 
 def _p90(hours: Sequence[float]) -> float:
+    # statistics.quantiles refuses a single value before Python 3.13.
     if len(hours) == 1:
         return hours[0]
     return statistics.quantiles(hours, n=10, method="inclusive")[8]
@@ -191,6 +196,8 @@ class Event:
     """The version that the consignment has since; None for what changed nothing that a decision rests on."""
     record: RecordOnFile | None = None
     """The paper that something happened to."""
+    person_id: str | None = None
+    """Who asked for the erasure of a paper or agreed to it."""
 
 
 @dataclass(eq=False)
@@ -222,9 +229,10 @@ class DecisionTaken:
 
 @dataclass(eq=False)
 class NamedPaper:
-    """A record that the declaration names."""
+    """A record that the declaration names, and until when it must be kept for the declaration (aware UTC)."""
 
     record: RecordOnFile
+    kept_until: datetime
 
 
 @dataclass(eq=False)
@@ -279,9 +287,17 @@ class Consignment:
         """
         self.status = decide(self.status, decision.decision)
         decision.version = self.version
+        # What alerted was an undone decision, which this one replaces: a release that stands takes no further one.
         self.alerted_at = None
         self.decisions.append(decision)
         self._leave(event)
+
+    @property
+    def erasure_requests(self) -> list[Event]:
+        """The requests to erase a paper to which the office has not agreed."""
+        answered = {e.record.id for e in self.events if e.step is Step.ERASURE_AGREED and e.record is not None}
+        asked = [e for e in self.events if e.step is Step.ERASURE_REQUESTED and e.record is not None]
+        return [event for event in asked if event.record is not None and event.record.id not in answered]
 
     @property
     def decision_state(self) -> DecisionState | None:
@@ -290,6 +306,7 @@ class Consignment:
 
     def revert_release(self, why: str, undone: Event, event: Event) -> None:
         """Detain goods whose release the ledger refused, so that an officer must decide again."""
+        # The ledger takes one release at most, so every release that was not undone before is the refused one.
         for taken in self.decisions:
             if taken.decision is Decision.RELEASE and taken.undone is None:
                 taken.undone = why
@@ -335,7 +352,7 @@ class Consignment:
             event.step.value,
             event.recorded_at,
             event.organisation.name if event.organisation else None,
-            taken.officer_id if taken else None,
+            taken.officer_id if taken else event.person_id,
             _reason(event, taken),
         )
 
@@ -346,6 +363,17 @@ class Consignment:
     def _note(self, event: Event) -> None:
         event.version = self.version
         self.events.append(event)
+        if self.papers and not self.status.is_open:
+            self._keep_papers(event.recorded_at)
+
+    def _keep_papers(self, closed_at: datetime) -> None:
+        try:
+            procedure = self.record.fields.get("previousProcedureTypeCode")
+        except Invalid:
+            procedure = None  # an altered text must not shorten the time
+        until = kept_until(self.customs_office, procedure, self.lodged_at, closed_at)
+        for paper in self.papers:
+            paper.kept_until = max(paper.kept_until, until)
 
     def _leave(self, event: Event) -> None:
         self._note(event)

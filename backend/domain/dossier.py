@@ -107,6 +107,7 @@ def documents(dossier: Dossier) -> Iterator[Check]:
         covered = {
             hs_code[:6] for _, hs_code in Dossier(dossier.declaration, tuple(dossier.of(model))).stating("hs_code")
         }
+        # One answer where there is no such paper at all; one for each subheading would say it many times.
         if not covered:
             yield documents.answer(missing)
         for code in sorted(declared - covered) if covered else ():
@@ -132,6 +133,7 @@ def hs_code(dossier: Dossier) -> Iterator[Check]:
     declared = sorted({item.hs_code[:6] for item in dossier.declaration.items})
     for paper, code in dossier.stating("hs_code"):
         yield compared(hs_code, code[:6] in declared, "hs-code", code[:6], ", ".join(declared), paper)
+    # An invoice has codes on its lines only, which ``stating`` does not see.
     for paper in dossier.of(Invoice):
         codes = {line.hs_code[:6] for line in getattr(paper.document, "items", ()) if line.hs_code}
         for code in sorted(codes):
@@ -153,6 +155,7 @@ def origin(dossier: Dossier) -> Iterator[Check]:
     for paper, country in dossier.stating("origin_country"):
         code = getattr(paper.document, "hs_code", "")[:6]
         origins = {item.origin_country for item in dossier.declaration.items if item.hs_code[:6] == code}
+        # Where these goods are not declared at all, MATCH_HS_CODE says so.
         if origins:
             yield compared(origin, origins == {country}, "origin", country, ", ".join(sorted(origins)), paper)
 

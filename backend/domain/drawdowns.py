@@ -149,9 +149,11 @@ def share_out(wanted: Sequence[PlannedDrawdown], counts: Mapping[str, Count]) ->
     ``counts`` are by the first version of the certificate; certificates that cannot be drawn down have none. Goods that
     no certificate covers in their unit take nothing, and are reported by other checks.
     """
+    # Goods that several certificates cover come once for each of them, every time with their whole quantity.
     goods: dict[tuple[str, str, int], list[Count]] = defaultdict(list)
     for drawdown in wanted:
         count = counts.get(drawdown.certificate_id)
+        # The ledger counts in the certificate's own unit and cannot convert; MATCH_QUANTITY reports another unit.
         if count is not None and count.unit_code == drawdown.unit_code:
             goods[drawdown.heading, drawdown.unit_code, drawdown.quantity].append(count)
     shares, checks = [], []
@@ -175,6 +177,7 @@ def _take(covering: Sequence[Count], quantity: int) -> tuple[list[Share], int]:
 def _check(covering: Sequence[Count], quantity: int, missing: int, unit: str) -> Check:
     remaining, about = sum(count.remaining for count in covering), covering[0].certificate_id
     values = {"declared": shown(quantity, unit), "left": shown(remaining, unit)}
+    # By our own count it is too much already, whether or not the ledger could be asked.
     if missing:
         return QUANTITY_AVAILABLE.answer("quantity-exceeded", values, about)
     unread = next((count.unread for count in covering if count.unread), None)

@@ -125,12 +125,21 @@ class StorageUnavailable(TraceabilityError):
     """Raised when data could not be written; none of it is stored."""
 
     code = "storage-unavailable"
+    retry_after_seconds: int | None = 5
+    """When to try again; None where that alone does not help."""
+
+
+class Contention(StorageUnavailable):
+    """Raised when units of work got in each other's way and the database ended this one; it may run again at once."""
+
+    retry_after_seconds = 1
 
 
 class StorageFull(StorageUnavailable):
     """Raised when there is no room left; stored data can still be read."""
 
     code = "storage-full"
+    retry_after_seconds = None
 
 
 class TooMuchWaiting(TraceabilityError):

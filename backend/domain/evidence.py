@@ -126,8 +126,11 @@ class Tree:
         return [InclusionProof(leaf_index, self.size, path) for leaf_index, path in enumerate(paths)]
 
 
+# The contracts count in whole numbers, which is all that the EVM has; three decimals are what ``fields.Quantity``
+# takes.
 QUANTITY_STEPS = 1000
 """An entry counts its quantity in thousandths of the record's own unit."""
+# MAX_SIZE of TraceLedger.sol, which refuses a larger batch.
 LARGEST_BATCH = 2**24
 
 
@@ -148,6 +151,7 @@ def steps_of(stated: Any) -> int | None:
 
     There is only one, so that verifiers in every language read the same number.
     """
+    # 36 digits and three decimals are the 39 digits of 2^128, so int() never gets a text of any length.
     if not isinstance(stated, str) or not re.fullmatch(r"[0-9]{1,36}(\.[0-9]{1,3})?", stated):
         return None
     whole, _, decimals = stated.partition(".")
@@ -174,6 +178,8 @@ class Entry:
 
     def encode(self) -> bytes:
         """Return the 49 bytes that are hashed as a leaf."""
+        # CertificateBalance.sol reads kind and quantity off these places, so the entry and its path prove a quantity
+        # there.
         return bytes([self.kind]) + self.quantity.to_bytes(16, "big") + self.digest
 
 
@@ -221,6 +227,7 @@ def seal(entries: Sequence[Entry]) -> Batch:
     Raises:
         ValueError: if the entries are not in the order of their segments, or are too many.
     """
+    # The ledger knows a segment only by where it ends: an entry out of order would be held to another kind's rules.
     segments = [KINDS[entry.kind].segment for entry in entries]
     if segments != sorted(segments):
         raise ValueError("entries must stand in the order of their lanes")
@@ -255,4 +262,6 @@ class Evidence:
     @property
     def entry(self) -> Entry:
         """The entry that the proof must lead from."""
+        # The digest is made from the text at hand and never taken over, or the proof would hold for whatever text
+        # stands beside.
         return Entry(self.kind, self.quantity, sha256(self.record.signed_jwt.encode()).digest())

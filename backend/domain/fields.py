@@ -51,7 +51,7 @@ def problems_of(error: ValidationError) -> list[tuple[str, str]]:
     faults = error.errors(include_url=False, include_input=False)
     places = [fault["loc"] for fault in faults]
     return [
-        (".".join(str(to_camel(part) if isinstance(part, str) else part) for part in fault["loc"]), what(fault))
+        (".".join(map(str, fault["loc"])), what(fault))
         for fault in faults
         if not _follows_from_others(fault["type"], fault["loc"], places)
     ]
@@ -67,6 +67,8 @@ def what(fault: Any) -> Message:
     kind, values = fault["type"], dict(fault.get("ctx") or {})
     if kind in _OURS:
         return _OURS[kind]
+    if kind in ("literal_error", "enum"):
+        values["expected"] = values["expected"].replace(" or ", ", ")  # its "or" would stay English in any language
     template = values.pop(_TEMPLATE, None) or _template(kind, values)
     # Pydantic puts this into its English templates, and does not hand it out.
     counts = [values[name] for name in _COUNTS if name in values]
@@ -152,6 +154,7 @@ def in_base_unit(quantity: Decimal, unit: str) -> tuple[str, Decimal]:
 
 
 def _country(code: str) -> str:
+    # pycountry finds a code in small letters too, and a signed text has one spelling of it.
     if pycountry.countries.get(alpha_2=code) is None or code != code.upper():
         raise fault("country", "{code} is no ISO 3166-1 country code of two capital letters", code=code)
     return code
@@ -217,12 +220,15 @@ HsCode = Annotated[
 ]
 
 
-def _plain_text(text: str) -> str:
+def _plain_text(text: str, info: ValidationInfo) -> str:
     # Equal texts get equal bytes before they are signed. Hidden characters (controls, bidirectional overrides,
     # zero-width ones) could make a signed text look like another.
     text = unicodedata.normalize("NFC", text)
     if not text.isprintable() and any(_is_hidden(character) for character in text):
         raise fault("hidden_characters", "the text holds characters that cannot be seen")
+    # Put there by a program that read the text in a wrong encoding: what stood there is lost.
+    if "\ufffd" in text and not is_read_as_signed(info):
+        raise fault("lost_characters", "the text holds \ufffd where characters were lost: enter them again")
     return text
 
 
@@ -257,6 +263,7 @@ def _day(value: Any) -> Any:
 
 
 def _decimal_text(value: Decimal) -> str:
+    # With f, since normalize() alone makes 1E+3 of 1000.
     return f"{value.normalize():f}"
 
 
@@ -303,6 +310,8 @@ Moment = Annotated[Instant, AfterValidator(_readable), PlainSerializer(_moment_t
 Quantity = Annotated[
     Decimal,
     BeforeValidator(_from_text),
+    # An entry counts thousandths (``evidence.QUANTITY_STEPS``); 10^21 of them fit the 88 bits of
+    # CertificateBalance.sol.
     Field(gt=0, max_digits=18, decimal_places=3),
     PlainSerializer(_decimal_text, return_type=str),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,18}(\\.[0-9]{1,3})?$"}),
@@ -329,7 +338,6 @@ class Document(BaseModel):
 
     model_config = ConfigDict(
         alias_generator=to_camel,
-        populate_by_name=True,
         extra="forbid",
         frozen=True,
         str_strip_whitespace=True,

@@ -3,18 +3,28 @@
 The numbers of statuses are those of the contracts (``contracts/src/ITraceLedger.sol``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
+from hashlib import sha256
 
 from backend.domain.evidence import Segments, Tree
 
 
+def batch_key(anchorer: int, root: bytes) -> bytes:
+    """Return the key of a batch on the ledger, from the number of the agent that anchors it and its root.
+
+    Under its own key nobody else can anchor anything (BatchKey.sol). Ledgers of an earlier version know a batch by its
+    root alone.
+    """
+    return sha256(anchorer.to_bytes(32, "big") + root).digest()
+
+
 @dataclass(frozen=True)
 class AnchoredBatch:
-    """A batch as the ledger stores it under its root."""
+    """A batch as the ledger stores it under its key; ``anchorer`` is the number of the agent that anchored it."""
 
-    root: bytes
     anchored_at: datetime
     number: int
     anchorer: int
@@ -25,7 +35,7 @@ class AnchoredBatch:
 class Anchoring:
     """Where on the chain a batch was anchored, and from which address."""
 
-    root: bytes
+    batch_key: bytes
     transaction_hash: bytes
     block_number: int
     block_hash: bytes
@@ -61,6 +71,23 @@ class Accreditation:
         return self.valid_from <= moment < self.valid_until and not suspended
 
 
+LAST_SECOND = 253402300799
+"""The last second of the year 9999 and of ``datetime``. The contracts' largest time, "no end", lies beyond."""
+
+
+def ledger_time(seconds: int) -> datetime:
+    """Return a time of the ledger, in seconds since 1970, as a datetime: the last one there is where it lies beyond."""
+    return datetime.fromtimestamp(min(seconds, LAST_SECOND), UTC)
+
+
+def accreditation_in(terms: Sequence[int]) -> Accreditation | None:
+    """Return terms from the contract's numbers: kinds, chapters, from, until, suspended since. None if it has none."""
+    kinds, chapters, start, end, since = terms
+    if kinds == 0:
+        return None
+    return Accreditation(kinds, chapters, ledger_time(start), ledger_time(end), ledger_time(since) if since else None)
+
+
 def accreditation_at(then: Accreditation | None, now: Accreditation | None) -> Accreditation | None:
     """Return the terms that count for a key at a past moment.
 
@@ -70,6 +97,8 @@ def accreditation_at(then: Accreditation | None, now: Accreditation | None) -> A
     terms = then or now
     if terms is None:
         return None
+    # The earliest of both, also of one that is lifted now: what was signed under a suspension stays INVALID (decision
+    # 0019).
     moments = [held.suspended_since for held in (then, now) if held is not None and held.suspended_since is not None]
     return replace(terms, suspended_since=min(moments) if moments else None)
 
@@ -121,7 +150,7 @@ class AnchorBatch:
 class ChangeStatuses:
     """Set statuses of leaves in one batch, all or none; signed by the account whose role allows these changes."""
 
-    root: bytes
+    batch_key: bytes
     places: tuple[tuple[int, int], ...] = field(metadata={"of": "(place, new status)"})
     reason_digest: bytes
     by: str = "anchorer"
@@ -162,7 +191,7 @@ class RotateKey:
 class LedgerRecord:
     """A record by its place in an anchored batch."""
 
-    root: bytes
+    batch_key: bytes
     leaf_index: int
 
 
@@ -207,12 +236,13 @@ class LedgerDrawdown:
     @property
     def leaf(self) -> bytes:
         """The leaf of the drawdown in its set's tree: the five fields as 32 bytes each."""
+        # CertificateBalance.sol hashes a drawdown's call data as they stand: words of 32 bytes, numbers big-endian.
         return b"".join(
             field if isinstance(field, bytes) else field.to_bytes(32, "big")
             for field in (
-                self.certificate.root,
+                self.certificate.batch_key,
                 self.certificate.leaf_index,
-                self.declaration.root,
+                self.declaration.batch_key,
                 self.declaration.leaf_index,
                 self.quantity,
             )
@@ -324,6 +354,7 @@ class Agent(IntEnum):
 
 _S, _D, _A = DocumentStatus, DeclarationStatus, Agent
 _OPEN = (_D.LODGED, _D.DOCUMENTS_REQUIRED, _D.EXAMINATION, _D.DETAINED)
+# Nothing leads back to LODGED (ITraceLedger.sol).
 _KEEP = _OPEN[1:]
 _END = (_D.RELEASED, _D.REJECTED, _D.RETURNED, _D.SEIZED)
 
@@ -334,7 +365,13 @@ DOCUMENT_EDGES: frozenset[tuple[DocumentStatus, DocumentStatus]] = frozenset(
         *((a, b) for a in (_S.ACTIVE, _S.SUSPENDED) for b in (_S.REVOKED, _S.SUPERSEDED)),
     }
 )
-"""Changes of a document's status; its anchorer (for the issuers it serves) or the authority may make them."""
+"""Changes of a document's status that its anchorer may make, for the issuers it serves."""
+
+AUTHORITY_EDGES: frozenset[tuple[DocumentStatus, DocumentStatus]] = frozenset(
+    # Who suspended lifts: each side suspends for itself, and the document is active when neither does.
+    {(_S.ACTIVE, _S.SUSPENDED), (_S.SUSPENDED, _S.ACTIVE)}
+)
+"""Changes of a document's status that the authority may make at once. It revokes by an announced call of its own."""
 
 OFFICE_EDGES: frozenset[tuple[DeclarationStatus, DeclarationStatus]] = frozenset(
     {(a, b) for a in _OPEN for b in (*_KEEP, *_END) if a != b}
@@ -342,6 +379,7 @@ OFFICE_EDGES: frozenset[tuple[DeclarationStatus, DeclarationStatus]] = frozenset
 """Changes of a declaration's status that a customs office may make."""
 
 WITHDRAWAL_EDGES: frozenset[tuple[DeclarationStatus, DeclarationStatus]] = frozenset(
+    # Not from where customs have begun to act on the goods.
     {(_D.LODGED, _D.WITHDRAWN), (_D.DOCUMENTS_REQUIRED, _D.WITHDRAWN)}
 )
 """Changes of a declaration's status that its anchorer may make, for the merchant."""

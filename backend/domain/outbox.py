@@ -24,6 +24,7 @@ class TransactionState(StrEnum):
     REPLACED = "replaced"
 
 
+# MINED is open too: a reorganisation may still take the block away (docs/faults.md, 10).
 OPEN_STATES = (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
 
 
@@ -69,6 +70,8 @@ class OutboundTransaction:
 
     def settle_on(self, transaction_hash: bytes) -> None:
         """Continue with the version that was mined."""
+        # All attempts share one nonce, so one of them at most is mined, and it need not be the one with the highest
+        # fee.
         attempts = {attempt["hash"]: attempt for attempt in [*self.earlier_attempts, self._attempt]}
         if transaction_hash == self.transaction_hash:
             return

@@ -110,6 +110,10 @@ PASSWORD_LENGTHS = range(12, 129)
 """In characters. NIST SP 800-63B-4, 3.1.1.2, wants a minimum length and no rules of composition."""
 
 
+AT_REGISTRATION = "registration"
+"""The name of the token that a person is given when it is registered; pages and commands translate it."""
+
+
 @dataclass(eq=False)
 class ApiToken:
     """A bearer token, of which only the SHA-256 is stored."""
@@ -182,6 +186,7 @@ class SigningKey:
         self.is_active, self.retired_at = False, moment
 
 
+# For the forms to name; any other UN/LOCODE or national code is taken as well (``office_code``).
 PLACES: Mapping[str, str] = {
     "CNGGZ": "Guangzhou",
     "CNHAZ": "Hangzhou",

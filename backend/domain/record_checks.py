@@ -5,20 +5,27 @@ read is ``Unknown``, which never leads to INVALID.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from backend.domain import sd_jwt
 from backend.domain.agreements import AGREEMENTS, Agreement
 from backend.domain.errors import Invalid
 from backend.domain.evidence import Evidence, steps_of
 from backend.domain.kinds import KINDS, Kind, Segment
-from backend.domain.kinds.certificate_of_origin import PreferenceClaim, contradictions, last_day
-from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus, accreditation_at
+from backend.domain.kinds.certificate_of_origin import (
+    PreferenceClaim,
+    contradictions,
+    is_in_other_letters,
+    is_unconfirmed,
+    last_day,
+)
+from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState, dates_ahead, document_of_record
 from backend.domain.sd_jwt import is_statement, issued_at, issuer_name
+from backend.domain.signature_terms import has_ended
 from backend.domain.strict_json import parse_timestamp
 from backend.domain.verdict import (
     CLOCKS_MAY_DIFFER,
@@ -37,7 +44,6 @@ from backend.domain.verdict import (
     passes,
 )
 
-Terms = TypeVar("Terms")
 MERCHANT, ISSUER, AUTHORITY = ActionBy.MERCHANT, ActionBy.ISSUER, ActionBy.AUTHORITY
 OPERATOR, WAIT, NOBODY = ActionBy.OPERATOR, ActionBy.WAIT, ActionBy.NOBODY
 _NOT_READ = (
@@ -65,7 +71,7 @@ _ANCHOR_MISSING = leaves_open(
 )
 _NOT_ANCHORED = leaves_open("not-anchored", WAIT, "Not yet on the ledger; look again in a few seconds.")
 _ACCREDITATION_REVOKED = (
-    "The accreditation of {issuer} was revoked as of {since}. Ask another accredited issuer for a new record."
+    "The accreditation of {issuer} has been suspended since {since}. Ask another accredited issuer for a new record."
 )
 
 
@@ -119,6 +125,7 @@ def _then(check: Check, facts: LedgerFacts, moment: datetime) -> Check:
         "The signature does not fit the text: it was altered, or never signed by this issuer. Ask for the original.",
     ),
     fails("record-altered", ISSUER, "The record is damaged or altered ({why}). Ask the issuer for the original."),
+    # What nobody signed says nothing: later checks would judge a stranger's words.
     is_decisive=True,
 )
 def signature(case: _Case) -> Check:
@@ -153,6 +160,7 @@ def signature(case: _Case) -> Check:
         NOBODY,
         "The holder erased it on {erased_at}: what it said is gone for good; only its place on the ledger is left.",
     ),
+    # Later checks take it that kind and time of issue can be read.
     is_decisive=True,
 )
 def content(case: _Case) -> Check:
@@ -324,6 +332,12 @@ def status(case: _Case) -> Check:
     fails("fields-invalid", ISSUER),
     fails("issued-after-anchoring", ISSUER, "It is dated later ({issued_at}) than it can have been signed."),
     fails("accreditation-revoked", AUTHORITY, _ACCREDITATION_REVOKED),
+    fails(
+        "signed-while-suspended",
+        ISSUER,
+        "{issuer}'s accreditation was suspended from {since} on when it signed this, and lifting that made it no "
+        "better. Ask {issuer} for a new record.",
+    ),
     fails("not-accredited-at-issue", AUTHORITY, "{issuer} was not accredited when it signed this ({issued_at})."),
     leaves_open(
         "self-attested",
@@ -359,67 +373,45 @@ def issuer_accredited(case: _Case) -> Check:
         return issuer_accredited.not_read(held)
     if held is None or held.kinds == 0:
         return issuer_accredited.answer("never-accredited", values)
-    at_issue, at_anchoring = case.facts.accreditation_at_issue, case.facts.accreditation_at_anchoring
-    for then in (at_issue, at_anchoring):
+    for then in (case.facts.accreditation_at_issue, case.facts.accreditation_at_anchoring):
         if isinstance(then, Unknown):
             return issuer_accredited.not_read(then)
-    assert not isinstance(at_issue, Unknown)
-    assert not isinstance(at_anchoring, Unknown)
-    # A key that the ledger did not know yet when it signed is judged by the first terms that are known of it: the
-    # authority may accredit from an earlier moment on, and a ledger that was set up anew has no older history.
-    signed_under = at_issue or at_anchoring or held
-    # Only a suspension reaches back: what the ledger learnt of a key since was so before anybody knew.
-    counted = accreditation_at(signed_under, held) or signed_under
-    return _accredited_at_issue(case, counted, at_anchoring or signed_under, values)
+    return _accredited_at_issue(case, held, values)
 
 
-def terms_then(ask: Callable[[datetime], Terms], issued: datetime, anchored: datetime | None) -> tuple[Terms, Terms]:
-    """Return what the ledger held of a key when a record was signed, and when it was anchored.
-
-    ``ask`` returns what the ledger held at a time, or None; it is called once where both times are equal. The tolerance
-    for clocks is subtracted from the time of anchoring, so that a change that is mined just before the record does not
-    affect it. Where the ledger held nothing then, the time of anchoring itself is used.
-    """
-    late = issued if anchored is None else max(issued, anchored - CLOCKS_MAY_DIFFER)
-    at_issue = ask(issued)
-    at_anchoring = at_issue if late == issued else ask(late)
-    if at_anchoring is None and anchored is not None and anchored > late:
-        at_anchoring = ask(anchored)
-    return at_issue, at_anchoring
-
-
-def _accredited_at_issue(case: _Case, held: Accreditation, late: Accreditation, values: Mapping[str, Any]) -> Check:
-    """Judge a record by the terms at its time of issue.
-
-    ``late`` are the terms at its anchoring: an issuer that no longer held them may have backdated the record.
-    """
+def _accredited_at_issue(case: _Case, now: Accreditation, values: Mapping[str, Any]) -> Check:
+    """Judge a record by the terms at its time of issue (``domain/signature_terms.py``)."""
     issued = issued_at(case.evidence.record)
     assert issued is not None  # CONTENT refused the record otherwise
     values = {**values, "issued_at": issued}
+    held, late = case.facts.accreditation_at_issue, case.facts.accreditation_at_anchoring
+    if not isinstance(held, Accreditation) or not isinstance(late, Accreditation):
+        return issuer_accredited.answer("not-accredited-at-issue", values)  # nothing was recorded in time
     if not held.covers_kind(KINDS[case.evidence.kind].accreditation_bit):
         return issuer_accredited.answer("kind-not-covered", values)
     if KINDS[case.evidence.kind].is_bound_to_chapters and (found := _about_chapter(case, held, values)) is not None:
         return found
-    # The issuer writes the time of issue itself; the anchor bounds it from above, so a suspended key cannot backdate.
     anchored_at = case.facts.batch.anchored_at if isinstance(case.facts.batch, AnchoredBatch) else None
-    if anchored_at is not None:
-        if issued - anchored_at > CLOCKS_MAY_DIFFER:
-            return issuer_accredited.answer("issued-after-anchoring", values)
-        if held.suspended_since is not None and held.suspended_since <= anchored_at:
-            return issuer_accredited.answer("accreditation-revoked", {**values, "since": held.suspended_since})
+    if anchored_at is not None and issued - anchored_at > CLOCKS_MAY_DIFFER:
+        return issuer_accredited.answer("issued-after-anchoring", values)
+    seen = issued if anchored_at is None else max(issued, anchored_at)
+    if now.suspended_since is not None and now.suspended_since <= seen:
+        return issuer_accredited.answer("accreditation-revoked", {**values, "since": now.suspended_since})
+    if held.suspended_since is not None and held.suspended_since <= issued:
+        return issuer_accredited.answer("signed-while-suspended", {**values, "since": held.suspended_since})
     if not held.held_at(issued):
         return issuer_accredited.answer("not-accredited-at-issue", values)
-    if anchored_at is not None and anchored_at - late.valid_until >= CLOCKS_MAY_DIFFER:
+    if has_ended(late, seen):
         return issuer_accredited.answer("anchored-after-expiry", {**values, "until": late.valid_until})
-    if anchored_at is not None and not _still_covered(case, late, anchored_at):
+    if not _still_covered(case, late, issued, seen):
         return issuer_accredited.answer("anchored-after-change", values)
     return issuer_accredited.answer("accredited", values)
 
 
-def _still_covered(case: _Case, late: Accreditation, anchored_at: datetime) -> bool:
-    """Tell whether the terms at the anchoring cover the record too; their beginning does not matter."""
+def _still_covered(case: _Case, late: Accreditation, issued: datetime, seen: datetime) -> bool:
+    """Tell whether the terms at the anchoring cover the record too: their key may have dated it back otherwise."""
     kind = KINDS[case.evidence.kind]
-    if late.suspended_since is not None and late.suspended_since <= anchored_at:
+    if late.valid_from > issued or (late.suspended_since is not None and late.suspended_since <= seen):
         return False
     if not kind.is_bound_to_chapters:
         return late.covers_kind(kind.accreditation_bit)
@@ -432,6 +424,7 @@ def _about_chapter(case: _Case, held: Accreditation, values: Mapping[str, Any]) 
     hs_code = case.evidence.record.subject.get("hsCode")
     if hs_code is None:
         return None if held.covers_chapter(0) else issuer_accredited.answer("hs-code-withheld", values)
+    # ``evaluate_as_signed`` does not look at forms, so the code may still be anything that JSON holds.
     if not (isinstance(hs_code, str) and re.fullmatch("[0-9]{6,13}", hs_code)):
         return issuer_accredited.answer("fields-invalid", values)
     if held.covers_chapter(int(hs_code[:2])):
@@ -497,6 +490,7 @@ def validity(case: _Case) -> Check:
     agreement, day = _agreement_of(case.evidence), _day(record.subject.get("issueDate"))
     if isinstance(agreement, Agreement) and agreement.term_months is not None and day is not None:
         last = datetime.combine(last_day(day, agreement.term_months), time.min, UTC)
+        # The last day counts whole. Subtracted, not added to: ``last_day`` may be the last day of the calendar.
         if case.moment - last >= timedelta(days=1):
             named = {"agreement": agreement.code, "months": agreement.term_months}
             return validity.answer("term-ended", {**named, "until": last + timedelta(days=1)})
@@ -512,6 +506,7 @@ def _agreement_of(evidence: Evidence) -> Agreement | str | None:
 
 
 def _day(stated: Any) -> date | None:
+    # date.fromisoformat also reads 20260302 and 2026-W10-1, which the verifiers in other languages do not.
     if not isinstance(stated, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", stated):
         return None
     try:
@@ -529,7 +524,24 @@ def _day(stated: Any) -> date | None:
     fails("agreement-party", ISSUER, "{country} is no party to {agreement}: it gives no preference there."),
     fails("agreement-domestic", ISSUER, "{agreement} gives no preference to goods of {country} in {country} itself."),
     fails("agreement-criterion", ISSUER, "{criterion} is no origin criterion of {agreement}, which has {known}."),
+    fails("agreement-not-granted", ISSUER, "{country} grants no preference under {agreement} to goods of {origin}."),
     fails("agreement-not-in-force", ISSUER, "When it was made out, {agreement} was not in force for {country} yet."),
+    fails(
+        "agreement-retroactive",
+        ISSUER,
+        "It was issued too long after shipment: {agreement} allows {days} days, and {months} months with the mark of "
+        "one that is issued retroactively.",
+    ),
+    leaves_open(
+        "agreement-language",
+        ISSUER,
+        "It describes the goods in no language of {agreement}'s certificates. Ask the issuer for one that does.",
+    ),
+    leaves_open(
+        "agreement-unconfirmed",
+        OPERATOR,
+        "Whether {agreement} gives goods of {origin} a preference in {country} is not confirmed here: look it up.",
+    ),
     leaves_open(
         "agreement-withheld",
         MERCHANT,
@@ -546,18 +558,41 @@ def trade_agreement(case: _Case) -> Check | None:
     agreement, record = _agreement_of(case.evidence), case.evidence.record
     if not isinstance(agreement, Agreement):
         return None if agreement is None else trade_agreement.answer("agreement-unknown", {"agreement": agreement})
-    exporter = record.subject.get("exporter")
-    stated = [record.subject.get(name) for name in ("originCountry", "importCountry", "originCriteria")]
-    origin, importing, criterion, exporting = (
-        text if isinstance(text, str) else None
-        for text in (*stated, exporter.get("countryCode") if isinstance(exporter, dict) else None)
-    )
-    claim = PreferenceClaim(origin, importing, exporting, criterion, _day(record.subject.get("issueDate")))
+    claim = _claim(record)
     for _, reason, values in contradictions(agreement, claim):
         return trade_agreement.answer(reason, values)
+    values = {"agreement": agreement.code}
+    if is_in_other_letters(agreement, claim):
+        return trade_agreement.answer("agreement-language", values)
     if record.withheld and not all(name in record.subject for name in _DECIDING):
-        return trade_agreement.answer("agreement-withheld", {"agreement": agreement.code})
-    return trade_agreement.answer("agreement-fits", {"agreement": agreement.code})
+        return trade_agreement.answer("agreement-withheld", values)
+    if is_unconfirmed(agreement, claim):
+        countries = {"origin": claim.origin, "country": claim.importing}
+        return trade_agreement.answer("agreement-unconfirmed", {**values, **countries})
+    return trade_agreement.answer("agreement-fits", values)
+
+
+def _claim(record: sd_jwt.Record) -> PreferenceClaim:
+    subject = record.subject
+    exporter = subject.get("exporter")
+    origin, importing, criterion, description, exporting = (
+        text if isinstance(text, str) else None
+        for text in (
+            *map(subject.get, ("originCountry", "importCountry", "originCriteria", "description")),
+            exporter.get("countryCode") if isinstance(exporter, dict) else None,
+        )
+    )
+    mark = subject.get("issuedRetroactively")
+    return PreferenceClaim(
+        origin=origin,
+        importing=importing,
+        exporting=exporting,
+        criterion=criterion,
+        issued=_day(subject.get("issueDate")),
+        departed=_day(subject.get("departureDate")),
+        is_marked=None if record.withheld and mark is None else mark is True,
+        description=description,
+    )
 
 
 _DECIDING = ("exporter", "originCountry", "importCountry", "originCriteria", "issueDate")

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from backend.domain import sd_jwt, strict_json
-from backend.domain.errors import Invalid
+from backend.domain.errors import Conflict, Invalid
 from backend.domain.evidence import Entry, InclusionProof, Segments
 from backend.domain.fields import AS_SIGNED, Document, problems_of
 from backend.domain.kinds import KINDS, Kind
@@ -58,6 +58,7 @@ def document_of_record(kind: Kind, record: sd_jwt.Record) -> Document:
     Raises:
         Invalid: with every fault and its place.
     """
+    # Past the dataclass, which is frozen; what is cached follows from its fields alone.
     read: dict[Kind, Document] = record.__dict__.setdefault("_documents", {})
     if kind not in read:
         read[kind] = document_as_signed(kind, dict(record.subject))
@@ -261,6 +262,7 @@ class RecordOnFile:
         """
         text = "~".join([self.signed_jwt, *self.disclosures, ""])
         read: tuple[str, sd_jwt.Record] | None = self.__dict__.get("_read")
+        # Compared by text, since erasing empties the columns of an object that was parsed before.
         if read is None or read[0] != text:
             read = self.__dict__["_read"] = text, sd_jwt.parse(text)
         return read[1]
@@ -312,6 +314,8 @@ class RecordOnFile:
 
     def erase(self, moment: datetime) -> None:
         """Remove what it said: text, salts and number. Place, digest and quantity stay."""
+        # Digest, kind and quantity make the leaf anew, without which the audit could not check the batch (decision
+        # 0008).
         self.signed_jwt, self.disclosures, self.number, self.status_reason = "", [], None, None
         self.erased_at = moment
 
@@ -324,6 +328,13 @@ class RequestState(StrEnum):
     SENT_BACK = "sent-back"
     CLOSED = "closed"
     """It was sent back, and the merchant has since submitted another statement or erased this one."""
+    WITHDRAWN = "withdrawn"
+    """It was sent back, and the merchant has given it up."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody has yet to act: the issuer, or the merchant to whom it was sent back."""
+        return self in (RequestState.WAITING, RequestState.SENT_BACK)
 
 
 @dataclass(eq=False)
@@ -342,6 +353,16 @@ class ConfirmationRequest:
     content: str | None = None
     """The statement's content, to find an equal one: see ``content_of``."""
     version: int = 1
+
+    def withdraw(self) -> None:
+        """Give up a request that was sent back. Its statement stays on file, and nobody confirms it any more.
+
+        Raises:
+            Conflict: It was not sent back, or something was done with it since.
+        """
+        if self.state is not RequestState.SENT_BACK:
+            raise Conflict("only a request that was sent back can be withdrawn", state=self.state.value)
+        self.state = RequestState.WITHDRAWN
 
 
 @dataclass(eq=False)
@@ -378,6 +399,7 @@ class StatusChange:
     new_status: int
     signer: str
     reason: str
+    # Reasons are short and alike: without a salt their digest on the ledger could be guessed (docs/trust.md).
     reason_salt: bytes
     asked_at: datetime
     transaction: OutboundTransaction | None = None

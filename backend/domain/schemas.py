@@ -62,6 +62,7 @@ def subject_schema(kind: Kind) -> dict[str, Any]:
     made = KINDS[kind].model.model_json_schema(mode="serialization", by_alias=True)
     schema = _plain(made)
     assert isinstance(schema, dict)
+    # Sorted, since the newest schema must come out the same as its file, letter by letter.
     lists = sorted(set(_lists(schema)))
     if lists:
         schema.setdefault("$defs", {}).update({f"{name}-code": _code_list(name) for name in lists})

@@ -24,10 +24,12 @@ from backend.domain import strict_json
 from backend.domain.errors import Invalid
 from backend.domain.strict_json import parse_timestamp
 
+# Registered by W3C, Securing Verifiable Credentials using JOSE and COSE.
 MEDIA_TYPE = "vc+sd-jwt"
 MOST_DISCLOSURES = 500
 """Far more than the number of fields of any document here."""
 Jwk = Mapping[str, str]
+# p and n of secp256r1: SEC 2, section 2.4.2.
 _P256_FIELD = 2**256 - 2**224 + 2**192 + 2**96 - 1
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -86,8 +88,10 @@ def thumbprint(jwk: Jwk) -> bytes:
     return _thumbprint(crv, kty, x, y)
 
 
+# Typed, since 1 and True are one key of a dictionary and two texts in JSON, and so two thumbprints.
 @lru_cache(maxsize=1024, typed=True)
 def _thumbprint(crv: str, kty: str, x: str, y: str) -> bytes:
+    # RFC 7638, sections 3.2 and 3.3: the required members alone, in this order, without white space.
     members = {"crv": crv, "kty": kty, "x": x, "y": y}
     return sha256(json.dumps(members, separators=(",", ":")).encode()).digest()
 
@@ -187,6 +191,7 @@ def parse(text: str) -> Record:
         raise MalformedRecord("no credentialSubject, or digests by another algorithm than sha-256")
     digests = digests_in(subject)
     signed = set(digests)
+    # RFC 9901, section 7.1, step 4.
     if len(signed) != len(digests):
         raise MalformedRecord("a digest stands twice")
     if len(disclosures) > MOST_DISCLOSURES:
@@ -285,6 +290,7 @@ def is_signed_by_its_key(record: Record) -> bool:
     if not isinstance(jwk, dict):
         return False
     try:
+        # Accreditation is looked up by ``kid``: one that is not this key's would borrow another key's accreditation.
         if record.header.get("kid") != b64(thumbprint(jwk)):
             return False
         signing_input, _, signature = record.signed_jwt.rpartition(".")
@@ -308,6 +314,7 @@ def _is_signature(x: str, y: str, kty: str, crv: str, digest: bytes, signature: 
     """Verify and cache the result, because lists ask for the same signatures each time. Only digests are kept."""
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     key = _key_at(x, y, kty, crv)
+    # RFC 7518, section 3.4: 32 bytes each. Any other length, or a number beyond the order, would be a second spelling.
     if len(signature) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
         return False
     try:

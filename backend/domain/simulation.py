@@ -21,6 +21,7 @@ MOST_PENDING = 5
 """Maximum number of waiting or running simulations of one organisation."""
 MOST_KEPT = 100
 """Maximum number of simulations of one organisation; older ones must be deleted first."""
+# The simulator reports at least once a second (``Simulator.run`` in services/ports.py).
 SILENT_SECONDS = 60
 """A running simulation without any report for this long was lost with its process."""
 

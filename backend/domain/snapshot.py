@@ -21,6 +21,7 @@ from backend.domain.strict_json import parse_timestamp
 from backend.domain.trust import LedgerName
 
 MEDIA_TYPE = "provenport-snapshot"
+# Half of n of secp256r1 (SEC 2, section 2.4.2).
 HALF_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551 // 2
 _DECLARED = frozenset({"chainId", "instanceId", "ledger", "accreditation", "block", "blockTime", "readAt", "records"})
 _READ = frozenset(
@@ -44,7 +45,7 @@ class Reading:
     """What the ledger held of one record: its anchoring, its status, and its issuer's accreditation.
 
     ``state`` is ANCHORED or FINAL. ``accreditation`` is that of the block that was read, the other two are past ones
-    (``domain/record_checks.py``, ``terms_then``).
+    (``domain/signature_terms.py``).
     """
 
     root: bytes
@@ -63,7 +64,7 @@ class Reading:
     @property
     def batch(self) -> AnchoredBatch:
         """The batch, with the fields that a verdict needs."""
-        return AnchoredBatch(self.root, self.block_time, 0, 0, self.segments)
+        return AnchoredBatch(self.block_time, 0, 0, self.segments)
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,7 @@ def _terms_written(terms: Accreditation | None) -> dict[str, Any] | None:
         return None
     return {
         "kinds": terms.kinds,
+        # 128 bits: as a number most programs would round it.
         "chapters": f"{terms.chapters:x}",
         "validFrom": time_text(terms.valid_from),
         "validUntil": time_text(terms.valid_until),

@@ -13,8 +13,9 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Any, NoReturn
 
-from backend.domain.errors import Invalid
+from backend.domain.errors import Invalid, Message
 
+# The same in verifier/verify.py and verifier/verifier.html, which must refuse the same files.
 DEEPEST = 64
 MOST_BRACKETS = 200_000
 """Far more lists and objects than any document here has: two megabytes of empty ones take a second to parse."""
@@ -41,15 +42,38 @@ def loads(text: str | bytes) -> Any:
     # Before parsing: the parser recurses, and deep nesting would exhaust its stack.
     _refuse_depth(decoded)
     try:
+        # RFC 8259, section 8.1, leaves it to parsers whether they ignore the mark or refuse it.
         if decoded.startswith("\ufeff"):
             raise HostileJson("begins with a byte order mark")
         value = _value(decoded)
     except json.JSONDecodeError as error:
         raise HostileJson(
-            "not JSON: {why} at line {line}, column {column}", why=error.msg, line=error.lineno, column=error.colno
+            "not JSON: {why} at line {line}, column {column}",
+            why=_why(error.msg),
+            line=error.lineno,
+            column=error.colno,
         ) from error
     _refuse_surrogates(decoded, value)
     return value
+
+
+_SYNTAX = {
+    "Expecting value": Message("a value is missing"),
+    "Expecting property name": Message("a name in double quotation marks is missing"),
+    "Expecting ':'": Message("a colon is missing"),
+    "Expecting ','": Message("a comma is missing"),
+    "Illegal trailing comma": Message("a comma stands before a closing bracket"),
+    "Extra data": Message("something stands after the end of the value"),
+    "Unterminated string": Message("a string is not closed"),
+    "Invalid control character": Message("a string holds a control character, or is not closed"),
+    "Invalid \\": Message("a backslash begins no escape of JSON"),
+}
+"""What the standard library's parser says, in English only, by its beginning."""
+
+
+def _why(parser_says: str) -> Message:
+    found = (message for beginning, message in _SYNTAX.items() if parser_says.startswith(beginning))
+    return next(found, Message("it breaks the grammar of JSON"))
 
 
 def _value(text: str) -> Any:
@@ -99,6 +123,7 @@ def _integer(digits: str) -> int:
 
 
 def _number(digits: str) -> float:
+    # Bounded first: Decimal refuses an exponent beyond its range by an error that is none of ours.
     if len(digits) <= 40 and len(digits.lower().partition("e")[2]) <= 5:
         value = float(digits)
         # A number that rounds would be another number after one program has read and written it.
@@ -155,6 +180,7 @@ def _written(value: Any, depth: int = 0) -> Iterator[str]:
     if depth > DEEPEST:
         raise NotCanonical("nested deeper than {most} levels", most=DEEPEST)
     match value:
+        # Before numbers: in Python a bool is an int, and True would be written as True.
         case None | bool():
             yield {None: "null", True: "true", False: "false"}[value]
         case str():
@@ -202,9 +228,11 @@ def _canonical_number(value: int | float) -> str:
         return str(value)
     if not math.isfinite(value):
         raise NotCanonical("{value} is no JSON number", value=value)
+    # Minus zero too: ECMAScript writes both as 0.
     if value == 0:
         return "0"
     sign, digits, point = _digits(value)
+    # ECMAScript, Number::toString: plain digits from 1e-6 up to, not including, 1e21, and an exponent beyond.
     if 0 < point <= 21:
         whole, rest = digits[:point].ljust(point, "0"), digits[point:]
         return f"{sign}{whole}.{rest}" if rest else sign + whole
@@ -224,6 +252,8 @@ def _digits(value: float) -> tuple[str, str, int]:
     return "-" if value < 0 else "", digits.rstrip("0"), point
 
 
+# Six decimals at most: datetime drops a seventh digit without a word, and two texts would be one time. Capital T and Z
+# alone, although RFC 3339 lets both be small, so that a time has one spelling.
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
     r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"

@@ -7,9 +7,10 @@ reported here.
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from backend.domain import amount_match
@@ -31,8 +32,11 @@ SCALES, LEAST_ON_SCALES = Decimal("0.02"), Decimal(1)
 _MERCHANT = ActionBy.MERCHANT
 _ALSO_REGISTERED = (amount_match,)
 """Modules whose checks are run with those below."""
-_NAMES = "names' case, width, spaces and punctuation do not count; company numbers decide where both state one"
-_OWN_NUMBERS = "letters' case and spaces do not count"
+_NAMES = (
+    "names' case, width, accents, spaces, punctuation and shortened words (Limited and Ltd) do not count; company "
+    "numbers decide where both state one"
+)
+_OWN_NUMBERS = "letters' case, width, spaces and kinds of dashes do not count"
 _SCALES = (
     "2 % of the declared weight, at least 1 kg, for another scale and rounding up: our own choice, since no rule "
     "of customs "
@@ -93,23 +97,38 @@ def gross_weight(dossier: Dossier) -> Iterator[Check]:
     Rank.FAIL,
     Scope.MATCH,
     passes("net-below-gross", "{net} kg net, {gross} kg gross."),
+    fails(
+        "goods-above-net",
+        _MERCHANT,
+        "The declared goods weigh {goods} kg, more than the declared net weight of {net} kg. Correct the one that is "
+        "wrong.",
+    ),
     fails("net-above-gross", _MERCHANT, "{net} kg net are more than {gross} kg gross. Correct the one that is wrong."),
     rule=(
-        "the declared net weight, and declared goods counted by weight, are at most the declared gross weight and "
-        "that of "
-        "each waybill; so are goods that an invoice counts by weight"
+        "the declared net weight, and declared goods counted by weight in any of their units, are at most the declared "
+        "gross weight and that of each waybill, the goods also at most the net weight; so are goods that an invoice "
+        "counts by weight, and goods on a certificate of origin at most its own gross weight"
     ),
-    tolerance=f"none within the declaration; against other papers {_SCALES}",
+    tolerance=f"none within the declaration and a certificate; against other papers {_SCALES}",
 )
 def net_weight(dossier: Dossier) -> Iterator[Check]:
     """Check that nothing weighs less with its packing than without."""
     declaration = dossier.declaration
     net = declaration.net_weight_measure
-    goods = _mass((item.quantity, item.unit_code) for item in declaration.items)
+    goods = _declared_mass(declaration)
     heaviest = max((weight for weight in (net, goods) if weight is not None), default=None)
     gross = declaration.gross_weight_measure
     if heaviest is not None:
         yield _net(heaviest, gross, Decimal(0), dossier.record)
+    if net is not None and goods is not None and goods > net:
+        values = {"goods": _kilograms(goods), "net": _kilograms(net)}
+        yield net_weight.answer("goods-above-net", values, dossier.record)
+    for paper in dossier.of(CertificateOfOrigin):
+        certificate = paper.document
+        assert isinstance(certificate, CertificateOfOrigin)
+        own = _mass([(certificate.quantity, certificate.unit_code)])
+        if own is not None and certificate.gross_weight_measure is not None:
+            yield _net(own, certificate.gross_weight_measure, Decimal(0), paper.record)
     slack = max(gross * SCALES, LEAST_ON_SCALES)
     for paper in dossier.of(Waybill):
         assert isinstance(paper.document, Waybill)
@@ -122,7 +141,17 @@ def net_weight(dossier: Dossier) -> Iterator[Check]:
             yield _net(billed, gross, slack, paper.record)
 
 
-def _mass(quantities: Iterator[tuple[Decimal, str]]) -> Decimal | None:
+def _declared_mass(declaration: Declaration) -> Decimal | None:
+    """Return the mass in kilograms of the declared goods that any unit counts by weight, each by its heaviest."""
+    found = [
+        max(weights)
+        for item in declaration.items
+        if (weights := [mass for one in amount_match.measures(item) if (mass := _mass([one])) is not None])
+    ]
+    return sum(found, Decimal(0)) if found else None
+
+
+def _mass(quantities: Iterable[tuple[Decimal, str]]) -> Decimal | None:
     """Return the total mass in kilograms of goods that are counted by weight, or None where there are none."""
     measured = [in_base_unit(quantity, unit) for quantity, unit in quantities]
     weights = [amount for base, amount in measured if base == "KGM"]
@@ -172,11 +201,19 @@ def packages(dossier: Dossier) -> Iterator[Check]:
         "It names {stated}; the declaration has {declared}. Goods may have been carried otherwise than planned: "
         "explain it.",
     ),
-    rule="vessel, flight or vehicle, voyage and mode of transport are those on the declaration, where both state them",
+    rule=(
+        "carrier, vessel, flight or vehicle, voyage and mode of transport are those on the declaration, where both "
+        "state them"
+    ),
     tolerance="letters' case, spaces and punctuation do not count",
 )
 def transport(dossier: Dossier) -> Iterator[Check]:
-    """Compare the means of transport."""
+    """Compare the means of transport and the carrier."""
+    carrier = dossier.declaration.carrier_name
+    for paper, party in dossier.stating("carrier") if carrier else ():
+        assert carrier
+        reason = "transport-matches" if _name(party.name) == _name(carrier) else "transport-differs"
+        yield transport.answer(reason, {"stated": party.name, "declared": carrier}, paper.record)
     for name in ("transport_means", "voyage_reference", "transport_mode_code"):
         declared = getattr(dossier.declaration, name)
         for paper, stated in dossier.stating(name) if declared else ():
@@ -196,9 +233,9 @@ def transport(dossier: Dossier) -> Iterator[Check]:
     fails("dates-differ", _MERCHANT, "It gives {stated} as the invoice's date; the invoice has {declared}."),
     leaves_open("dates-out-of-order", _MERCHANT, "{later} cannot lie before {earlier}. Explain or correct it."),
     rule=(
-        "a certificate of origin gives the invoice's own date; an order lies before its invoice, payment and "
-        "waybill, and "
-        "the inspection of plants before the day on which the goods move"
+        "a certificate of origin gives the invoice's own date, and is issued no earlier than that; an order lies "
+        "before its invoice, payment, waybill, the movements of its goods and the departure that a certificate states; "
+        "goods are inspected before the day on which they leave, and plants before that on which they move"
     ),
     tolerance="between a day and a moment one day, for zones of time; between days none",
 )
@@ -224,26 +261,40 @@ def _in_order(dossier: Dossier) -> Iterator[tuple[date, date, timedelta, Paper]]
     """Yield the earlier day, the later one, the tolerance, and the paper of the later one."""
     none = timedelta(0)
     moved = dossier.declaration.movement_date
+    for paper in dossier.of(CertificateOfOrigin):
+        certificate = paper.document
+        assert isinstance(certificate, CertificateOfOrigin)
+        if certificate.invoice_date is not None:
+            yield certificate.invoice_date, certificate.issue_date, none, paper
     for order in (one.document for one in dossier.of(Order)):
         assert isinstance(order, Order)
-        for paper in dossier.of(Invoice, Waybill, PaymentReceipt):
+        for paper in dossier.of(Invoice, Waybill, PaymentReceipt, MovementEvent, CertificateOfOrigin):
             match paper.document:
-                case PaymentReceipt(paid_date_time=moment):
+                case PaymentReceipt(paid_date_time=moment) | MovementEvent(event_date_time=moment):
                     yield order.order_date, moment.date(), ZONES, paper
                 case Invoice(issue_date=day) | Waybill(issue_date=day):
                     yield order.order_date, day, none, paper
+                case CertificateOfOrigin(departure_date=day) if day is not None:
+                    yield order.order_date, day, none, paper
                 case _:
                     pass
-    for paper in dossier.of(PhytosanitaryCertificate):
-        assert isinstance(paper.document, PhytosanitaryCertificate)
-        if moved is not None:
-            yield paper.document.inspection_date, moved, none, paper
+    if moved is None:
+        return
+    for paper in dossier.of(PhytosanitaryCertificate, InspectionReport):
+        match paper.document:
+            case PhytosanitaryCertificate(inspection_date=day):
+                yield day, moved, none, paper
+            case InspectionReport(performed_from=day) if dossier.declaration.direction == "export" and day is not None:
+                yield day, moved, none, paper
+            case _:
+                pass
 
 
 # ---- lot and marks
 
 _LOT = re.compile(
-    r"\b(?:lot|batch)(?:\s+(?:no|number))?\b[\s.:#-]*([a-z0-9][a-z0-9/_-]*[0-9][a-z0-9/_-]*)", re.IGNORECASE
+    r"(?:\b(?:lots?|batch)(?:\s+(?:no|number))?\b|批[号次])[\s.:：#-]*([a-z0-9][a-z0-9/_-]*[0-9][a-z0-9/_-]*)",
+    re.IGNORECASE,
 )
 
 
@@ -262,19 +313,24 @@ _LOT = re.compile(
     ),
     rule=(
         "the lot of an inspection report is named where a declared line, an invoice, a waybill or a certificate "
-        "names lots "
-        "(`lot …`, `batch …`); shipping marks of certificates are the same"
+        "names lots (`lot …`, `batch …`); a paper that names lots names one of those that the declaration names; "
+        "shipping marks of certificates are the same"
     ),
     tolerance="letters' case, spaces and punctuation do not count",
 )
 def lot(dossier: Dossier) -> Iterator[Check]:
     """Compare the inspected lot and shipping marks with those shipped."""
-    texts = [text for item in dossier.declaration.items for text in (item.description, item.declaration_elements)]
-    texts += [dossier.declaration.note]
+    items = dossier.declaration.items
+    declared = _lots(
+        [dossier.declaration.note, *(i.description for i in items), *(i.declaration_elements for i in items)]
+    )
+    shipped = dict.fromkeys(declared)
     for paper in dossier.of(Invoice, Waybill, CertificateOfOrigin, PhytosanitaryCertificate):
-        texts += [getattr(paper.document, name, None) for name in ("description", "shipping_marks")]
-        texts += [line.description for line in getattr(paper.document, "items", ())]
-    shipped = list(dict.fromkeys(name for text in texts if text for name in _LOT.findall(text)))
+        texts = [getattr(paper.document, name, None) for name in ("description", "shipping_marks")]
+        own = _lots([*texts, *(line.description for line in getattr(paper.document, "items", ()))])
+        shipped |= dict.fromkeys(own)
+        if own and declared and not {*map(_letters, own)} & {*map(_letters, declared)}:
+            yield lot.answer("lot-differs", {"stated": ", ".join(own), "declared": ", ".join(declared)}, paper.record)
     for paper in dossier.of(InspectionReport):
         assert isinstance(paper.document, InspectionReport)
         stated = paper.document.item_identification
@@ -290,6 +346,10 @@ def lot(dossier: Dossier) -> Iterator[Check]:
         )
 
 
+def _lots(texts: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(name for text in texts if text for name in _LOT.findall(text)))
+
+
 @REGISTER.check(
     "MATCH_EXPORTER",
     "Exporter agrees",
@@ -297,6 +357,11 @@ def lot(dossier: Dossier) -> Iterator[Check]:
     Scope.MATCH,
     passes("exporter-matches", "The same exporter."),
     fails("exporter-differs", _MERCHANT, "It is made out to {stated}; the declaration is {declared}'s."),
+    leaves_open(
+        "exporter-not-comparable",
+        _MERCHANT,
+        "It names {stated}, the declaration {declared}, in other letters: state the company's number on both.",
+    ),
     rule="of an export, exporter, seller, payee, consignor and a laboratory's customer are the declaring merchant",
     tolerance=_NAMES,
 )
@@ -306,7 +371,12 @@ def exporter(dossier: Dossier) -> Iterator[Check]:
     if dossier.declaration.direction != "export":
         return
     for paper, party in dossier.stating("exporter", "seller", "payee", "consignor", "customer"):
-        yield compared(exporter, _same_party(party, declared), "exporter", party.name, declared.name, paper)
+        values = {"stated": _shown_party(party), "declared": _shown_party(declared)}
+        if not _is_comparable(party, declared):
+            yield exporter.answer("exporter-not-comparable", values, paper.record)
+        else:
+            same = _same_party(party, declared)
+            yield exporter.answer(f"exporter-{'matches' if same else 'differs'}", values, paper.record)
 
 
 @REGISTER.check(
@@ -332,7 +402,7 @@ def buyer(dossier: Dossier) -> Iterator[Check]:
     named = [*buyers, *dossier.stating("consignee", "payer")]
     for paper, party in named[1:]:
         first = named[0][1]
-        yield compared(buyer, _same_party(party, first), "buyer", party.name, first.name, paper)
+        yield compared(buyer, _same_party(party, first), "buyer", _shown_party(party), _shown_party(first), paper)
 
 
 def _stated(papers: Sequence[Paper], name: str) -> list[tuple[Paper, Any]]:
@@ -369,10 +439,46 @@ def _stems(text: str) -> set[str]:
     return {word[:4] for word in re.findall("[a-z]{3,}", unicodedata.normalize("NFKC", text).casefold())}
 
 
+_FORMS = {
+    "company": "co",
+    "limited": "ltd",
+    "incorporated": "inc",
+    "corporation": "corp",
+    "private": "pte",
+    "pvt": "pte",
+    "and": "",
+    "the": "",
+}
+"""Words of company names, by how they are shortened; "pte" and "pvt" are the one word in two countries."""
+
+
 def _same_party(one: Party, other: Party) -> bool:
     if one.identifier and other.identifier:
         return _plain(one.identifier) == _plain(other.identifier)
-    return _letters(one.name) == _letters(other.name)
+    is_abroad = one.country_code and other.country_code and one.country_code != other.country_code
+    return not is_abroad and _name(one.name) == _name(other.name)
+
+
+def _is_comparable(one: Party, other: Party) -> bool:
+    """Tell whether two parties can be told apart: by numbers, or by names in the same letters."""
+    has_numbers = bool(one.identifier and other.identifier)
+    return (
+        has_numbers
+        or one.name == other.name
+        or len({bool(re.search("[a-z]", _name(party.name))) for party in (one, other)}) == 1
+    )
+
+
+def _shown_party(party: Party) -> str:
+    return f"{party.name} ({party.country_code})" if party.country_code else party.name
+
+
+@lru_cache(maxsize=1024)
+def _name(name: str) -> str:
+    """Return a party's name without what does not count: case, width, accents, punctuation, and how it is shortened."""
+    folded = unicodedata.normalize("NFKD", name.casefold())
+    words = re.findall(r"[^\W_]+", "".join(letter for letter in folded if not unicodedata.combining(letter)))
+    return "".join(_FORMS.get(word, word) for word in words)
 
 
 def _letters(name: str) -> str:
@@ -380,7 +486,8 @@ def _letters(name: str) -> str:
 
 
 def _plain(number: str) -> str:
-    return "".join(number.casefold().split())
+    """Return a number without what does not count: case, width, spaces, and which dash is written."""
+    return re.sub(r"[\u2010-\u2015\u2212]", "-", "".join(unicodedata.normalize("NFKC", number).casefold().split()))
 
 
 @REGISTER.check(

@@ -79,6 +79,8 @@ class Trust:
         ledgers: dict[tuple[LedgerName, str], int] = {}
         for entry in self.trusted:
             which = entry.ledger, entry.accreditation
+            # Of several entries about one ledger the most confirmations: the other signer must not be the more careless
+            # one.
             ledgers[which] = max(ledgers.get(which, 0), entry.confirmations)
         return Trust(tuple(Trusted(name, *which, confirmations, (key,)) for which, confirmations in ledgers.items()))
 
@@ -126,6 +128,7 @@ def _entry(fields: Any, number: int) -> Trusted:
         )
     keys = fields["keys"]
     numbers = fields["chainId"], fields["confirmations"]
+    # type() and not isinstance(), by which True would pass for 1.
     if any(type(count) is not int or count < 0 for count in numbers) or not isinstance(fields["name"], str):
         raise MalformedTrust(
             "entry {number}: chainId and confirmations are whole numbers, name is a text", number=number

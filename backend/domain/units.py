@@ -101,7 +101,7 @@ UNITS: dict[str, dict[str, str]] = {
 }
 
 UNIT_WORDS: dict[str, tuple[str, ...]] = {
-    "H87": ("pc", "pcs", "pce", "pces", "pieces"),
+    "H87": ("pc", "pcs", "pce", "pces", "pieces", "nos", *"台支条把片根块枚辆座艘架枝棵株册本粒部"),
     "C62": ("units",),
     "SET": ("sets",),
     "PR": ("pairs", "prs", "对"),
@@ -123,27 +123,25 @@ UNIT_WORDS: dict[str, tuple[str, ...]] = {
 """Common words that can mean only one unit, in addition to the units' names.
 
 The Recommendation has several codes for countable goods: 个 is C62, whose Chinese name it is, 件 and piece are H87,
-只 and each are EA. Quantities in the three are compared one to one.
+只 and each are EA. Quantities in the three are compared one to one. 台, 条 and their like count single pieces.
 """
 
+LOCAL_MASSES: dict[str, str] = {"斤": "0.5", "市斤": "0.5", "两": "0.05", "市两": "0.05"}
+"""Kilograms in one of the masses of Chinese markets, which trade documents do not use."""
+
+# fmt: off
 CHINA_UNIT_WORDS: dict[str, str] = {
-    "006": "套",
-    "007": "个",
-    "008": "只",
-    "011": "件",
-    "018": "卷",
-    "025": "双",
-    "026": "对",
-    "030": "米",
-    "032": "平方米",
-    "033": "立方米",
-    "035": "千克",
-    "036": "克",
-    "070": "吨",
-    "095": "升",
-    "096": "毫升",
-    "120": "箱",
-    "127": "打",
-    "140": "盒",
+    "001": "台", "002": "座", "003": "辆", "004": "艘", "005": "架", "006": "套", "007": "个", "008": "只",
+    "010": "张", "011": "件", "012": "支", "013": "枝", "014": "根", "015": "条", "016": "把", "017": "块",
+    "018": "卷", "020": "片", "025": "双", "026": "对", "027": "棵", "028": "株", "030": "米", "031": "盘",
+    "032": "平方米", "033": "立方米", "035": "千克", "036": "克", "043": "百个", "047": "公担", "054": "千个",
+    "062": "千瓦时", "067": "英尺", "070": "吨", "071": "长吨", "072": "短吨", "076": "磅", "083": "盎司",
+    "084": "克拉", "086": "码", "088": "英寸", "095": "升", "096": "毫升", "099": "立方英尺", "110": "平方码",
+    "111": "平方英尺", "120": "箱", "122": "罐", "127": "打", "129": "罗", "131": "册", "132": "本",
+    "134": "枚", "135": "捆", "136": "袋", "139": "粒", "140": "盒", "142": "瓶", "147": "千米", "163": "部",
 }
-"""China customs' unit codes whose word is that of a unit in use here; others are refused."""
+# fmt: on
+"""China customs' unit codes whose word is that of a unit in use here; others are refused.
+
+Source: General Administration of Customs of China, code table of units, read on 2026-11-29 from a published copy.
+"""

@@ -7,14 +7,16 @@ generated from the register.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.records import ProofState
 
+# verifier/verify.py and verifier/verifier.html hold the same number: the three must draw every line at one moment.
 CLOCKS_MAY_DIFFER = timedelta(minutes=5)
 
 
@@ -59,7 +61,7 @@ class LedgerFacts:
     """The ledger's facts about one record, and when they were read.
 
     ``accreditation`` is what the ledger holds of the issuer's key now, ``accreditation_at_issue`` and
-    ``accreditation_at_anchoring`` what it held then (``domain/record_checks.py``, ``terms_then``). ``anchor_block`` is
+    ``accreditation_at_anchoring`` what it held then (``domain/signature_terms.py``). ``anchor_block`` is
     the block of its anchoring, None where that was not looked up. With ``is_on_its_way`` we store the record ourselves
     and its anchoring is not final, so that an absent root is no forgery.
     """
@@ -106,6 +108,7 @@ class Verdict:
         outcomes = {check.outcome for check in checks}
         if Outcome.FAIL in outcomes:
             return cls(Conclusion.INVALID, checks, as_of, at)
+        # Where nothing was checked nothing was shown.
         if Outcome.INDETERMINATE in outcomes or not checks:
             return cls(Conclusion.INDETERMINATE, checks, as_of, at)
         return cls(Conclusion.VALID, checks, as_of, at)
@@ -228,6 +231,15 @@ class RegisteredCheck(Generic[Subject]):
         if worst is not self.rank:
             raise ValueError(f"{self.code} is registered as {self.rank}, and its answers as {worst}")
 
+    @cached_property
+    def _known(self) -> Mapping[tuple[str, Outcome | None], Finding]:
+        """The answers by reason and outcome, and the first of each reason by None."""
+        known: dict[tuple[str, Outcome | None], Finding] = {}
+        for answer in self.answers:
+            known.setdefault((answer.reason, None), answer)
+            known[answer.reason, answer.outcome] = answer
+        return known
+
     def __call__(self, subject: Subject) -> list[Check]:
         """Return its answers about the subject.
 
@@ -256,9 +268,8 @@ class RegisteredCheck(Generic[Subject]):
         Raises:
             UnregisteredAnswer: if there is no such answer.
         """
-        for known in self.answers:
-            if known.reason == reason and outcome in (None, known.outcome):
-                return Check(self.code, known.outcome, reason, values or {}, known.action_by, record)
+        if (known := self._known.get((reason, outcome))) is not None:
+            return Check(self.code, known.outcome, reason, values or {}, known.action_by, record)
         raise UnregisteredAnswer(f"{self.code} is not registered with the answer {reason} ({outcome or 'any outcome'})")
 
     def not_read(self, fact: Unknown) -> Check:
@@ -272,6 +283,7 @@ class Register:
     def __init__(self) -> None:
         self._checks: dict[str, RegisteredCheck[Any]] = {}
         self._texts: dict[str, str] = {}
+        self._of_scope: dict[Scope, tuple[RegisteredCheck[Any], ...]] = {}
 
     def add(self, check: RegisteredCheck[Subject]) -> RegisteredCheck[Subject]:
         """Register a check.
@@ -282,9 +294,11 @@ class Register:
         if check.code in self._checks:
             raise ValueError(f"{check.code} is registered twice")
         for answer in check.answers:
+            # The catalogue and the offline verifiers look messages up by reason alone.
             if answer.text is not None and self._texts.setdefault(answer.reason, answer.text) != answer.text:
                 raise ValueError(f"{answer.reason} has two sentences")
         self._checks[check.code] = check
+        self._of_scope.clear()
         return check
 
     def check(
@@ -296,14 +310,18 @@ class Register:
     def run(self, scope: Scope, subject: Any) -> list[Check]:
         """Make every check of a scope on one subject, until a decisive one fails."""
         checks: list[Check] = []
-        for check in self.of(scope):
-            if check.function is None:
-                continue
+        for check in self._made(scope):
             found = check(subject)
             checks += found
             if check.is_decisive and any(one.outcome is Outcome.FAIL for one in found):
                 break
         return checks
+
+    def _made(self, scope: Scope) -> tuple[RegisteredCheck[Any], ...]:
+        """Return the checks of a scope that have a function; kept, since a list of verdicts asks for each record."""
+        if scope not in self._of_scope:
+            self._of_scope[scope] = tuple(check for check in self.of(scope) if check.function is not None)
+        return self._of_scope[scope]
 
     def of(self, *scopes: Scope) -> list[RegisteredCheck[Any]]:
         """Return the checks of some scopes."""
@@ -336,4 +354,4 @@ REGISTER = Register()
 
 def about(record_id: str, checks: Iterable[Check]) -> list[Check]:
     """Return the same checks, marked with the record that they are about."""
-    return [replace(check, record=record_id) for check in checks]
+    return [Check(c.code, c.outcome, c.reason, c.values, c.action_by, record_id) for c in checks]

@@ -12,7 +12,8 @@ PATTERNS: dict[str, str] = {
     r"is missing or longer": "Give a reason of at most 2,000 characters.",
     r"is missing|field required|at least 1 character": "Please fill this in.",
     r"at most (?P<count>\d+) characters": "At most {count} characters, please.",
-    r"valid date": "Give a date as 2026-03-31.",
+    r"is in no calendar": "There is no such day or time.",
+    r"valid date\b": "Give a date as 2026-03-31.",
     r"timezone|valid datetime": "Give date and time as 2026-03-31 14:05.",
     r"greater than 0": "This must be more than zero.",
     r"greater than or equal to 0": "This must not be below zero.",
@@ -29,6 +30,8 @@ PATTERNS: dict[str, str] = {
     r"results state no measurement": (
         "Pass or fail alone is no report: give at least one measured value with its unit or limit."
     ),
+    r"grossWeightMeasure is less": "The gross weight is less than the quantity, which is a mass.",
+    r"conforms is true": "The goods conform, yet a result does not meet its limit: correct one of the two.",
     r"belong together": "Amount and currency belong together: fill in both or neither.",
     r"HS 2022 has no chapter": "HS 2022 has no such chapter: look the code up again, or ask your broker.",
     r"has 12 digits": "China's HS codes have 8, 10 or 13 digits: is the leading zero missing?",
@@ -80,8 +83,11 @@ _PLACES = {
     "validUntil lies before issueDate": "validUntil",
     "must follow one another": "performedTo",
     "results state no measurement": "results",
+    "conforms is true": "conforms",
     "freeOnBoardAmount": "freeOnBoardAmount",
     "waybillReference is missing": "waybillReference",
+    "grossWeightMeasure is less": "grossWeightMeasure",
+    "netWeightMeasure is more": "netWeightMeasure",
     "identifier is mistyped": "identifier",
 }
 

@@ -10,6 +10,8 @@ from backend.messages.catalogue import SOURCE, Language, gettext, name_in, ngett
 
 _LONGEST = {"value": 80, "raw": 80}
 """Maximum length of a displayed value; explanations may be longer."""
+_OF_OURS = frozenset({"what", "why"})
+"""Values that are messages of ours, with or without values of their own."""
 
 MESSAGES: dict[str, str] = {
     # taken
@@ -39,11 +41,16 @@ MESSAGES: dict[str, str] = {
     "china-unit": "China customs' unit {raw} is {value} ({unit})",
     "china-country": "China customs' country {raw} is {value}",
     "unit-name": "{raw} is {value}",
+    "agreement-name": "{raw} is {value}",
+    "currency-code": "{raw} is {value}",
+    "full-width": "{raw}, in full width, is {value}",
+    "perhaps-cut": "{raw}: spreadsheets keep 15 digits and write zeros for the rest: see whether the zeros are right",
     "number-style": "{raw} is {value}",
     "decimal-point": "{raw}: the point is read as a decimal one (if it parts thousands: --decimal comma)",
     "guard": "{raw} is {value} without a spreadsheet's guard",
     "line-break": "{value}: its lines are joined",
     "end-of-day": "{raw} is {value}: 24:00 is the beginning of the next day",
+    "zone-of-hours": "{raw} is {value}",
     "china-currency": "China customs' currency {raw} is {value}",
     # lacks
     "lacking": "{meaning}, such as {example}",
@@ -69,6 +76,7 @@ MESSAGES: dict[str, str] = {
         "its signature was not checked: it is made with {value}, and ES256 is read here. Keep the original file"
     ),
     "sd-from": "its issuer lets it hold from {value}",
+    "sd-issued": "its issuer signed it on {value}",
     "sd-until": "its issuer lets it hold until {value}",
     "holds-until": "its maker lets it hold until {value}",
     "holds-from": "its maker lets it hold from {value}",
@@ -87,6 +95,8 @@ MESSAGES: dict[str, str] = {
     "default-rows": "{rows} rows say nothing; {value} is recorded",
     "table": "{rows} rows, {encoding}, delimiter: {delimiter}",
     "encoding-presumed": "read as {encoding}: {words}. If these words are wrong, name its encoding with --encoding",
+    "items-above-gross": "the items alone weigh {net} kg, and {value} kg is the gross weight: check units and weights",
+    "header-again": "the header stands again in these rows, which are left out: {rows}",
     "titles": "above the header, and left out: {value}",
     "other-party": "{value}, but you import as {merchant}: customs compare the two",
     "issuer-cannot-confirm": "{what} Until then the issuer cannot confirm this",
@@ -174,6 +184,11 @@ MESSAGES: dict[str, str] = {
     "no-country": "{value} names no country (ISO 3166)",
     "no-day": "{value} is no date: write 2026-03-01",
     "no-number": "{value} is no number: write digits with a point for decimals and nothing between thousands",
+    "negative-number": "{value} is below zero",
+    "china-currency-unknown": (
+        "{value} is no currency code of China customs that is known here ({known}), whose codes are not ISO 4217's; "
+        "write three letters, such as USD"
+    ),
     "local-number": (
         "{value} may be read in two ways: write digits with a point for decimals and nothing between thousands, or say "
         "what stands before decimals: --decimal point or --decimal comma"
@@ -183,6 +198,10 @@ MESSAGES: dict[str, str] = {
         "is {thousand}, --decimal point if not"
     ),
     "shortened-number": "{value} was shortened by a spreadsheet: format the column as text and enter it again",
+    "spreadsheet-error": "{value} is what a spreadsheet shows instead of a value that it could not find or fit in",
+    "formula": "{value} is a formula without its value: save the table with values",
+    "office-short": "{value} lost its leading zero: if it is the office {likely}, write {likely}",
+    "local-mass": "{value} is {kilograms} kg: state the quantity in kilograms (KGM)",
     "no-whole-number": "{value} is no whole number",
     "no-mass": "{value} is no weight with a unit",
     "no-mass-unit": "{value} is no unit of mass known here ({known})",
@@ -191,6 +210,7 @@ MESSAGES: dict[str, str] = {
     "no-agreement": "{value} is none of {known}; set NONE only where no preference is claimed",
     "preference-without-agreement": "it claims a preference and names no agreement",
     "agreement-without-preference": "it names {value} and says that it claims no preference: one of the two is wrong",
+    "no-switch": "{value} is neither true nor false",
     "no-unit": "{value} is no unit in use here, such as {known} (docs/import.md)",
     "china-unit-short": "{value} lost its leading zero: if it is China customs' unit {likely}, write {likely}",
     "china-unit-unknown": (
@@ -211,6 +231,10 @@ MESSAGES: dict[str, str] = {
         "it is no UTF-8, and its words depend on what it is encoded in: {readings}. Say which is right "
         "with --encoding, or save it as CSV UTF-8"
     ),
+    "mixed-encodings": (
+        "its lines are written in several encodings: some are UTF-8, and others are not (lines {lines}). "
+        "Save the whole as CSV UTF-8"
+    ),
     "json-not-utf-8": "it is JSON, but not in UTF-8: save it as UTF-8 (RFC 8259)",
     "no-columns": (
         "it is neither JSON nor a table of consignments: no row at its beginning, such as {seen}, holds column names "
@@ -219,6 +243,7 @@ MESSAGES: dict[str, str] = {
     "broken-table": "the table breaks off at row {row}: {why}",
     "too-many-rows": "more than {most} rows: split the file",
     "spreadsheet": "it is a spreadsheet file: save it as CSV UTF-8",
+    "packed": "it is compressed: unpack it first",
     "pdf": "it is a PDF: attach it to a record in the browser",
     "xml": "it is XML, which is not read here: a table or JSON is",
     "too-large": "larger than {most} bytes",
@@ -239,6 +264,9 @@ def words(code: str, values: Mapping[str, object], language: Language) -> str:
         shown["unit"] = name_in(UNITS[unit], "unit", language) if unit in UNITS else unit
     if code == "no-place" and values.get("value") is None:
         shown["value"] = ngettext("{count} value", "{count} values", _count(values.get("count")), language)
+    for name in _OF_OURS & values.keys():
+        if isinstance(said := values[name], str):
+            shown[name] = clear(say(said, language))
     if "told" in values:
         shown["value"] = shown["told"]
     return filled(gettext(MESSAGES[code], language), shown)

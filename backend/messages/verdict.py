@@ -57,7 +57,9 @@ UNDONE: dict[str, str] = {
     "CertificateBalanceExpired": "The certificate expired meanwhile.",
     "CertificateBalanceIssuerSuspended": "The issuer's accreditation was suspended meanwhile.",
     "CertificateBalanceIssuerNotAccredited": "The issuer had no accreditation for this certificate when it signed.",
-    "CertificateBalanceDeclarationEnded": "The declaration was rejected, returned or withdrawn meanwhile.",
+    "CertificateBalanceDeclarationEnded": "Customs had decided on the declaration already, or it was withdrawn.",
+    "CertificateBalanceAlreadyOpened": "The certificate is drawn elsewhere: somebody recorded it once more.",
+    "CertificateBalanceDrawdownNotAllowed": "Who anchored the certificate does not let us draw it.",
     "TraceLedgerEdgeForbidden": "Another decision stood on the ledger already; it counts.",
 }
 """Why the ledger did not take something, by its contracts' errors."""

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -36,7 +35,15 @@ from backend.runtime.context import VERSION, on_stderr, store_in
 from backend.runtime.data_folder import DataFolder
 from backend.runtime.workers import AnchoringWorker, SimulationWorker
 from backend.services import erasure
-from backend.services.ports import AdmissionLimits, AppContext, InstallationContext, Node, ServiceSettings
+from backend.services.ports import (
+    AdmissionLimits,
+    AppContext,
+    InstallationContext,
+    JsonRpc,
+    ServiceSettings,
+    free_bytes,
+    rerunnable,
+)
 from backend.settings import Settings, WrongSetting
 from backend.web.api import blueprint as api
 from backend.web.api.openapi import complete_specification
@@ -53,7 +60,13 @@ NODE_BUSY_SECONDS = 1.0
 """Pause between rounds while transactions are pending: a node's blocks take longer, and nodes limit requests."""
 
 GWEI = 10**9
-GAS_TO_BEGIN = {"authority": 16_000_000, "anchorer": 15_000_000, "office": 15_000_000, "guardian": 2_000_000}
+GAS_TO_BEGIN = {
+    "authority": 22_000_000,
+    "anchorer": 15_000_000,
+    "office": 15_000_000,
+    "guardian": 2_000_000,
+    "admin": 2_000_000,
+}
 """Gas that each account must be able to pay for: deployment, its first hundred transactions, three cancellations."""
 
 log = structlog.get_logger()
@@ -75,7 +88,7 @@ class System:
     worker: AnchoringWorker
     chain: Chain
     simulations: SimulationWorker
-    node: Node | None
+    node: JsonRpc | None
     """The embedded chain for others to read; None where the ledger is on an external node."""
 
 
@@ -108,14 +121,14 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
         warn_if_foreign(ledger)
         worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
         simulations = SimulationWorker()
-        with store_in(folder, vault, ledger, report) as ctx:
+        with store_in(folder, vault, ledger, report, settings.database_url) as ctx:
             erasure.finish(ctx)
             # Only the embedded chain excludes a second server. With an external node, another one may be running and
             # hold the lease.
             if settings.ledger_rpc_url is None:
                 _end_old_claims(ctx)
             try:
-                node = EmbeddedNode(chain, VERSION) if isinstance(chain, EmbeddedChain) else None
+                node = EmbeddedNode(chain, VERSION).answer if isinstance(chain, EmbeddedChain) else None
                 ours = replace(
                     ctx,
                     settings=ServiceSettings(settings.public_url, _admission_limits(settings)),
@@ -133,7 +146,7 @@ def _admission_limits(settings: Settings) -> AdmissionLimits:
     return AdmissionLimits(
         settings.intake_most_waiting,
         settings.intake_least_free_mb * 1024 * 1024,
-        partial(shutil.disk_usage, settings.data_dir),
+        partial(free_bytes, settings.data_dir),
     )
 
 
@@ -163,6 +176,7 @@ def _chain(settings: Settings, folder: DataFolder, accounts: Accounts) -> Iterat
         yield chain
 
 
+@rerunnable
 def _end_old_claims(ctx: AppContext) -> None:
     """Delete the anchoring lease of a process that was killed.
 
@@ -189,28 +203,40 @@ def ledger_accounts(folder: DataFolder, vault: KeyVault) -> Accounts:
     Raises:
         WrongMasterKey: if the master key does not open them.
     """
-    if not folder.ledger_accounts.exists():
-        fresh = {name: secrets.token_bytes(32).hex() for name in (*ACCOUNT_NAMES, GUARDIAN)}
-        folder.write_secret(folder.ledger_accounts, vault.encrypt(json.dumps(fresh).encode()))
-    keys = json.loads(vault.decrypt(folder.ledger_accounts.read_bytes()))
-    return accounts_from_keys({name: bytes.fromhex(key) for name, key in keys.items()})
+    with folder.starting():
+        if not folder.ledger_accounts.exists():
+            fresh = {name: secrets.token_bytes(32).hex() for name in (*ACCOUNT_NAMES, GUARDIAN)}
+            write_ledger_keys(folder, vault, fresh)
+        keys = json.loads(vault.decrypt(folder.ledger_accounts.read_bytes()))
+        # A folder of an earlier version has no key for the admin, whom its contracts do not know either.
+        if missing := [name for name in ACCOUNT_NAMES if name not in keys]:
+            keys |= {name: secrets.token_bytes(32).hex() for name in missing}
+            write_ledger_keys(folder, vault, keys)
+    # Names with a dot are of keys that are not in use: of an account that will take another's place, or that gave way.
+    return accounts_from_keys({name: bytes.fromhex(key) for name, key in keys.items() if "." not in name})
+
+
+def write_ledger_keys(folder: DataFolder, vault: KeyVault, keys: dict[str, str]) -> None:
+    """Store the keys of the accounts that write to the ledger, encrypted."""
+    folder.write_secret(folder.ledger_accounts, vault.encrypt(json.dumps(keys).encode()))
 
 
 def _deployment(settings: Settings, folder: DataFolder, chain: Chain, accounts: Accounts, fees: Fees) -> Deployment:
-    deployment = Deployment.read(folder.deployment)
-    if deployment is None:
-        # The embedded chain gives its accounts money in its first block.
-        if settings.ledger_rpc_url is not None:
-            require_funds(chain, accounts, fees)
-        deployment = deploy(chain, accounts, fees=fees, safeguards=safeguards(settings, accounts))
-        deployment.write(folder.deployment)
-    return deployment
+    with folder.starting():
+        deployment = Deployment.read(folder.deployment)
+        if deployment is None:
+            # The embedded chain gives its accounts money in its first block.
+            if settings.ledger_rpc_url is not None:
+                require_funds(chain, accounts, fees)
+            deployment = deploy(chain, accounts, fees=fees, safeguards=safeguards(settings, accounts))
+            deployment.write(folder.deployment)
+        return deployment
 
 
 def safeguards(settings: Settings, accounts: Accounts) -> Safeguards:
     """Return the safeguards of the authority's changes.
 
-    The guardian is the operator's, or the one whose key is kept here.
+    Guardian and admin are the operator's, or those whose keys are kept here.
     """
     own = accounts[GUARDIAN].address if GUARDIAN in accounts else None
     given = settings.ledger_guardian and to_checksum_address(settings.ledger_guardian)
@@ -219,6 +245,8 @@ def safeguards(settings: Settings, accounts: Accounts) -> Safeguards:
         administration_seconds=settings.ledger_administration_delay_seconds,
         registration_seconds=settings.ledger_registration_delay_seconds,
         authority_seconds=settings.ledger_authority_delay_seconds,
+        revocation_seconds=settings.ledger_revocation_delay_seconds,
+        admin=settings.ledger_admin and to_checksum_address(settings.ledger_admin),
     )
 
 
@@ -267,10 +295,7 @@ def create_app(system: System) -> Flask:
         template_folder="templates",
         static_folder="static",
     )
-    # An empty file must not become the key: anybody could forge sessions with it.
-    if not system.folder.session_key.exists() or not system.folder.session_key.read_bytes():
-        system.folder.write_secret(system.folder.session_key, secrets.token_bytes(32))
-    app.secret_key = system.folder.session_key.read_bytes()
+    app.secret_key = _session_key(system.folder)
     app.json = StrictJson(app)
     settings = system.settings
     instance = Instance(
@@ -301,6 +326,14 @@ def create_app(system: System) -> Flask:
         _refuse_taken_path(app, settings.public_url)
         app.wsgi_app = PublicAddress(app.wsgi_app, settings.public_url, settings.trusted_proxies)  # type: ignore[method-assign]
     return app
+
+
+def _session_key(folder: DataFolder) -> bytes:
+    with folder.starting():
+        # An empty file must not become the key: anybody could forge sessions with it.
+        if not folder.session_key.exists() or not folder.session_key.read_bytes():
+            folder.write_secret(folder.session_key, secrets.token_bytes(32))
+        return folder.session_key.read_bytes()
 
 
 def _refuse_taken_path(app: Flask, public_url: str) -> None:

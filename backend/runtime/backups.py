@@ -38,6 +38,8 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
     """
     if not folder.marker.exists():
         raise UnusableFolder("{path} holds no installation yet: start it once with provenport serve", path=folder.path)
+    if folder.noted_database() is not None:
+        raise UnusableFolder("{path} belongs to a PostgreSQL database: name it with DATABASE_URL=…", path=folder.path)
     if not folder.database_file.exists():
         raise UnusableFolder("{path} is missing: put a copy back (provenport restore)", path=folder.database_file)
     to = to.resolve()

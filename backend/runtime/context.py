@@ -28,7 +28,15 @@ from backend.services.keys import reencrypt_all
 from backend.services.ports import InstallationContext, Keys, Ledger
 from backend.settings import Settings, WrongSetting
 from backend.store.crypto_shredding import follow_the_keys
-from backend.store.database import copy_before, copy_database, open_engine, revisions, upgrade
+from backend.store.database import (
+    alone_in_database,
+    copy_before,
+    copy_database,
+    open_engine,
+    revisions,
+    upgrade,
+    usable,
+)
 from backend.store.disk import alone, sync, write_new
 from backend.store.encryption import DataKeys
 from backend.store.unit_of_work import UnitOfWorkFactory
@@ -69,7 +77,8 @@ def opened(settings: Settings, report: Callable[[Message], None] = on_stderr) ->
         )
     folder = DataFolder.open(settings.data_dir, VERSION)
     vault = opened_vault(folder.master_key, settings.master_key, settings.next_master_key)
-    with store_in(folder, vault, cast(Ledger, LedgerOutOfReach(settings.ledger_confirmations)), report) as ctx:
+    ledger = cast(Ledger, LedgerOutOfReach(settings.ledger_confirmations))
+    with store_in(folder, vault, ledger, report, settings.database_url) as ctx:
         yield ctx
 
 
@@ -79,28 +88,39 @@ def store_in(
     vault: KeyVault,
     ledger: Ledger,
     report: Callable[[Message], None] = on_stderr,
+    database_url: str | None = None,
 ) -> Iterator[InstallationContext]:
-    """Open the ports over a data folder, upgrading its tables first.
+    """Open the ports over a data folder, upgrading the tables first.
+
+    ``database_url`` names a PostgreSQL database; without it, SQLite in the folder is used.
 
     Raises:
         UnusableFolder: if the database is missing although keys exist, or cannot be copied before an upgrade.
         ForeignDatabase: if the database is of a later version.
+        WrongDatabase: if the PostgreSQL database cannot be reached or used.
         KeyMissing: if the file of keys is older than the database or belongs to another one.
     """
     keys = DataKeys(folder.data_keys)
-    # A new, empty database would silently take the place of a lost one.
-    if keys.present and not _is_there(folder.database_file):
+    try:
+        with folder.starting():
+            engine = _engine(folder, database_url, keys)
+    except BaseException:
         keys.close()
-        raise UnusableFolder("{path} is missing: put a copy back (provenport restore)", path=folder.database_file)
-    folder.keep_private(folder.database_file)
-    engine = open_engine(folder.database, keys)
+        raise
     files = FolderFiles(folder.files, keys)
     try:
-        # A copy is made first, and the upgrade is one transaction: there are the old tables or the new ones, never
-        # between.
-        with _upgrading(folder, engine, report):
-            upgrade(engine, first=files.encrypt_plain)
-        follow_the_keys(engine, files, datetime.now(UTC))
+        with folder.starting(), usable(engine), alone_in_database(engine, "upgrade"):
+            if database_url is not None and keys.present and revisions(engine)[0] is None:
+                raise UnusableFolder(
+                    "the database that DATABASE_URL names is empty, and {path} belongs to one that is not: name "
+                    "that one, or restore it (pg_restore)",
+                    path=folder.path,
+                )
+            # A copy is made first, and the upgrade is one transaction: there are the old tables or the new ones, never
+            # between.
+            with _upgrading(folder, engine, report):
+                upgrade(engine, first=files.encrypt_plain)
+            follow_the_keys(engine, files.is_erased, datetime.now(UTC))
         yield InstallationContext(
             work=UnitOfWorkFactory(engine),
             ledger=ledger,
@@ -111,6 +131,19 @@ def store_in(
     finally:
         engine.dispose()
         keys.close()
+
+
+def _engine(folder: DataFolder, database_url: str | None, keys: DataKeys) -> Engine:
+    """Open PostgreSQL or the folder's SQLite. A new, empty database must not silently take the place of a lost one."""
+    if database_url is not None:
+        folder.note_database("postgresql")
+        return open_engine(database_url, keys)
+    if folder.noted_database() == "postgresql":
+        raise UnusableFolder("{path} belongs to a PostgreSQL database: name it with DATABASE_URL=…", path=folder.path)
+    if keys.present and not _is_there(folder.database_file):
+        raise UnusableFolder("{path} is missing: put a copy back (provenport restore)", path=folder.database_file)
+    folder.keep_private(folder.database_file)
+    return open_engine(f"sqlite:///{folder.database_file}", keys)
 
 
 def _is_there(file: Path) -> bool:
@@ -139,6 +172,12 @@ def _upgrading(folder: DataFolder, engine: Engine, report: Callable[[Message], N
             newest=newest,
         )
     )
+    if engine.dialect.name != "sqlite":
+        # Its own tools copy it better, and the upgrade is one transaction there too.
+        yield
+        folder.note_version(VERSION, newest)
+        report(Message("Upgraded. To go back, restore the copy of the database that you made before (pg_restore)."))
+        return
     copy = copy_before(folder.database_file, present)
     try:
         copy_database(folder.database_file, copy)

@@ -3,11 +3,14 @@
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from backend.domain.errors import TraceabilityError
-from backend.store.disk import write_over
+from backend.store.disk import alone, write_over
 
 FORMAT = 1
 """Incremented whenever older versions cannot use the folder any more."""
@@ -38,9 +41,8 @@ class DataFolder:
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Permission bits do not tell about read-only file systems and full quotas: only a write does.
-            probe = path / f".write-{os.getpid()}"
-            probe.write_bytes(b"")
-            probe.unlink()
+            with NamedTemporaryFile(prefix=".write-", dir=path):
+                pass
         except OSError as error:
             raise UnusableFolder(
                 "cannot write to the data folder {path} ({why}): choose another with DATA_DIR=…",
@@ -91,13 +93,8 @@ class DataFolder:
         return self.path / "provenport.json"
 
     @property
-    def database(self) -> str:
-        """The database's URL."""
-        return f"sqlite:///{self.database_file}"
-
-    @property
     def database_file(self) -> Path:
-        """The database's file."""
+        """The SQLite database's file; there is none where DATABASE_URL names a PostgreSQL database."""
         return self.path / "provenport.sqlite"
 
     @property
@@ -155,6 +152,14 @@ class DataFolder:
         """The address of the server that has the folder open; not part of a copy."""
         return self.path / ".server.json"
 
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Let one process at a time make what is missing here, so that several first ones make it once."""
+        lock = self.path / ".starting.lock"
+        lock.touch(mode=0o600)
+        with alone(lock):
+            yield
+
     def noted_version(self) -> str:
         """Return the version of Provenport that created the folder, or upgraded it last."""
         return str(json.loads(self.marker.read_text(encoding="utf-8")).get("version", "?"))
@@ -168,6 +173,27 @@ class DataFolder:
         """Record which version upgraded the tables, and to which revision."""
         content = json.loads(self.marker.read_text(encoding="utf-8"))
         self.write_marker({**content, "version": version, "tables": tables})
+
+    def noted_database(self) -> str | None:
+        """Return which database the folder belongs to where that is not the SQLite file in it, or None."""
+        found = json.loads(self.marker.read_text(encoding="utf-8")).get("database")
+        return None if found is None else str(found)
+
+    def note_database(self, kind: str) -> None:
+        """Record that the folder belongs to a database elsewhere.
+
+        Raises:
+            UnusableFolder: if it holds an SQLite database, which would no longer be used.
+        """
+        if self.database_file.exists() and self.database_file.stat().st_size:
+            raise UnusableFolder(
+                "{path} holds an SQLite database, which DATABASE_URL would leave behind: name another folder with "
+                "DATA_DIR=…, or leave DATABASE_URL out",
+                path=self.path,
+            )
+        if self.noted_database() != kind:
+            content = json.loads(self.marker.read_text(encoding="utf-8"))
+            self.write_marker({**content, "database": kind})
 
     def note_server(self, url: str) -> None:
         """Record that this process serves the folder at this address."""

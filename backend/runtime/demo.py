@@ -271,8 +271,7 @@ def _papers(
     """Return a certificate and a report of one product; unconfirmed, the certificate waits for the chamber."""
     with ctx.work(reading=True) as work:
         known = work.records.about(product, limit=50)
-    current = [record for record in known if record.superseded_by_id is None]
-    kinds = {record.kind: record for record in current}
+    kinds = {record.kind: record for record in known}
     certificate = kinds.get(Kind.CERTIFICATE_OF_ORIGIN) or _state_origin(ctx, people, product, attachment)
     report = kinds.get(Kind.INSPECTION_REPORT) or _state_inspection(ctx, people, product, attachment)
     number = product.hs_code

@@ -41,14 +41,20 @@ def serve(settings: Settings, report: Callable[[Message], None]) -> None:
             signal.signal(number, _stop)
         report(Message("Opening {folder}", folder=settings.data_dir))
         with running(settings, report) as system:
-            if settings.demo and not _has_demo(system.folder):
-                report(Message("Making the demonstration (once, about 15 seconds)"))
-                demo.fill(system.ctx, system.folder, lambda step: report(Message("  {step}", step=step)))
-                _note_demo(system.folder)
+            if settings.demo:
+                _make_demo(system, report)
             _serve(system, listener, report)
     finally:
         listener.close()
     report(Message("Stopped. Everything is kept; start again to go on."))
+
+
+def _make_demo(system: System, report: Callable[[Message], None]) -> None:
+    with system.folder.starting():
+        if not _has_demo(system.folder):
+            report(Message("Making the demonstration (once, about 15 seconds)"))
+            demo.fill(system.ctx, system.folder, lambda step: report(Message("  {step}", step=step)))
+            _note_demo(system.folder)
 
 
 def _listen(settings: Settings) -> socket.socket:

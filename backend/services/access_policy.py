@@ -36,7 +36,7 @@ def _may_read(ctx: AppContext, work: UnitOfWork, person: Person, on_file: Record
         case Role.OFFICER:
             served = work.customs_offices.jurisdiction(person.organisation, ctx.now())
             if on_file.kind is Kind.DECLARATION:
-                return work.consignments.get(on_file.id).customs_office in served
+                return work.consignments.office_of(on_file.id) in served
             return _is_relied_on(work, on_file, served)
         case _:
             return False

@@ -16,7 +16,7 @@ from backend.domain.ledger import Accredit, Accreditation, LedgerCall, RotateKey
 from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.verdict import Unknown
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -101,6 +101,7 @@ def accredit(
     """
     _only_the_authority(actor)
     after = propose(ctx, organisation_id, chapters, valid_from, valid_until, read).after
+    # Seconds, in which the contract counts, and which JSON can hold.
     start, end = int(after.valid_from.timestamp()), int(after.valid_until.timestamp())
     terms = {"kinds": after.kinds, "chapters": after.chapters, "from": start, "until": end}
     return _change(ctx, actor, organisation_id, "accredit", terms, read)
@@ -166,6 +167,7 @@ def _standing_terms(
 ) -> Accreditation | Unknown | None:
     """Return the present terms: those on their way to the ledger, else the ledger's, else the last ones sent to it."""
     kept = [change for change in accredited if change.ended is None]
+    # What is on its way will stand in a moment: what the ledger still holds is as good as unread.
     held = Unknown("") if kept and _is_on_its_way(kept[-1]) else _read(ctx, thumbprint)
     last = to_ledger(kept[-1]) if kept and isinstance(held, Unknown) else None
     return last.accreditation if isinstance(last, Accredit) else held
@@ -195,6 +197,7 @@ def suspension(ctx: AppContext, actor: Person, thumbprint: str, since: datetime 
         Invalid: ``since`` lies more than five minutes in the future, or out of range.
     """
     moment = _within_reach(since or ctx.now(), "since")
+    # As much as clocks may differ in a verdict (``verdict.CLOCKS_MAY_DIFFER``).
     if moment > ctx.now() + timedelta(minutes=5):
         raise Invalid("since lies in the future", [("since", "must not lie in the future")])
     terms = {"since": int(moment.timestamp())}
@@ -213,6 +216,7 @@ def reinstate(ctx: AppContext, actor: Person, organisation_id: str, read: int | 
     return _change(ctx, actor, organisation_id, "reinstate", {}, read)
 
 
+@rerunnable
 def _change(
     ctx: AppContext,
     actor: Person,
@@ -250,6 +254,7 @@ def note_standing(ctx: AppContext, work: UnitOfWork, actor: Person, key: Signing
         work.consignments.note_about_key(key, steps[operation], ctx.now(), authority)
 
 
+@rerunnable
 def cancel(ctx: AppContext, change_id: str) -> AccreditationChange:
     """Ask for the cancellation of a change that was announced and not made yet. The ledger's guardian cancels it.
 

@@ -11,7 +11,8 @@ from backend.domain.errors import Invalid
 from backend.domain.evidence import InclusionProof, Tree
 from backend.domain.ledger import AnchoredBatch, Anchoring, DeclarationStatus, DrawdownSet, LedgerDrawdown, LedgerRecord
 from backend.domain.outbox import TransactionState
-from backend.domain.records import Leaf, ProofState, RecordOnFile, SealedBatch
+from backend.domain.records import Leaf, ProofState, SealedBatch
+from backend.services.drawdowns import ledger_record
 from backend.services.ports import AppContext
 from backend.store.unit_of_work import UnitOfWork
 
@@ -46,18 +47,13 @@ def audit(ctx: AppContext) -> Audit:
     """
     # Asked first, so that an unreachable or foreign ledger ends the audit before it reports every batch as missing.
     ctx.ledger.head()
-    on_ledger = {anchoring.root: anchoring for anchoring in ctx.ledger.anchorings()}
+    on_ledger = {anchoring.batch_key: anchoring for anchoring in ctx.ledger.anchorings()}
     found: list[Discrepancy] = []
     with ctx.work(reading=True) as work:
         batches = work.batches.all()
         for batch in batches:
-            found += _of_batch(ctx, work, batch, on_ledger.get(batch.root))
-        known = {batch.root for batch in batches}
-        found += [
-            Discrepancy("root-unknown-to-database", {"root": root.hex(), "block": anchoring.block_number})
-            for root, anchoring in on_ledger.items()
-            if root not in known
-        ]
+            found += _of_batch(ctx, work, batch, on_ledger.get(ctx.ledger.batch_key(batch.root)))
+        found += _unknown_batches(ctx, batches, on_ledger)
         found += _number_gaps(ctx, on_ledger)
         found += audit_drawdowns(ctx, work)
         found += _of_attachments(ctx, work)
@@ -66,16 +62,31 @@ def audit(ctx: AppContext) -> Audit:
     return Audit(sum(batch.size for batch in batches), len(batches), len(on_ledger), tuple(found))
 
 
+def _unknown_batches(
+    ctx: AppContext, batches: Sequence[SealedBatch], on_ledger: Mapping[bytes, Anchoring]
+) -> Iterator[Discrepancy]:
+    """Report batches of our anchorer that are on the ledger only. Others' batches are theirs to know."""
+    known, ours = {ctx.ledger.batch_key(batch.root) for batch in batches}, ctx.ledger.anchorer()
+    for key, anchoring in on_ledger.items():
+        if key in known:
+            continue
+        batch = ctx.ledger.batch(key)
+        if batch is None or batch.anchorer == ours:
+            yield Discrepancy("batch-unknown-to-database", {"batchKey": key.hex(), "block": anchoring.block_number})
+
+
 def _of_batch(
     ctx: AppContext, work: UnitOfWork, batch: SealedBatch, anchoring: Anchoring | None
 ) -> Iterator[Discrepancy]:
     leaves = work.batches.leaves(batch)
     yield from _of_leaves(batch, leaves)
     yield from _of_disclosures(leaves, work.batches.disclosures(batch))
-    anchored = ctx.ledger.batch(batch.root)
+    key = ctx.ledger.batch_key(batch.root)
+    anchored = ctx.ledger.batch(key)
     is_noted = batch.state in (ProofState.ANCHORED, ProofState.FINAL)
     root = {"root": batch.root.hex()}
-    if anchored is None:
+    # A ledger of an earlier version may hold the root as another anchorer's.
+    if anchored is None or anchored.anchorer != ctx.ledger.anchorer():
         if is_noted:
             yield Discrepancy("batch-not-on-ledger", root)
         return
@@ -141,7 +152,7 @@ def _of_statuses(
     ctx: AppContext, work: UnitOfWork, batch: SealedBatch, leaves: Sequence[Leaf]
 ) -> Iterator[Discrepancy]:
     """Compare each stored status with the ledger's. A difference is expected while a change is on its way."""
-    on_ledger = ctx.ledger.statuses(batch.root, batch.size)
+    on_ledger = ctx.ledger.statuses(ctx.ledger.batch_key(batch.root), batch.size)
     for leaf in leaves:
         if 0 <= leaf.leaf_index < batch.size and leaf.status != on_ledger[leaf.leaf_index]:
             changes = work.status_changes.of_record(leaf.record_id)
@@ -169,8 +180,8 @@ def _number_gaps(ctx: AppContext, on_ledger: dict[bytes, Anchoring]) -> Iterator
     """Report gaps in an anchorer's batch numbers. The contract counts without gaps, so events are missing."""
     numbers: Counter[int] = Counter()
     highest: Counter[int] = Counter()
-    for root in on_ledger:
-        batch = ctx.ledger.batch(root)
+    for key in on_ledger:
+        batch = ctx.ledger.batch(key)
         if batch is not None:
             numbers[batch.anchorer] += 1
             highest[batch.anchorer] = max(highest[batch.anchorer], batch.number)
@@ -189,13 +200,15 @@ def audit_drawdowns(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
     drawdown_sets = {drawdown_set.made.set_root: drawdown_set for drawdown_set in ctx.ledger.drawdown_sets()}
     rows = work.drawdowns.all()
     for row in rows:
-        yield from _of_drawdown(work, row, drawdown_sets)
-    yield from _unknown_drawdowns(work, rows, drawdown_sets)
+        yield from _of_drawdown(ctx, work, row, drawdown_sets)
+    yield from _unknown_drawdowns(ctx, work, rows, drawdown_sets)
     yield from _of_balances(ctx, work, drawdown_sets)
     yield from _releases_without(work, rows)
 
 
-def _of_drawdown(work: UnitOfWork, row: Drawdown, drawdown_sets: Mapping[bytes, DrawdownSet]) -> Iterator[Discrepancy]:
+def _of_drawdown(
+    ctx: AppContext, work: UnitOfWork, row: Drawdown, drawdown_sets: Mapping[bytes, DrawdownSet]
+) -> Iterator[Discrepancy]:
     is_settled = row.transaction is None or row.transaction.state is TransactionState.FINAL
     # A transaction that is not final may still be missing on the ledger, so that is no discrepancy yet.
     if row.set_root is None or row.position is None or not is_settled:
@@ -206,38 +219,30 @@ def _of_drawdown(work: UnitOfWork, row: Drawdown, drawdown_sets: Mapping[bytes, 
         yield Discrepancy("drawdown-not-on-ledger", about)
         return
     on_ledger = drawdown_set.made.drawdowns[row.position]
-    if on_ledger != _expected(work, row):
+    if on_ledger != _expected(ctx, work, row):
         yield Discrepancy("drawdown-differs", {**about, "stored": row.quantity, "ledger": on_ledger.quantity})
     under_way = row.refund_transaction is not None and row.refund_transaction.is_open
     if not under_way and (row.position in drawdown_set.refunded) != (row.refunded_at is not None):
         yield Discrepancy("refund-differs", about)
 
 
-def _expected(work: UnitOfWork, row: Drawdown) -> LedgerDrawdown | None:
-    certificate = _ledger_record(work.records.get(row.certificate_id))
-    declaration = _ledger_record(work.records.get(row.declaration_id))
+def _expected(ctx: AppContext, work: UnitOfWork, row: Drawdown) -> LedgerDrawdown | None:
+    certificate = ledger_record(ctx.ledger, work.records.get(row.certificate_id))
+    declaration = ledger_record(ctx.ledger, work.records.get(row.declaration_id))
     return (
         None if certificate is None or declaration is None else LedgerDrawdown(certificate, declaration, row.quantity)
     )
 
 
-def _ledger_record(record: RecordOnFile) -> LedgerRecord | None:
-    return (
-        None
-        if record.batch is None or record.leaf_index is None
-        else LedgerRecord(record.batch.root, record.leaf_index)
-    )
-
-
 def _unknown_drawdowns(
-    work: UnitOfWork, rows: Sequence[Drawdown], drawdown_sets: Mapping[bytes, DrawdownSet]
+    ctx: AppContext, work: UnitOfWork, rows: Sequence[Drawdown], drawdown_sets: Mapping[bytes, DrawdownSet]
 ) -> Iterator[Discrepancy]:
     """Report drawdowns on the ledger for declarations of ours that have no row in the database."""
-    ours = {batch.root for batch in work.batches.all()}
+    ours = {ctx.ledger.batch_key(batch.root) for batch in work.batches.all()}
     known = {(row.set_root, row.position) for row in rows}
     for root, drawdown_set in drawdown_sets.items():
         for position, drawdown in enumerate(drawdown_set.made.drawdowns):
-            if drawdown.declaration.root in ours and (root, position) not in known:
+            if drawdown.declaration.batch_key in ours and (root, position) not in known:
                 about = {"setRoot": root.hex(), "position": position, "block": drawdown_set.block_number}
                 yield Discrepancy("drawdown-unknown-to-database", about)
 
@@ -253,13 +258,13 @@ def _of_balances(
                 taken[drawdown.certificate] += drawdown.quantity
     for activation in work.drawdowns.activations():
         certificate = work.records.get(activation.certificate_id)
-        located = _ledger_record(certificate)
+        located = ledger_record(ctx.ledger, certificate)
         is_open = activation.is_known or (
             activation.transaction is not None and activation.transaction.state is TransactionState.FINAL
         )
         if located is None or not is_open:
             continue
-        balance = ctx.ledger.certificate_balance(located.root, located.leaf_index)
+        balance = ctx.ledger.certificate_balance(located)
         about = {"certificate": certificate.id}
         if balance is None:
             yield Discrepancy("certificate-not-activated", about)

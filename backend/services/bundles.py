@@ -1,7 +1,11 @@
-"""Make bundles: what a reader needs to verify a record, or a consignment's papers, without asking this server."""
+"""Make bundles: what a reader needs to verify a record, or a consignment's papers, without asking this server.
+
+A holder may choose the fields of a record that a bundle shows (selective disclosure): it still proves those.
+"""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from backend.domain import sd_jwt
 from backend.domain.bundle import Bundle
@@ -9,13 +13,16 @@ from backend.domain.bundle_verification import key_named, ledger_of
 from backend.domain.consignment import Consignment
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.evidence import Evidence
+from backend.domain.kinds import Audience
 from backend.domain.ledger import Head
-from backend.domain.record_checks import terms_then
+from backend.domain.parties import Person
 from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.sd_jwt import issued_at
-from backend.domain.selective_disclosure import always_shown
+from backend.domain.selective_disclosure import always_shown, chosen, fields_for
+from backend.domain.signature_terms import SignatureTerms
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import LedgerName, Trust, Trusted
+from backend.services.access_policy import visible_record
 from backend.services.ports import AppContext
 from backend.services.verification import evidence_of
 from backend.store.unit_of_work import UnitOfWork
@@ -35,6 +42,45 @@ def bundle_of(ctx: AppContext, on_file: RecordOnFile, shown: Sequence[str] | Non
     return Bundle((found,), (), _snapshot(ctx, [(on_file, found)]))
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A record, and for each of its fields whether it is shown."""
+
+    record: RecordOnFile
+    shown: dict[str, bool]
+
+
+def choose(
+    ctx: AppContext, actor: Person, record_id: str, audience: Audience | None, names: Sequence[str] = ()
+) -> Choice:
+    """Choose the fields to show: those that ``audience`` needs, or those in ``names``, with those always shown.
+
+    Raises:
+        NotFound: There is no such record, or the actor may not read it.
+        Conflict: The record was erased, or what is stored of it was altered.
+        Invalid: A name is no field of the record's kind.
+    """
+    with ctx.work(reading=True) as work:
+        on_file = visible_record(ctx, work, actor, record_id)
+    wanted = fields_for(audience, on_file.kind) if audience is not None else chosen(on_file.kind, names)
+    shown = {*wanted, *always_shown(on_file.kind)}
+    return Choice(on_file, {name: name in shown for name in _shown_fields_of(on_file)})
+
+
+def _shown_fields_of(on_file: RecordOnFile) -> dict[str, Any]:
+    if on_file.erased_at is not None:
+        raise Conflict("this record was erased: there is nothing left to show", erased_at=on_file.erased_at)
+    try:
+        return on_file.fields
+    except Invalid as error:
+        raise Conflict("what is kept of this record was tampered with", record=on_file.id) from error
+
+
+def present(ctx: AppContext, choice: Choice) -> Bundle:
+    """Make the bundle that discloses the chosen fields only."""
+    return bundle_of(ctx, choice.record, sorted(name for name, is_shown in choice.shown.items() if is_shown))
+
+
 def bundle_of_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> Bundle:
     """Make the bundle of a declaration with its papers, each in its latest version.
 
@@ -45,6 +91,7 @@ def bundle_of_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consig
     """
     named = {paper["id"]: paper["sha256"] for paper in _evidence(consignment.record).record.subject.get("records", [])}
     followed = (work.records.latest_of(work.records.get(one)) for one in named)
+    # By id: where a declaration names a statement and what replaced it, both lead to one record, which is in it once.
     papers = {newest.id: newest for newest in followed if newest.erased_at is None}
     kept = [(on_file, _evidence(on_file)) for on_file in (consignment.record, *papers.values())]
     line = [text for newest in papers.values() for text in _between(work, newest, set(named.values()))]
@@ -121,16 +168,13 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
     anchor, proof, key = found.anchor, found.proof, key_named(found.record)
     if anchor is None or proof is None or key is None or ledger_of(anchor) != _name(head):
         return None
-    batch, receipt = ctx.ledger.batch(anchor.root), ctx.ledger.receipt(anchor.transaction)
+    batch_key = ctx.ledger.batch_key(anchor.root)
+    batch, receipt = ctx.ledger.batch(batch_key), ctx.ledger.receipt(anchor.transaction)
     if batch is None or receipt is None or not receipt.succeeded:
         return None
     is_final = head.number - receipt.block_number >= ctx.ledger.confirmations
     issued = issued_at(found.record)
-    at_issue, at_anchoring = (
-        terms_then(lambda then: ctx.ledger.accreditation_at(key, then), issued, batch.anchored_at)
-        if issued is not None
-        else (None, None)
-    )
+    terms = SignatureTerms() if issued is None else ctx.ledger.terms_of_signature(key, issued, batch.anchored_at)
     return Reading(
         root=anchor.root,
         leaf_index=proof.leaf_index,
@@ -140,9 +184,9 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
         segments=batch.segments,
         block_time=batch.anchored_at,
         # A revocation that we know of and that the ledger shows only in its next block is stated already.
-        status=ctx.ledger.status(anchor.root, proof.leaf_index) or on_file.status,
+        status=ctx.ledger.status(batch_key, proof.leaf_index) or on_file.status,
         key=sd_jwt.b64(key),
         accreditation=ctx.ledger.accreditation(key),
-        accreditation_at_issue=at_issue,
-        accreditation_at_anchoring=at_anchoring,
+        accreditation_at_issue=terms.signed_under,
+        accreditation_at_anchoring=terms.anchored_under,
     )

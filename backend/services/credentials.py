@@ -16,14 +16,16 @@ from backend.domain.parties import (
     TokenScope,
 )
 from backend.services.organisations import Credentials
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 from backend.store.repositories.organisations import MOST_CREDENTIALS, token_digest
 from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
+# As long as the column.
 LONGEST_NAME = 80
 
 
+@rerunnable
 def start_session(ctx: AppContext, person: Person) -> str:
     """Begin a session of a person who has signed in; returns the secret that their browser keeps.
 
@@ -33,6 +35,7 @@ def start_session(ctx: AppContext, person: Person) -> str:
     with ctx.work() as work:
         person = _person(work, person.email)
         for number, session in enumerate(work.persons.sessions(person), 1):
+            # One less than the most stays, since the new one follows.
             if number >= MOST_CREDENTIALS or not session.is_valid(now):
                 work.remove(session)
         work.add(SignInSession(token_digest(secret), person, now, now))
@@ -40,6 +43,7 @@ def start_session(ctx: AppContext, person: Person) -> str:
     return secret
 
 
+@rerunnable
 def end_session(ctx: AppContext, secret: str) -> None:
     """End the session that this secret opens; a copy of the cookie opens nothing afterwards."""
     with ctx.work() as work:
@@ -49,6 +53,7 @@ def end_session(ctx: AppContext, secret: str) -> None:
             work.commit()
 
 
+@rerunnable
 def end_own_session(ctx: AppContext, actor: Person, session_id: str) -> None:
     """End one of a person's sessions. Raises NotFound where they have none by this id."""
     with ctx.work() as work:
@@ -59,6 +64,15 @@ def end_own_session(ctx: AppContext, actor: Person, session_id: str) -> None:
         work.commit()
 
 
+@rerunnable
+def end_other_sessions(ctx: AppContext, actor: Person, present_session: str) -> None:
+    """End all of a person's sessions but the present one (its secret)."""
+    with ctx.work() as work:
+        work.persons.end_sessions(actor, except_digest=token_digest(present_session))
+        work.commit()
+
+
+@rerunnable
 def change_password(ctx: AppContext, actor: Person, old: str, new: str, present_session: str) -> None:
     """Give a person another password, and end all their sessions but the present one (its secret).
 
@@ -78,6 +92,7 @@ def change_password(ctx: AppContext, actor: Person, old: str, new: str, present_
         work.commit()
 
 
+@rerunnable
 def reset_password(ctx: AppContext, email: str) -> str:
     """Give a person a fresh password, end all their sessions, and return it. Raises NotFound."""
     fresh = Credentials.fresh().password
@@ -90,6 +105,7 @@ def reset_password(ctx: AppContext, email: str) -> str:
     return fresh
 
 
+@rerunnable
 def deactivate(ctx: AppContext, email: str) -> Person:
     """Shut a person out at once: no sign-in, sessions ended, tokens revoked. Raises NotFound."""
     with ctx.work() as work:
@@ -102,6 +118,7 @@ def deactivate(ctx: AppContext, email: str) -> Person:
     return person
 
 
+@rerunnable
 def reactivate(ctx: AppContext, email: str) -> Person:
     """Let a person sign in again; the tokens that they had stay revoked. Raises NotFound."""
     with ctx.work() as work:
@@ -111,6 +128,7 @@ def reactivate(ctx: AppContext, email: str) -> Person:
     return person
 
 
+@rerunnable
 def new_token(
     ctx: AppContext, person: Person, name: str, scope: TokenScope, days: int = TOKEN_DAYS
 ) -> tuple[ApiToken, str]:
@@ -136,6 +154,7 @@ def new_token(
     return made, secret
 
 
+@rerunnable
 def revoke_token(ctx: AppContext, token_id: str, owner: Person | None = None) -> ApiToken:
     """Make a token worthless at once. Raises NotFound where there is none by this id, or none of this owner's."""
     with ctx.work() as work:

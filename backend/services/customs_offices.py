@@ -5,13 +5,14 @@ from uuid import uuid4
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.parties import CustomsOffice, OfficeDelegation, Person, Role, office_code
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
 LONGEST = timedelta(days=366)
 """The longest time for which an office may let another act. It may delegate again."""
 
 
+@rerunnable
 def add_code(ctx: AppContext, actor: Person, organisation_id: str, typed: str) -> CustomsOffice:
     """Let a customs office serve another code, by the authority.
 
@@ -27,6 +28,7 @@ def add_code(ctx: AppContext, actor: Person, organisation_id: str, typed: str) -
         organisation = work.organisations.get(organisation_id)
         if organisation.role is not Role.OFFICER:
             raise Invalid("this organisation is no customs office", [("organisation", "is no customs office")])
+        # A code that the office serves already is refused by the table's primary key.
         added = CustomsOffice(office_code(typed, "office"), organisation, ctx.now())
         work.add(added)
         work.commit()
@@ -55,6 +57,7 @@ def delegations(ctx: AppContext, actor: Person) -> list[OfficeDelegation]:
         return list(work.customs_offices.delegations(ctx.now(), actor.organisation, own))
 
 
+@rerunnable
 def delegate(ctx: AppContext, actor: Person, typed: str, organisation_id: str, until: datetime) -> OfficeDelegation:
     """Let another office's officers read and decide what is declared to a code, until a moment.
 
@@ -81,6 +84,7 @@ def delegate(ctx: AppContext, actor: Person, typed: str, organisation_id: str, u
     return made
 
 
+@rerunnable
 def end_delegation(ctx: AppContext, actor: Person, delegation_id: str) -> OfficeDelegation:
     """End a delegation at once, by the office that gave it or by the authority.
 

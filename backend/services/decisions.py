@@ -16,7 +16,7 @@ from backend.services.drawdowns import (
     request_drawdowns,
     shares,
 )
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 from backend.services.records import change_status
 from backend.services.verification import snapshot, verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
@@ -48,6 +48,7 @@ class _Seen:
     papers: tuple[tuple[str, int], ...]
 
 
+@rerunnable
 def decide(
     ctx: AppContext,
     actor: Person,

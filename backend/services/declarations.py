@@ -1,7 +1,7 @@
 """A merchant lodges a declaration for a consignment, reports the arrival of the goods, or withdraws the declaration."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,8 +16,9 @@ from backend.domain.kinds.declaration import Declaration
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Organisation, Person, Role, normalised
 from backend.domain.records import RecordOnFile, document_of
+from backend.domain.retention import kept_until
 from backend.services.drawdowns import refund
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
 
@@ -37,17 +38,27 @@ def lodge(ctx: AppContext, actor: Person, fields: Any) -> Consignment:
         OutsideAccreditation: The ledger does not accredit the merchant for declarations.
         TooMuchWaiting: No more records are taken in at the moment.
     """
-    declared = sign_once(
-        ctx, lambda work, inputs: draft_declaration(ctx, work, inputs, actor, fields), signer=actor.organisation
+    lodged: list[Consignment] = []  # one for each try, so that the one stored need not be read again
+    sign_once(
+        ctx,
+        lambda work, inputs: draft_declaration(ctx, work, inputs, actor, fields, lodged.append),
+        signer=actor.organisation,
     )
-    with ctx.work(reading=True) as work:
-        return work.consignments.get(declared.id)
+    return lodged[-1]
 
 
 def draft_declaration(
-    ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, fields: Any
+    ctx: AppContext,
+    work: UnitOfWork,
+    inputs: DraftInputs,
+    actor: Person,
+    fields: Any,
+    keep: Callable[[Consignment], None] = lambda lodged: None,
 ) -> UnsignedRecord:
-    """Build the declaration that ``lodge`` signs. Raises what ``lodge`` raises, except for a reused key."""
+    """Build the declaration that ``lodge`` signs; ``keep`` is given what is stored of it once it is on file.
+
+    Raises what ``lodge`` raises, except for a reused key.
+    """
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants lodge declarations")
     if not isinstance(fields, dict):
@@ -55,7 +66,13 @@ def draft_declaration(
     merchant = work.organisations.get(actor.organisation.id)
     document, papers = check(inputs.moment, work, merchant, fields)
     drafted = draft(ctx, work, inputs, Kind.DECLARATION, document, merchant, merchant)
-    return replace(drafted, on_filed=lambda on_file: work.add(_consignment(work, on_file, document, papers)))
+
+    def store(on_file: RecordOnFile) -> None:
+        consignment = _consignment(work, on_file, document, papers)
+        work.add(consignment)
+        keep(consignment)
+
+    return replace(drafted, on_filed=store)
 
 
 def check(
@@ -74,6 +91,7 @@ def check(
     completed = {**fields, "merchant": _party(merchant), "records": named}
     document = document_of(Kind.DECLARATION, completed)
     assert isinstance(document, Declaration)
+    # What is signed names the office by the code that it is kept under: another spelling would be in nobody's queue.
     office = _served_office(work, document.customs_office)
     if office != document.customs_office:
         document = document_of(Kind.DECLARATION, {**completed, "customsOffice": office})
@@ -88,6 +106,7 @@ def _consignment(
     work: UnitOfWork, on_file: RecordOnFile, document: Declaration, papers: Sequence[RecordOnFile]
 ) -> Consignment:
     merchant, lodged = on_file.holder, on_file.issued_at
+    until = kept_until(document.customs_office, document.previous_procedure_type_code, lodged)
     consignment = Consignment(
         id=on_file.id,
         record=on_file,
@@ -95,7 +114,7 @@ def _consignment(
         reference=document.declaration_reference,
         customs_office=document.customs_office,
         lodged_at=lodged,
-        papers=[NamedPaper(paper) for paper in papers],
+        papers=[NamedPaper(paper, until) for paper in papers],
         planned_drawdowns=_planned_drawdowns(work, document, papers),
         events=[Event(str(uuid4()), Step.LODGED, lodged, lodged, merchant)],
     )
@@ -148,7 +167,8 @@ def _papers(work: UnitOfWork, merchant: Organisation, ids: Any) -> tuple[list[Re
         except NotFound:
             paper = None
         # One answer for a record that does not exist and for somebody else's, so that ids cannot be probed.
-        if paper is None or not _may_name(merchant, paper):
+        # An erasure at the same moment either is seen here, or sees this declaration: one of the two runs again.
+        if paper is None or paper.erased_at is not None or not _may_name(merchant, paper):
             raise Invalid("a record named does not exist", [(f"records.{place}", "is no record of yours")])
         papers.append(paper)
     return papers, [{"id": p.id, "kind": p.kind.slug, "sha256": p.digest} for p in papers]
@@ -177,6 +197,7 @@ def _check_arrival(now: datetime, arrived: datetime | None) -> None:
         raise Invalid("arrival lies too far back", [("arrivalDateTime", "lies more than a year back")])
 
 
+@rerunnable
 def report_arrival(ctx: AppContext, actor: Person, declaration_id: str, arrived: datetime) -> Consignment:
     """Note when goods that were declared beforehand came under customs' control.
 
@@ -202,6 +223,7 @@ def report_arrival(ctx: AppContext, actor: Person, declaration_id: str, arrived:
     return consignment
 
 
+@rerunnable
 def withdraw(ctx: AppContext, actor: Person, declaration_id: str, read: int | None = None) -> Consignment:
     """Withdraw a declaration and refund what it drew, as long as customs have not begun to act on the goods.
 

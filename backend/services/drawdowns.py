@@ -20,8 +20,9 @@ from backend.domain.drawdowns import (
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
+from backend.domain.ledger import LedgerRecord
 from backend.domain.records import Assurance, RecordOnFile
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, Ledger
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -40,11 +41,17 @@ def drawn_elsewhere(ctx: AppContext, work: UnitOfWork, consignment: Consignment)
     return {line: _elsewhere(ctx, paper) for line, paper in _certificates(work, consignment).items()}
 
 
+def ledger_record(ledger: Ledger, record: RecordOnFile) -> LedgerRecord | None:
+    """Return a record's place on the ledger, which it may not have taken yet, or None while it is in no batch."""
+    if record.batch is None or record.leaf_index is None:
+        return None
+    return LedgerRecord(ledger.batch_key(record.batch.root), record.leaf_index)
+
+
 def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
-    if certificate.batch is None or certificate.leaf_index is None:
-        return Elsewhere()
     try:
-        opened = ctx.ledger.certificate_balance(certificate.batch.root, certificate.leaf_index)
+        located = ledger_record(ctx.ledger, certificate)
+        opened = None if located is None else ctx.ledger.certificate_balance(located)
     except (LedgerUnavailable, ForeignLedger) as error:
         return Elsewhere(unread=error.message)
     if opened is None:

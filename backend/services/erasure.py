@@ -2,17 +2,53 @@
 
 The digest of the signed text, the kind and the quantity remain, since every other record's proof in the batch needs
 them. The deleted text held 256-bit salts, so its content cannot be guessed from the digest (decisions 0008 and 0016).
+What a lodged declaration relies on is kept for the customs office until the law lets it go, or the holder and the
+office both agree (decision 0022).
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
-from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.consignment import Event, Step
+from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.ledger import DeclarationStatus
-from backend.domain.parties import Person
+from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import ProofState, RecordOnFile, RequestState
-from backend.services.ports import AppContext
+from backend.domain.retention import kept_by_its_agreement
+from backend.services.access_policy import visible_record
+from backend.services.declarations import jurisdiction
+from backend.services.ports import AppContext, rerunnable
+from backend.store.repositories.records import Keeper
 from backend.store.unit_of_work import UnitOfWork
+
+LONGEST_REASON = 2000
+"""Characters."""
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
+
+
+class Retained(Conflict):
+    """A lodged declaration relies on the record, so that it must be kept.
+
+    ``until`` is when that ends, ``office`` the code of the customs office whose consent is missing, ``served_by`` the
+    organisations whose officers may give it.
+    """
+
+    code = "retained"
+
+    def __init__(self, until: datetime, office: str, served_by: Sequence[Organisation]) -> None:
+        super().__init__(
+            Message(
+                "a declaration lodged with {office} ({names}) relies on it: it is kept until {until}. To erase it "
+                "earlier, ask this customs office for its consent",
+                office=office,
+                names=" / ".join(one.name for one in served_by),
+                until=until.date().isoformat(),
+            )
+        )
+        self.until, self.office, self.served_by = until, office, tuple(served_by)
 
 
 @dataclass(frozen=True)
@@ -23,20 +59,142 @@ class Erasure:
     files: int
 
 
+@dataclass(frozen=True)
+class Retention:
+    """Until when a record is kept, and how far its holder has come in asking for an earlier erasure.
+
+    ``missing`` is a customs office that has not agreed, None where all have. ``request`` is the holder's request with
+    its reason. ``may_ask`` tells whether some office was not asked yet, ``may_agree`` whether the reader's office was
+    asked and has not agreed.
+    """
+
+    until: datetime
+    missing: Retained | None
+    request: Event | None
+    may_ask: bool
+    may_agree: bool
+
+
+def retention(ctx: AppContext, work: UnitOfWork, reader: Person, on_file: RecordOnFile) -> Retention | None:
+    """Return the retention of a record, or None where nothing keeps it (any more).
+
+    Of customs offices, officers learn about their own and those that let it act.
+    """
+    line, now = work.records.line_of(on_file), ctx.now()
+    until = _kept_until(work, line)
+    if on_file.erased_at is not None or until is None or until <= now:
+        return None
+    since, offices = _since(now, line), jurisdiction(ctx, work, reader)
+    request = work.retention.request(line[0])
+    is_newest = on_file.id == line[0].id
+    is_asked = is_newest and request is not None and offices is not None
+    return Retention(
+        until,
+        _missing(work, line, now, offices),
+        request,
+        may_ask=is_newest and bool(work.retention.keepers(line, since, asked=False, limit=1)),
+        may_agree=is_asked and bool(work.retention.keepers(line, since, asked=True, offices=offices, limit=1)),
+    )
+
+
+@rerunnable
+def request_consent(
+    ctx: AppContext, actor: Person, record_id: str, reason: str, read: int | None = None
+) -> RecordOnFile:
+    """Ask the customs offices that keep a record to let it be erased. It is the holder's consent, on record.
+
+    Raises:
+        NotFound: There is no such record, or the actor's organisation does not hold it.
+        NotAllowed: The record is a declaration.
+        Invalid: The reason is empty or too long.
+        StaleVersion: The record was changed since ``read``.
+        Conflict: Nothing keeps it, all were asked already, a newer version replaced it, it was erased already, or a
+            declaration that relies on it is undecided.
+    """
+    reason = _stated(reason)
+    with ctx.work() as work:
+        held = _held(work, actor, record_id)
+        work.records.next_version(held, read)
+        if held.superseded_by_id is not None:
+            raise Conflict("a newer version replaced this one: ask for that one", by=held.superseded_by_id)
+        if held.erased_at is not None:
+            raise Conflict("this record was erased already", erased_at=held.erased_at)
+        line = work.records.line_of(held)
+        _check_decided(work, line)
+        keepers = work.retention.keepers(line, _since(ctx.now(), line), asked=False)
+        if not keepers:
+            raise Conflict("there is no customs office to ask: nothing keeps it, or all of them were asked")
+        _note(ctx, work, keepers, held, Step.ERASURE_REQUESTED, actor, reason)
+        work.commit()
+    return held
+
+
+@rerunnable
+def agree(ctx: AppContext, actor: Person, record_id: str, reason: str, read: int | None = None) -> RecordOnFile:
+    """Agree for a customs office to the erasure that a record's holder has asked for.
+
+    It holds for the declarations lodged with the actor's office, or with one that lets it act. The holder erases then.
+
+    Raises:
+        NotAllowed: The actor is not a customs officer.
+        NotFound: There is no such record, or no declaration to such an office relies on it.
+        Invalid: The reason is empty or too long.
+        StaleVersion: The record was changed since ``read``.
+        Conflict: Nobody has asked this office, or it has agreed already.
+    """
+    with ctx.work() as work:
+        on_file = visible_record(ctx, work, actor, record_id)
+        if actor.role is not Role.OFFICER:
+            raise NotAllowed("only customs officers agree to an erasure")
+        reason = _stated(reason)
+        if on_file.kind is Kind.DECLARATION:
+            raise NotAllowed("customs keep declarations: they are not the merchant's to erase")
+        work.records.next_version(on_file, read)
+        line, offices = work.records.line_of(on_file), jurisdiction(ctx, work, actor)
+        keepers = work.retention.keepers(line, _since(ctx.now(), line), asked=True, offices=offices)
+        if on_file.id != line[0].id or not keepers:
+            raise Conflict("nobody asks this customs office for its consent to erase this record")
+        _note(ctx, work, keepers, on_file, Step.ERASURE_AGREED, actor, reason)
+        work.commit()
+    return on_file
+
+
+def _stated(reason: str) -> str:
+    reason = reason.strip()
+    if not reason or len(reason) > LONGEST_REASON:
+        raise Invalid("a reason is needed", [("reason", "is missing or longer than 2,000 characters")])
+    return reason
+
+
+def _note(
+    ctx: AppContext,
+    work: UnitOfWork,
+    keepers: Sequence[Keeper],
+    on_file: RecordOnFile,
+    step: Step,
+    actor: Person,
+    reason: str,
+) -> None:
+    declarations = [keeper.declaration_id for keeper in keepers]
+    work.consignments.note_erasure(declarations, on_file, step, ctx.now(), actor, reason)
+
+
+@rerunnable
 def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
     """Erase a record that the actor's organisation holds, with the versions that it replaced. It cannot be undone.
 
     Raises:
         NotFound: There is no such record, or the actor's organisation does not hold it.
         NotAllowed: The record is a declaration.
+        Retained: A lodged declaration relies on it or another version of it, the time for which it is kept is not over,
+            and the customs office has not agreed.
         Conflict: It was erased already, is on its way to the ledger, or an undecided declaration or a waiting request
             relies on it.
     """
     with ctx.work() as work:
         held = _held(work, actor, record_id)
         line = _with_what_it_replaced(work, held)
-        for on_file in line:
-            _check_erasable(work, on_file)
+        _check(ctx, work, held)
         bound = {digest for on_file in line for digest in _files_of(on_file)}
         for on_file in line:
             work.records.next_version(on_file)
@@ -64,22 +222,23 @@ def finish(ctx: AppContext) -> int:
     return gone
 
 
-def why_not(work: UnitOfWork, actor: Person, on_file: RecordOnFile) -> Exception | None:
+def why_not(ctx: AppContext, work: UnitOfWork, actor: Person, on_file: RecordOnFile) -> Exception | None:
     """Return the error that keeps the actor from erasing a record, or None."""
     try:
-        for one in _with_what_it_replaced(work, _held(work, actor, on_file.id)):
-            _check_erasable(work, one)
+        _check(ctx, work, _held(work, actor, on_file.id))
     except (Conflict, NotAllowed, NotFound) as refusal:
         return refusal
     return None
 
 
+@rerunnable
 def _delete(ctx: AppContext, digest: str) -> bool:
     """Delete a file unless another upload of the same bytes is on file.
 
-    The unit of work keeps others from uploading the same bytes between the look and the deletion.
+    Nobody uploads the same bytes between the look and the deletion: on SQLite the unit of work, on PostgreSQL the name
+    keeps them out, which every upload holds until its commit.
     """
-    with ctx.work() as work:
+    with ctx.work.alone(digest), ctx.work() as work:
         return not work.files.is_named(digest) and ctx.files.delete(digest)
 
 
@@ -99,9 +258,54 @@ def _with_what_it_replaced(work: UnitOfWork, on_file: RecordOnFile) -> list[Reco
     return [one for one in line if one.erased_at is None] or line[:1]
 
 
+def _check(ctx: AppContext, work: UnitOfWork, held: RecordOnFile) -> None:
+    if held.erased_at is not None:
+        raise Conflict("this record was erased already", erased_at=held.erased_at)
+    # Every version is evidence of what was declared, also those that stay and those that were erased before.
+    line = work.records.line_of(held)
+    _check_decided(work, line)
+    if (missing := _missing(work, line, ctx.now())) is not None:
+        raise missing
+    for one in _with_what_it_replaced(work, held):
+        _check_erasable(work, one)
+
+
+def _check_decided(work: UnitOfWork, line: Sequence[RecordOnFile]) -> None:
+    is_open = [status for status in DeclarationStatus if status.is_open]
+    if any(work.consignments.is_named(one.id, is_open) for one in line):
+        raise Conflict("a declaration that customs have not decided on relies on it: it is kept until they have")
+
+
+def _missing(
+    work: UnitOfWork, line: Sequence[RecordOnFile], now: datetime, offices: Collection[str] | None = None
+) -> Retained | None:
+    """Return why the line is kept, with an office that has not agreed to its erasure, or None."""
+    until = _kept_until(work, line)
+    if until is None or until <= now:
+        return None
+    for keeper in work.retention.keepers(line, _since(now, line), offices=offices, limit=1):
+        served = work.customs_offices.find(keeper.customs_office)
+        return Retained(until, keeper.customs_office, [one.organisation for one in served])
+    return None
+
+
+def _kept_until(work: UnitOfWork, line: Sequence[RecordOnFile]) -> datetime | None:
+    """Return until when a declaration, or a trade agreement for it, keeps this line; None where none was lodged."""
+    declared = work.retention.latest(line)
+    return max(filter(None, (declared, _by_agreement(line)))) if declared is not None else None
+
+
+def _since(now: datetime, line: Sequence[RecordOnFile]) -> datetime:
+    """Return the moment beyond which a declaration's own period must last to count; all do while an agreement keeps."""
+    by_agreement = _by_agreement(line)
+    return _ALWAYS if by_agreement is not None and by_agreement > now else now
+
+
+def _by_agreement(line: Sequence[RecordOnFile]) -> datetime | None:
+    return kept_by_its_agreement((one.kind, _fields_of(one), one.issued_at) for one in line)
+
+
 def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
-    if on_file.erased_at is not None:
-        raise Conflict("this record was erased already", erased_at=on_file.erased_at)
     if on_file.proof_state is not ProofState.FINAL:
         raise Conflict("this record is on its way to the ledger: try again in a few seconds")
     changes = work.status_changes.of_record(on_file.id)
@@ -109,8 +313,6 @@ def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
         raise Conflict("a change of this record's status is on its way to the ledger: try again in a few seconds")
     if _is_being_drawn(work, on_file.id):
         raise Conflict("goods released on it are on their way to the ledger: try again in a few seconds")
-    if work.consignments.is_named(on_file.id, [status for status in DeclarationStatus if status.is_open]):
-        raise Conflict("a declaration that customs have not decided on relies on it: withdraw that first")
     request = work.requests.find_about(on_file.id)
     if request is not None and request.state is RequestState.WAITING:
         raise Conflict("it lies before its issuer: wait for the answer first")
@@ -123,10 +325,17 @@ def _is_being_drawn(work: UnitOfWork, certificate_id: str) -> bool:
     )
 
 
+def _fields_of(on_file: RecordOnFile) -> dict[str, Any]:
+    try:
+        return on_file.fields
+    except Invalid:
+        return {}  # erased, or altered
+
+
 def _files_of(on_file: RecordOnFile) -> list[str]:
     try:
-        return [str(attachment["sha256"]) for attachment in on_file.fields.get("attachments", [])]
-    except (Invalid, KeyError, TypeError):
+        return [str(attachment["sha256"]) for attachment in _fields_of(on_file).get("attachments", [])]
+    except (KeyError, TypeError):
         return []
 
 

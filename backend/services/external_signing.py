@@ -22,7 +22,7 @@ from backend.domain.records import RecordOnFile
 from backend.services.accreditation import SignerTerms, signer_terms
 from backend.services.declarations import draft_declaration
 from backend.services.issuance import draft_confirmation, draft_issue
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 from backend.services.records import DraftInputs, UnsignedRecord, file
 from backend.services.statements import draft_own, draft_statement
 from backend.store.unit_of_work import UnitOfWork
@@ -85,6 +85,7 @@ class TextToSign:
     until: datetime
 
 
+@rerunnable
 def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any]) -> TextToSign:
     """Draft a record and return the exact bytes that the organisation signs with its own key (ES256).
 
@@ -116,6 +117,7 @@ def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any])
     return TextToSign(request.id, request.thumbprint, draft.signing_input, now + PATIENCE)
 
 
+@rerunnable
 def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> RecordOnFile:
     """Put a prepared record on file with its signature (base64url of r and s, 64 bytes together).
 

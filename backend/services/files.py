@@ -8,12 +8,13 @@ from pypdf.errors import PyPdfError
 from backend.domain.errors import Invalid, Message
 from backend.domain.parties import Person
 from backend.domain.records import StoredFile
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 
 LARGEST = 20 * 1024 * 1024
 """Bytes."""
 
 
+@rerunnable
 def store_pdf(ctx: AppContext, actor: Person, content: bytes) -> StoredFile:
     """Store a PDF file under its SHA-256 digest. The same bytes uploaded twice are one file.
 
@@ -28,8 +29,9 @@ def store_pdf(ctx: AppContext, actor: Person, content: bytes) -> StoredFile:
         raise Invalid("the file is not a PDF", [("file", "is not a PDF document, or is damaged or locked")])
     digest = ctx.files.put(content)
     with ctx.work() as work:
+        work.files.hold(digest)
         owner = work.organisations.get(actor.organisation.id)
-        ctx.files.put(content)  # again, now that nobody else writes: an erasure may just have deleted the same
+        ctx.files.put(content)  # again, now that no erasure can delete the same bytes any more
         stored = work.files.find(digest, owner)
         if stored is None:
             stored = StoredFile(digest, owner, len(content), "application/pdf", ctx.now())

@@ -13,7 +13,7 @@ from typing import Any
 
 from backend.domain.errors import Conflict, TraceabilityError
 from backend.domain.outbox import IdempotencyRecord
-from backend.services.ports import AppContext, SimulationContext
+from backend.services.ports import AppContext, SimulationContext, rerunnable
 from backend.store.unit_of_work import DeferredWork, UnitOfWork
 
 KEPT_FOR = timedelta(days=30)
@@ -54,6 +54,7 @@ class KeptResponse:
         return self.status < 400
 
 
+@rerunnable
 def answered_once(
     ctx: AppContext,
     key: IdempotencyKey,

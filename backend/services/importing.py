@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import Any, assert_never
 
 from backend.domain import sd_jwt
+from backend.domain.agreements import AGREEMENTS
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop import consignments
 from backend.domain.interop.consignments import AS_IT_SEEMS, Table, TableStyle
@@ -23,13 +24,14 @@ from backend.domain.interop.reading import (
 )
 from backend.domain.interop.table import MOST_ROWS
 from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, Kind, Signing, certified_by
+from backend.domain.kinds.certificate_of_origin import last_day
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import RequestState, content_of, dates_ahead, document_of, fields_of
 from backend.domain.sd_jwt import MalformedRecord
 from backend.domain.strict_json import HostileJson
 from backend.services import declarations, statements
 from backend.services.accreditation import why_not_covered
-from backend.services.ports import AppContext, joined
+from backend.services.ports import AppContext, joined, rerunnable
 from backend.services.records import DATED_AHEAD
 from backend.store.unit_of_work import UnitOfWork
 
@@ -136,6 +138,7 @@ def plan(
     return Plan(actor, tuple(_told_twice(checked)))
 
 
+@rerunnable
 def store(ctx: AppContext, plan: Plan) -> Plan:
     """Store everything that was planned, in one unit of work.
 
@@ -195,6 +198,11 @@ def _check(
     notes += accreditation_notes(ctx, merchant, issuer, reading.kind, reading.fields)
     if reading.is_complete:
         notes += conflicts(ctx, work, merchant, reading)
+    if reading.kind is not Kind.DECLARATION:
+        notes += [
+            Note(Severity.WRONG, "fault", field=name, values={"what": DATED_AHEAD})
+            for name, _ in dates_ahead(reading.kind, reading.fields, ctx.now())
+        ]
     return replace(file, notes=(*reading.notes, *notes), issuer=issuer)
 
 
@@ -266,8 +274,8 @@ def date_notes(now: datetime, reading: Reading) -> list[Note]:
     for note in reading.notes:
         moment = note.values.get("moment")
         if isinstance(moment, datetime) and (code := _by_clock(note.code, moment, now)):
-            told.append(Note(Severity.WARNING, code, note.where, values={"value": note.values["value"]}))
-    until = _day(reading.fields.get("validUntil"))
+            told.append(Note(Severity.WARNING, code, note.where, note.field, {"value": note.values["value"]}))
+    until = _day(reading.fields.get("validUntil")) or _end_of_term(reading)
     if until is not None and until < now.date() and not any(note.code == "expired" for note in told):
         told.append(Note(Severity.WARNING, "expired", field="validUntil", values={"value": until.isoformat()}))
     return told
@@ -276,7 +284,16 @@ def date_notes(now: datetime, reading: Reading) -> list[Note]:
 def _by_clock(code: str, moment: datetime, now: datetime) -> str | None:
     if code in ("holds-until", "sd-until"):
         return "expired" if moment < now else None
-    return "not-yet" if code in ("holds-from", "sd-from") and moment > now else None
+    return "not-yet" if code in ("holds-from", "sd-from", "sd-issued") and moment > now else None
+
+
+def _end_of_term(reading: Reading) -> date | None:
+    """Return the last day that a certificate's agreement gives it, where it states none."""
+    agreement = AGREEMENTS.get(str(reading.fields.get("freeTradeAgreementName")))
+    issued = _day(reading.fields.get("issueDate"))
+    if agreement is None or issued is None or agreement.term_months is None:
+        return None
+    return last_day(issued, agreement.term_months)
 
 
 def _day(value: object) -> date | None:
@@ -311,7 +328,7 @@ def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:
 
 
 def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading: Reading) -> list[Note]:
-    """List what keeps a complete document out because of records on file or because of dates in the future."""
+    """List what keeps a complete document out because of records on file, or a declaration because of its dates."""
     if reading.kind is Kind.DECLARATION:
         return [
             Note(Severity.WRONG, code, field=where, values=values)
@@ -319,11 +336,7 @@ def conflicts(ctx: AppContext, work: UnitOfWork, merchant: Organisation, reading
         ]
     document = document_of(reading.kind, reading.fields)
     fields, field = fields_of(document), KINDS[reading.kind].number_field
-    ahead = [
-        Note(Severity.WRONG, "fault", field=name, values={"what": DATED_AHEAD})
-        for name, _ in dates_ahead(reading.kind, fields, ctx.now())
-    ]
-    return ahead + _already_there(work, merchant, reading, fields, field)
+    return _already_there(work, merchant, reading, fields, field)
 
 
 def _already_there(
@@ -348,6 +361,7 @@ def table_notes(ctx: AppContext, work: UnitOfWork, merchant: Organisation, table
     """List what keeps a table's declarations out. Declarations with cells that could not be read are not checked."""
     broken = {note.row for note in table.notes if note.severity.blocks}
     notes = []
+    # A blocking note without a row is about the whole table: what its rows say is not known then.
     for declared in table.declarations if None not in broken else ():
         if broken.isdisjoint(declared.rows):
             for path, code, values in _declaration_faults(ctx, work, merchant, declared.fields):

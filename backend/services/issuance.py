@@ -12,7 +12,7 @@ from backend.domain.kinds import KINDS, Kind, certified_by
 from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState, document_of
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
 
@@ -111,6 +111,7 @@ def draft_confirmation(
     return replace(drafted, on_filed=answer_request)
 
 
+@rerunnable
 def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> ConfirmationRequest:
     """Return a request to the merchant with a reason, so that the merchant can correct the statement.
 
@@ -139,6 +140,7 @@ def _waiting(work: UnitOfWork, actor: Person, request_id: str) -> ConfirmationRe
     return request
 
 
+@rerunnable
 def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str, read: int | None = None) -> RecordOnFile:
     """Revoke a record for good, by its issuer. The ledger shows it as revoked from the next block on.
 

@@ -13,7 +13,7 @@ from backend.domain.outbox import AccreditationChange, OutboundTransaction
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile
 from backend.services.accreditation import note_standing, suspension
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -34,6 +34,7 @@ def possession_text(organisation_id: str, thumbprint: str) -> bytes:
     return f"provenport key possession\n{organisation_id}\n{thumbprint}\n".encode()
 
 
+@rerunnable
 def rotate(ctx: AppContext, actor: Person, organisation_id: str, external: OutsideKey | None = None) -> SigningKey:
     """Let a new key replace an organisation's present one.
 
@@ -118,6 +119,8 @@ def settle_rotations(work: UnitOfWork, transaction: OutboundTransaction, block_t
     for change in work.accreditation_changes.sent_by(transaction):
         old = work.keys.find(change.thumbprint)
         new = work.keys.find(change.terms["successor"]) if change.operation == "rotate" else None
+        # A receipt is noted again when it is final and after a reorganisation: a key that was stopped since must not
+        # come back.
         if old is None or new is None or old.successor != new.thumbprint or new.is_active or new.retired_at is not None:
             continue
         if succeeded:
@@ -138,6 +141,7 @@ class Compromise:
     records: tuple[RecordOnFile, ...]
 
 
+@rerunnable
 def compromised(ctx: AppContext, actor: Person, thumbprint: str, since: datetime) -> Compromise:
     """Stop a key at once, queue its suspension on the ledger, and list what it signed since ``since``.
 
@@ -199,6 +203,7 @@ def _signed_since(work: UnitOfWork, key: SigningKey, since: datetime) -> tuple[R
     return tuple(record for record in taken_in if record.key_named in (named, None))
 
 
+@rerunnable
 def reencrypt_all(ctx: AppContext) -> int:
     """Encrypt every private key kept here under the newest master key, all or none. Returns how many."""
     count = 0

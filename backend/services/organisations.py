@@ -8,6 +8,7 @@ from uuid import uuid4
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, NotAllowed
 from backend.domain.parties import (
+    AT_REGISTRATION,
     TOKEN_DAYS,
     ApiToken,
     CustomsOffice,
@@ -18,7 +19,7 @@ from backend.domain.parties import (
     TokenScope,
     office_code,
 )
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 from backend.store.repositories.organisations import token_digest
 from backend.store.unit_of_work import UnitOfWork
 
@@ -62,6 +63,7 @@ class Credentials:
         return cls(secrets.token_urlsafe(12), f"pp_{secrets.token_urlsafe(32)}")
 
 
+@rerunnable
 def register(ctx: AppContext, profile: OrganisationProfile, given: Credentials | None = None) -> Joined:
     """Register an organisation with a signing key, one person, a password and a token. It has no accreditation yet.
 
@@ -114,7 +116,7 @@ def _join(ctx: AppContext, work: UnitOfWork, profile: OrganisationProfile, given
     work.add(person)
     # Only the digest is stored, so that a copy of the database gives no tokens away.
     until = now + timedelta(days=TOKEN_DAYS)
-    work.add(ApiToken(token_digest(given.token), person, now, "registration", TokenScope.DECIDE, until))
+    work.add(ApiToken(token_digest(given.token), person, now, AT_REGISTRATION, TokenScope.DECIDE, until))
     return Joined(organisation, person, given.password, given.token, thumbprint)
 
 

@@ -2,12 +2,12 @@
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import wraps
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from uuid import uuid4
 
 from backend.domain.ledger import (
@@ -18,10 +18,12 @@ from backend.domain.ledger import (
     DrawdownSet,
     Head,
     LedgerCall,
+    LedgerRecord,
     Receipt,
     SignedTransaction,
 )
 from backend.domain.sd_jwt import Jwk
+from backend.domain.signature_terms import SignatureTerms
 from backend.domain.simulation import Scenario, Simulation
 from backend.domain.snapshot import Snapshot
 from backend.domain.trust import LedgerName
@@ -45,11 +47,27 @@ class Ledger(Protocol):
             ForeignLedger: The contracts are not those of our deployment.
         """
 
-    def batch(self, root: bytes) -> AnchoredBatch | None:
-        """Return the batch anchored under this 32-byte root, or None."""
+    def at_one_block(self) -> AbstractContextManager[None]:
+        """Let what this thread asks within be answered as of one block, the newest when it first asks, or a later one.
 
-    def status(self, root: bytes, leaf_index: int) -> int:
-        """Return the 4-bit status of a leaf. It is 0 if it was never changed."""
+        A list of verdicts asks a thousand questions, and would otherwise ask for the newest block before each.
+        """
+
+    def anchorer(self) -> int:
+        """Return the number of our anchorer among the ledger's agents. It is 0 if it is none."""
+
+    def batch_key(self, root: bytes, transaction: bytes | None = None) -> bytes:
+        """Return the key of our own batch with this root, or of the batch that a transaction anchored under it.
+
+        The same root may be anchored by several agents. A key tells their batches apart, and nobody can anchor under
+        another's key. Where the transaction anchored no such batch, our own key is returned.
+        """
+
+    def batch(self, key: bytes) -> AnchoredBatch | None:
+        """Return the batch that has this key, or None."""
+
+    def status(self, key: bytes, leaf_index: int) -> int:
+        """Return the 4-bit status of a leaf of a batch. It is 0 if it was never changed."""
 
     def accreditation(self, key: bytes) -> Accreditation | None:
         """Return the accreditation of a key (32-byte JWK thumbprint, RFC 7638), or None if it never had one."""
@@ -68,7 +86,7 @@ class Ledger(Protocol):
     def announced(self, call: LedgerCall) -> datetime | None:
         """Return from when on an announced call may be made. None if it is not announced, was made or was cancelled."""
 
-    def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
+    def certificate_balance(self, certificate: LedgerRecord) -> CertificateBalance | None:
         """Return a certificate's quantity and what remains of it, or None if it was not activated."""
 
     def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
@@ -79,6 +97,9 @@ class Ledger(Protocol):
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         """Return the accreditation of a key as the ledger held it at a time, or None if it had none yet."""
+
+    def terms_of_signature(self, key: bytes, issued: datetime, anchored: datetime | None) -> SignatureTerms:
+        """Return the terms by which a signature of that moment is judged, which was anchored at the other."""
 
     def next_nonce(self, signer: str) -> int:
         """Return the number of transactions mined from this account, which is its next nonce."""
@@ -106,13 +127,13 @@ class Ledger(Protocol):
     def transactions_left(self) -> dict[str, int]:
         """Return how many more transactions each account can pay for, at most a million."""
 
-    def statuses(self, root: bytes, size: int) -> list[int]:
+    def statuses(self, key: bytes, size: int) -> list[int]:
         """Return the statuses of all leaves of a batch, by leaf index."""
 
-    def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
-        """Iterate over the anchorings in the ledger's events, oldest first, or over that of one root."""
+    def anchorings(self, key: bytes | None = None) -> Iterator[Anchoring]:
+        """Iterate over the anchorings in the ledger's events, oldest first, or over that of one batch."""
 
-    def anchoring_of(self, root: bytes, batch: AnchoredBatch) -> Anchoring | None:
+    def anchoring_of(self, key: bytes, batch: AnchoredBatch) -> Anchoring | None:
         """Return the transaction that anchored a batch."""
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
@@ -127,16 +148,13 @@ class NodeRefused(Exception):
         super().__init__(message)
 
 
-class Node(Protocol):
-    """A chain that others may read over Ethereum's JSON-RPC."""
+JsonRpc = Callable[[str, Sequence[Any]], Any]
+"""A chain that others may read: (method, parameters) of Ethereum's JSON-RPC to the result.
 
-    def answer(self, method: str, params: Sequence[Any]) -> Any:
-        """Return the result of a JSON-RPC method.
-
-        Raises:
-            NodeRefused: The node answered with an error.
-            LedgerUnavailable: The node cannot be asked.
-        """
+Raises:
+    NodeRefused: The node answered with an error.
+    LedgerUnavailable: The node cannot be asked.
+"""
 
 
 class Vault(Protocol):
@@ -239,15 +257,9 @@ class Simulator(Protocol):
         """Delete the files that a simulation left."""
 
 
-_ROOT_USAGE = partial(shutil.disk_usage, "/")
-
-
-class HasFree(Protocol):
-    """How full a disk is, as ``shutil.disk_usage`` reports it."""
-
-    @property
-    def free(self) -> int:
-        """Bytes that can still be written."""
+def free_bytes(path: Path = Path("/")) -> int:
+    """Return how many bytes can still be written to the disk that holds ``path``."""
+    return shutil.disk_usage(path).free
 
 
 @dataclass(frozen=True)
@@ -256,7 +268,7 @@ class AdmissionLimits:
 
     most_waiting: int = 100_000
     least_free_bytes: int = 0
-    disk_usage: Callable[[], HasFree] = _ROOT_USAGE
+    free_bytes: Callable[[], int] = free_bytes
     headroom: Headroom = field(default_factory=Headroom, compare=False)
 
 
@@ -316,6 +328,28 @@ class SimulationContext(AppContext):
 @dataclass(frozen=True)
 class InstallationContext(AnchoringContext, SimulationContext):
     """Everything that one installation consists of. Each service is typed to the part that it uses."""
+
+
+Context = TypeVar("Context", bound=AppContext)
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def rerunnable(
+    use_case: Callable[Concatenate[Context, Arguments], Result],
+) -> Callable[Concatenate[Context, Arguments], Result]:
+    """Mark a use case that writes and may run again from its beginning, as long as nothing of it is committed.
+
+    PostgreSQL ends one of two units of work that could not have come one after the other. That one is not refused but
+    run again, and sees what the other has done. So whatever a use case does outside of the database before its commit
+    must bear repetition. ``tests/services/test_contention.py`` names every use case that writes and is not marked.
+    """
+
+    @wraps(use_case)
+    def run(ctx: Context, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return ctx.work.run(lambda: use_case(ctx, *args, **kwargs))
+
+    return run
 
 
 @contextmanager

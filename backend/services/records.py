@@ -32,7 +32,7 @@ from backend.domain.records import (
     quantity_of,
 )
 from backend.services.accreditation import SignerTerms, require_covered, signer_terms
-from backend.services.ports import AdmissionLimits, AppContext
+from backend.services.ports import AdmissionLimits, AppContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
@@ -221,6 +221,7 @@ def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: by
     )
     work.add(on_file)
     if draft.supersedes is not None:
+        # Of two that replace one record at the same moment the second is refused here.
         work.records.next_version(draft.supersedes)
         draft.supersedes.superseded_by_id = on_file.id
         change_status(ctx, work, draft.supersedes, DocumentStatus.SUPERSEDED, "replaced by a newer record")
@@ -239,6 +240,7 @@ def _check_signer(kind: Kind, signer: Organisation, assurance: Assurance) -> Non
         raise NotAllowed("{name} does not sign {kind} records", kind=kind.slug, name=signer.name)
 
 
+@rerunnable
 def sign_once(
     ctx: AppContext,
     drafted: Callable[[UnitOfWork, DraftInputs], UnsignedRecord],
@@ -317,6 +319,7 @@ def _free_number(
     number = fields.get(name)
     if not number and assurance is Assurance.ISSUED:
         raise Invalid("an issued document needs its number", [(name, "is missing")])
+    # A statement's number is the merchant's; the issuer gives its own on confirming, and only that one must be new.
     if number is None:
         return None
     if assurance is Assurance.ISSUED and work.records.number_is_taken(issuer, kind, number):
@@ -379,7 +382,7 @@ def check_intake(ctx: AppContext, work: UnitOfWork) -> int:
 
 
 def _check_disk(limits: AdmissionLimits) -> None:
-    if limits.least_free_bytes and limits.disk_usage().free < limits.least_free_bytes:
+    if limits.least_free_bytes and limits.free_bytes() < limits.least_free_bytes:
         raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
 
 

@@ -22,7 +22,7 @@ from backend.domain.simulation import (
     SimulatorMissing,
     WrongScenario,
 )
-from backend.services.ports import SimulationContext, Simulator, Stopped
+from backend.services.ports import SimulationContext, Simulator, Stopped, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
 REPORTS = {"en": "report.en.html", "zh": "report.zh.html"}
@@ -97,6 +97,7 @@ def find_scenario(ctx: SimulationContext, actor: Person, order: Order) -> Scenar
     return found
 
 
+@rerunnable
 def order(ctx: SimulationContext, actor: Person, wanted: Order) -> Simulation:
     """Store an order. The worker runs it in its turn.
 
@@ -172,6 +173,7 @@ def listed(ctx: SimulationContext, actor: Person) -> list[Simulation]:
         return list(work.simulations.of(actor.organisation))
 
 
+@rerunnable
 def cancel(ctx: SimulationContext, actor: Person, simulation_id: str) -> Simulation:
     """Cancel a simulation. The worker notices within a second.
 
@@ -186,6 +188,7 @@ def cancel(ctx: SimulationContext, actor: Person, simulation_id: str) -> Simulat
     return simulation
 
 
+@rerunnable
 def remove(ctx: SimulationContext, actor: Person, simulation_id: str) -> None:
     """Delete an ended simulation with its files.
 
@@ -246,6 +249,7 @@ def _only_analysts(actor: Person) -> None:
 # What the worker does
 
 
+@rerunnable
 def give_up_lost(ctx: SimulationContext, everything: bool = False) -> int:
     """Mark running simulations whose process is gone as lost, and return how many.
 
@@ -287,6 +291,7 @@ def run_next(ctx: SimulationContext, stopping: Callable[[], bool]) -> bool:
     return True
 
 
+@rerunnable
 def _take_next(ctx: SimulationContext) -> Simulation | None:
     with ctx.work() as work:
         waiting = work.simulations.in_state(SimulationState.WAITING)
@@ -297,6 +302,7 @@ def _take_next(ctx: SimulationContext) -> Simulation | None:
         return waiting[0]
 
 
+@rerunnable
 def _note_progress(ctx: SimulationContext, simulation_id: str, done: int, total: int) -> bool:
     """Store the progress of a simulation. Tells whether it is still to go on."""
     with ctx.work() as work:
@@ -308,6 +314,7 @@ def _note_progress(ctx: SimulationContext, simulation_id: str, done: int, total:
     return True
 
 
+@rerunnable
 def _end(ctx: SimulationContext, simulation_id: str, how: Callable[[Simulation], None]) -> None:
     with ctx.work() as work:
         simulation = work.simulations.find(simulation_id)

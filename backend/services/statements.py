@@ -20,7 +20,7 @@ from backend.domain.records import (
     document_of,
     fields_of,
 )
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, rerunnable
 from backend.services.records import DraftInputs, UnsignedRecord, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
 
@@ -88,7 +88,9 @@ def draft_statement(
         content = content_of(kind, fields_of(document))
         work.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, inputs.moment, content=content))
         if instead_of:
-            work.requests.get(instead_of).state = RequestState.CLOSED
+            replaced = work.requests.get(instead_of)
+            work.requests.next_version(replaced)  # the merchant may withdraw it at the same moment
+            replaced.state = RequestState.CLOSED
 
     return replace(drafted, on_filed=submit)
 
@@ -114,6 +116,24 @@ def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> Rec
     if request.state is not RequestState.SENT_BACK or request.statement.superseded_by_id is not None:
         raise Conflict("only a request that was sent back can be corrected", state=request.state.value)
     return request.statement
+
+
+@rerunnable
+def withdraw_request(ctx: AppContext, actor: Person, request_id: str) -> ConfirmationRequest:
+    """Give up a request that the issuer sent back.
+
+    Raises:
+        NotFound: There is no such request of this merchant.
+        Conflict: It was not sent back, or something was done with it since.
+    """
+    with ctx.work() as work:
+        request = work.requests.get(request_id)
+        if request.merchant.id != actor.organisation.id:
+            raise NotFound("no such request", id=request_id)
+        work.requests.next_version(request)
+        request.withdraw()
+        work.commit()
+    return request
 
 
 def sign_own(ctx: AppContext, actor: Person, kind: Kind, fields: Any) -> RecordOnFile:
@@ -155,6 +175,7 @@ class ProductFields(Document):
     gtin: Annotated[str, Field(pattern="^([0-9]{8}|[0-9]{12,14})$")] | None = None
 
 
+@rerunnable
 def add_product(ctx: AppContext, actor: Person, fields: object) -> Product:
     """Store a new product of the actor's organisation.
 

@@ -15,9 +15,10 @@ from backend.domain.evidence import Anchor, Evidence
 from backend.domain.kinds import Kind
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.ledger import Accreditation, AnchoredBatch, Head, accreditation_at
-from backend.domain.record_checks import anchor, content, evaluate, evaluate_at, signature, terms_then
+from backend.domain.record_checks import anchor, content, evaluate, evaluate_at, signature
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.sd_jwt import issued_at
+from backend.domain.signature_terms import SignatureTerms
 from backend.domain.trade_match import match
 from backend.domain.verdict import Check, Conclusion, LedgerFacts, Outcome, Unknown, Verdict, about
 from backend.services.drawdowns import drawn_elsewhere, shares
@@ -47,7 +48,8 @@ class RecordVerdict:
 
 def evaluated(ctx: AppContext, records: Iterable[RecordOnFile]) -> list[RecordVerdict]:
     """Return the records of a list, each with the same verdict that the record's own page shows."""
-    return [RecordVerdict(on_file, verdict_on(ctx, on_file)) for on_file in records]
+    with ctx.ledger.at_one_block():
+        return [RecordVerdict(on_file, verdict_on(ctx, on_file)) for on_file in records]
 
 
 def evidence_of(on_file: RecordOnFile) -> Evidence:
@@ -224,7 +226,7 @@ def _evaluate_at(ctx: AppContext, found: Evidence, on_file: RecordOnFile | None,
     facts = _facts(ctx, found, head, now)
     key = _key_named(found.record)
     if key is not None and isinstance(facts.accreditation, Accreditation):
-        earlier = _ask(lambda: ctx.ledger.accreditation_at(key, then))
+        earlier = _ask(lambda: ctx.ledger.terms_of_signature(key, then, then).signed_under)
         held = earlier if isinstance(earlier, Unknown) else accreditation_at(earlier, facts.accreditation)
         facts = replace(facts, accreditation=held)
     status = facts.status if isinstance(facts.status, Unknown) else _status_then(ctx, facts.status, on_file, then)
@@ -248,6 +250,7 @@ def _status_then(ctx: AppContext, on_ledger: int, on_file: RecordOnFile | None, 
         and change.transaction.block_time is not None
         and change.transaction.refusal is None
     ]
+    # Another server's change, or one that was never sent, leaves a gap in what our own transactions tell.
     if (mined[-1][1] if mined else 0) != on_ledger or any(change.settled for change in changes):
         return Unknown("when its status changed is not known here")
     return next((status for moment, status in reversed(mined) if moment <= then), 0)
@@ -274,35 +277,35 @@ def _facts(ctx: AppContext, found: Evidence, head: Head | Unknown, now: datetime
     key = _key_named(found.record)
     accreditation = _ask(lambda: ctx.ledger.accreditation(key)) if key else None
     anchor, proof = found.anchor, found.proof
-    batch = _ask(lambda: ctx.ledger.batch(anchor.root)) if anchor is not None and proof is not None else _WAITING
-    at_issue, at_anchoring = (None, None) if key is None else _terms_then(ctx, key, found.record, batch)
+    batch_key: bytes | Unknown = _WAITING
+    if anchor is not None and proof is not None:
+        batch_key = _ask(lambda: ctx.ledger.batch_key(anchor.root, anchor.transaction))
+    batch = _of(batch_key, ctx.ledger.batch)
+    terms = SignatureTerms() if key is None else _terms_of_signature(ctx, key, found.record, batch)
     facts = LedgerFacts(
         as_of=now,
         batch=batch,
         status=_WAITING,
         accreditation=accreditation,
-        accreditation_at_issue=at_issue,
-        accreditation_at_anchoring=at_anchoring,
+        accreditation_at_issue=terms if isinstance(terms, Unknown) else terms.signed_under,
+        accreditation_at_anchoring=terms if isinstance(terms, Unknown) else terms.anchored_under,
     )
     if anchor is None or proof is None:
         return facts
     state, anchor_block = _finality(ctx, anchor, head)
-    status = _ask(lambda: ctx.ledger.status(anchor.root, proof.leaf_index))
+    status = _of(batch_key, lambda key: ctx.ledger.status(key, proof.leaf_index))
     return replace(facts, status=status, state=state, anchor_block=anchor_block)
 
 
-_Held = Accreditation | Unknown | None
-
-
-def _terms_then(
+def _terms_of_signature(
     ctx: AppContext, key: bytes, record: sd_jwt.Record, batch: AnchoredBatch | Unknown | None
-) -> tuple[_Held, _Held]:
+) -> SignatureTerms | Unknown:
     """Return what the ledger held of a key when a record was signed and when it was anchored (decision 0019)."""
     issued = issued_at(record)
     if issued is None:
-        return None, None
+        return SignatureTerms()
     anchored = batch.anchored_at if isinstance(batch, AnchoredBatch) else None
-    return terms_then(lambda then: _ask(lambda: ctx.ledger.accreditation_at(key, then)), issued, anchored)
+    return _ask(lambda: ctx.ledger.terms_of_signature(key, issued, anchored))
 
 
 def _key_named(record: sd_jwt.Record) -> bytes | None:
@@ -320,6 +323,11 @@ def _finality(ctx: AppContext, anchor: Anchor, head: Head) -> tuple[ProofState, 
         return ProofState.ANCHORED, None
     is_final = head.number - receipt.block_number >= ctx.ledger.confirmations
     return ProofState.FINAL if is_final else ProofState.ANCHORED, receipt.block_number
+
+
+def _of(batch_key: bytes | Unknown, question: Callable[[bytes], Fact]) -> Fact | Unknown:
+    """Ask about a batch, if its key could be told."""
+    return batch_key if isinstance(batch_key, Unknown) else _ask(lambda: question(batch_key))
 
 
 def _ask(question: Callable[[], Fact]) -> Fact | Unknown:
@@ -341,8 +349,21 @@ class DossierVerdict:
     papers: tuple[RecordVerdict, ...]
 
 
+def verdicts_on_consignments(
+    ctx: AppContext, work: UnitOfWork, consignments: Iterable[Consignment]
+) -> list[DossierVerdict]:
+    """Return the verdicts on the declarations of a list, each the same as that on its own page."""
+    with ctx.ledger.at_one_block():
+        return [verdict_on_consignment(ctx, work, consignment) for consignment in consignments]
+
+
 def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> DossierVerdict:
     """Return the verdict on a declaration with its papers, each in its latest version."""
+    with ctx.ledger.at_one_block():
+        return _verdict_on_consignment(ctx, work, consignment)
+
+
+def _verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> DossierVerdict:
     declaration = RecordVerdict(consignment.record, verdict_on(ctx, consignment.record))
     named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
     checks = about(consignment.record.id, declaration.verdict.checks)

@@ -4,10 +4,10 @@ The key numbers are written in the transaction that drops the values. The keys a
 after a crash in between at the next start. Destroying a key makes the value unreadable in every copy of the database.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -38,6 +38,7 @@ from backend.store.encryption import (
     keys_of,
 )
 
+# A record's: signed text, disclosures, reason of its status.
 _MOST_OF_A_ROW = 3
 _OURS = "record.keys"
 """The text whose mark, stored in the database, identifies the file of keys."""
@@ -108,7 +109,7 @@ def destroy_forgotten(engine: Engine) -> None:
         OSError: if the file of keys cannot be written. The numbers stay recorded and are tried again.
     """
     keys = keys_of(engine.dialect)
-    with engine.begin() as connection:
+    with _blind(engine) as connection, connection.begin():
         numbers = list(connection.scalars(select(t.key_to_destroy.c.number)))
         if not numbers:
             return
@@ -119,20 +120,22 @@ def destroy_forgotten(engine: Engine) -> None:
         _remember(connection, destroyed=keys.destroyed)
 
 
+def _blind(engine: Engine) -> Connection:
+    """Connect for changes that rest on nothing they read, and need not run again for the sake of others."""
+    connection = engine.connect()
+    postgresql = connection.dialect.name == "postgresql"
+    return connection.execution_options(isolation_level="READ COMMITTED") if postgresql else connection
+
+
 def _remember(connection: Connection, **state: int) -> None:
     """Store how many keys exist at least, and how many destroyed ones the database knows of."""
     connection.execute(update(t.key_state).values(state))
 
 
-class EncryptedFiles(Protocol):
-    """Attachments that can tell whether their key was destroyed."""
-
-    def is_erased(self, digest: str) -> bool:
-        """Tell whether the file can never be read again."""
-
-
-def follow_the_keys(engine: Engine, files: EncryptedFiles, now: datetime) -> int:
+def follow_the_keys(engine: Engine, is_file_erased: Callable[[str], bool], now: datetime) -> int:
     """Erase in an older copy of the database what was erased since it was made, by its destroyed keys. Return how many.
+
+    ``is_file_erased`` tells by an attachment's SHA-256 whether it can never be read again.
 
     Raises:
         KeyMissing: if the file of keys is older than the database or belongs to another one, so that its newest copy
@@ -151,7 +154,7 @@ def follow_the_keys(engine: Engine, files: EncryptedFiles, now: datetime) -> int
         for record_id in gone:
             session.get_one(RecordOnFile, record_id).erase(now)
         for stored in session.scalars(select(StoredFile)).unique().all():
-            if files.is_erased(stored.sha256):
+            if is_file_erased(stored.sha256):
                 session.delete(stored)
         session.flush()
         _remember(session.connection(), destroyed=keys.destroyed)

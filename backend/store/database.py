@@ -1,9 +1,11 @@
-"""Opens the database, upgrades its tables, and copies it while it is in use."""
+"""Opens the database (SQLite or PostgreSQL), upgrades its tables, and copies an SQLite one while it is in use."""
 
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,17 +13,30 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, Select, Table, create_engine, event, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import URL, Engine, Select, Table, create_engine, event, func, make_url, select, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from backend.domain.errors import Conflict, LaterChange, NotFound, StaleVersion, TraceabilityError
+from backend.domain.errors import (
+    Conflict,
+    Contention,
+    Invalid,
+    LaterChange,
+    NotFound,
+    StaleVersion,
+    StorageFull,
+    StorageUnavailable,
+    TraceabilityError,
+)
 from backend.store.disk import sync
 from backend.store.encryption import DataKeys, let_find
 from backend.store.mapping import map_the_domain
 
 BUSY_MILLISECONDS = 15_000
+CONNECTIONS, MORE_CONNECTIONS = 12, 12
+"""Kept open to PostgreSQL by each process, and opened beyond that for a moment. A thread needs two at most."""
 
 
 class ForeignDatabase(TraceabilityError):
@@ -30,15 +45,155 @@ class ForeignDatabase(TraceabilityError):
     code = "foreign-database"
 
 
+class AlreadyRecorded(Conflict):
+    """Raised when PostgreSQL refuses a duplicate: another unit of work may have stored it since this one looked."""
+
+
+class WrongDatabase(TraceabilityError):
+    """Raised when a database cannot be used as it is."""
+
+    code = "wrong-database"
+
+
 def open_engine(url: str, keys: DataKeys) -> Engine:
-    """Open an engine that encrypts with these keys. SQLite uses write-ahead logging, full sync, and queued writers."""
+    """Open an engine that encrypts with these keys. SQLite uses write-ahead logging, full sync, and queued writers.
+
+    Raises:
+        WrongDatabase: if the driver for PostgreSQL is not installed.
+    """
     map_the_domain()
-    engine = create_engine(url)
+    address = make_url(url)
+    engine = create_engine(url) if address.get_backend_name() == "sqlite" else _open_postgresql(address)
     let_find(engine.dialect, keys)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _open_postgresql(address: URL) -> Engine:
+    given = {
+        "application_name": "provenport",
+        "connect_timeout": "5",
+        # A serializable unit that reads a small table from end to end conflicts with each that writes a row of it; by
+        # an index it conflicts only over what it looked for.
+        "options": f"-c timezone=UTC -c lock_timeout={BUSY_MILLISECONDS} -c enable_seqscan=off",
+    }
+    try:
+        return create_engine(
+            address.set(drivername="postgresql+psycopg", query=given | dict(address.query)),
+            # Units of work rest on this: what two of them did is always what one after the other would have done.
+            isolation_level="SERIALIZABLE",
+            pool_pre_ping=True,  # the database may have been restarted since
+            pool_size=CONNECTIONS,
+            max_overflow=MORE_CONNECTIONS,
+            pool_timeout=BUSY_MILLISECONDS / 1000,
+        )
+    except ModuleNotFoundError as error:
+        raise WrongDatabase(
+            "DATABASE_URL names PostgreSQL, whose driver is not installed here: install provenport[postgres]"
+        ) from error
+
+
+@contextmanager
+def usable(engine: Engine) -> Iterator[None]:
+    """Tell in our words where a database cannot be reached or used at the start.
+
+    Raises:
+        WrongDatabase: if PostgreSQL cannot be reached, refuses, or does not store text as UTF-8.
+    """
+    if engine.dialect.name == "sqlite":
+        yield
+        return
+    try:
+        with engine.connect() as connection:
+            encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise WrongDatabase(
+                "the database that DATABASE_URL names stores text as {encoding}: make it with ENCODING 'UTF8'",
+                encoding=encoding,
+            )
+        yield
+    except DBAPIError as error:
+        raise WrongDatabase(
+            "the database that DATABASE_URL names cannot be used, in its own words: “{why}”",
+            why=str(error.orig).strip(),
+        ) from error
+
+
+def reading_options(engine: Engine) -> dict[str, Any]:
+    """Return the options of a transaction that only reads, from one state of the database."""
+    if engine.dialect.name == "sqlite":
+        return {"reading": True}
+    return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+
+@contextmanager
+def alone_in_database(engine: Engine, name: str) -> Iterator[None]:
+    """Keep every other holder of this name out, in any process on the same PostgreSQL database; they wait.
+
+    On SQLite it does nothing: units of work that write exclude each other there.
+
+    Raises:
+        StorageUnavailable: if the database does not answer, or somebody holds the name for longer than
+            ``BUSY_MILLISECONDS``.
+    """
+    if engine.dialect.name == "sqlite":
+        yield
+        return
+    try:
+        # Not inside a transaction: its snapshot would be taken before the wait, and show what was before.
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    except DBAPIError as error:
+        raise in_our_words(error) or error from error
+    with connection:
+        try:
+            connection.execute(select(func.pg_advisory_lock(_lock_number(name))))
+        except DBAPIError as error:
+            raise in_our_words(error) or error from error
+        try:
+            yield
+        finally:
+            # A connection that broke has given the lock up by itself.
+            with suppress(DBAPIError):
+                connection.execute(select(func.pg_advisory_unlock(_lock_number(name))))
+
+
+def _lock_number(name: str) -> int:
+    """Return the number of an advisory lock: 64 bits with a sign."""
+    return int.from_bytes(sha256(f"provenport {name}".encode()).digest()[:8], "big", signed=True)
+
+
+_AGAIN = {"40001", "40P01"}  # serialization_failure, deadlock_detected
+_FULL = {"53100"}  # disk_full
+
+
+def in_our_words(error: BaseException | None) -> TraceabilityError | None:
+    """Turn a fault of the database into an error of ours; None where it is none, but a fault of the program.
+
+    Whatever it is, nothing of the transaction is stored.
+    """
+    if isinstance(error, NoneFree):
+        return StorageUnavailable("every connection to the database is in use")
+    if isinstance(error, IntegrityError):
+        # On SQLite nobody else writes meanwhile: there it would be refused a second time too.
+        if getattr(error.orig, "sqlstate", None) == "23505":
+            return AlreadyRecorded("this was recorded already", fact=str(error.orig))
+        return Conflict("this was recorded already", fact=str(error.orig))
+    if isinstance(error, StatementError) and isinstance(error.orig, StorageUnavailable):
+        return error.orig  # no key could be made for a text of it
+    if not isinstance(error, DBAPIError):
+        return None
+    if isinstance(error, DataError) and "NUL" in str(error.orig):
+        return Invalid("no text may hold the character U+0000, which the database cannot keep")
+    state, why = getattr(error.orig, "sqlstate", None), str(error.orig)
+    if state in _AGAIN:
+        return Contention("others changed the same things at the same moment")
+    if state in _FULL or (isinstance(error, OperationalError) and state is None and "full" in why):
+        return StorageFull("no room is left on the disk that holds the database")
+    if isinstance(error, OperationalError) or error.connection_invalidated:
+        return StorageUnavailable("the database could not be written or read: {why}", why=why)
+    return None
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
@@ -84,17 +239,17 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
     Raises:
         ForeignDatabase: if the tables are of a later version.
     """
-    config, scripts = _scripts()
-    present = revisions(engine)[0]
-    if present == scripts.get_current_head():
+    present, newest = revisions(engine)
+    if present == newest:
         return False
-    if present is not None and present not in {script.revision for script in scripts.walk_revisions()}:
+    if present is not None and present not in {script.revision for script in _scripts().walk_revisions()}:
         raise ForeignDatabase(
             "the database is at revision {present}, which this version does not know", present=present
         )
     first()
     # One transaction for all steps: SQLite's schema changes are transactional, so an interrupted upgrade changes
     # nothing.
+    config = _config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, to)
@@ -103,17 +258,22 @@ def upgrade(engine: Engine, to: str = "head", first: Callable[[], object] = lamb
 
 def revisions(engine: Engine) -> tuple[str | None, str]:
     """Return the revision of the existing tables, None where there are none, and the newest known one."""
-    _config, scripts = _scripts()
     with engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
         connection.rollback()
-    return present, str(scripts.get_current_head())
+    return present, str(_scripts().get_current_head())
 
 
-def _scripts() -> tuple[Config, ScriptDirectory]:
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config, ScriptDirectory.from_config(config)
+    return config
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    # Reading it imports every migration, and each opening of an installation asks it several times.
+    return ScriptDirectory.from_config(_config())
 
 
 def copy_before(database: Path, revision: str) -> Path:
@@ -169,7 +329,7 @@ def integrity_errors_as_conflict(session: Session) -> Iterator[None]:
         yield
     except IntegrityError as error:
         session.rollback()
-        raise Conflict("this was recorded already", fact=str(error.orig)) from error
+        raise in_our_words(error) or error from error
 
 
 class Repository:
@@ -180,6 +340,12 @@ class Repository:
 
     def _all(self, query: Select[Any]) -> Sequence[Any]:
         return self._session.scalars(query).unique().all()
+
+    def _hold(self, name: str) -> None:
+        """Keep others out who hold this name, until the transaction ends; see ``alone_in_database``."""
+        connection = self._session.connection()
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(_lock_number(name))))
 
     def _one(self, query: Select[Any], kind: type[Entity]) -> Entity | None:
         found = self._session.scalars(query.limit(1)).unique().first()

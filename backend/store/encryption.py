@@ -28,12 +28,14 @@ from backend.store.disk import alone, not_kept, sync
 _FORMAT = b"provenport keys\x01"
 _HEADING = 64
 _LENGTH = 32
+# One wait for the disk for so many texts, and 32 KiB at most that a stopped process leaves unused.
 _BLOCK = 1024
 _SEALED = b"\x01"
 """The first byte of an encrypted value.
 
 The key number in 8 bytes, the nonce, the text and its tag (AES-256-GCM) follow.
 """
+# NIST SP 800-38D, section 5.2.1.1: 96 bits.
 _NONCE = 12
 _START = len(_SEALED) + 8 + _NONCE
 _DESTROYED = bytes(_LENGTH)
@@ -129,6 +131,7 @@ class DataKeys:
         return content, number
 
     def _read(self, number: int) -> bytes:
+        # By its place: threads share the handle, and a seek of one would move the other's.
         key = os.pread(self._handle, _LENGTH, _place(number))
         if key == _DESTROYED:
             raise KeyDestroyed("its key was destroyed", key=number)

@@ -95,6 +95,7 @@ def map_the_domain() -> None:
         properties={
             "record": relationship(RecordOnFile, lazy="joined"),
             "merchant": relationship(Organisation, lazy="joined"),
+            # Lists below by a query each: in one join they would multiply each other's rows.
             "planned_drawdowns": relationship(PlannedDrawdown),
             "papers": relationship(NamedPaper, order_by=tables.paper.c.number, lazy="selectin"),
             "events": relationship(Event, order_by=in_time, lazy="selectin"),

@@ -1,5 +1,6 @@
 """The tables. Times are UTC, numbers of more than 64 bits are text so that no digit is lost, ids are random UUIDs."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
 )
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.types import TypeDecorator
@@ -41,6 +43,8 @@ from backend.store.encryption import (
 )
 
 metadata = MetaData(
+    # Named, since SQLite's tables are made anew by a migration that drops a constraint, and Alembic finds it by its
+    # name.
     naming_convention={
         "ix": "ix_%(column_0_label)s",
         "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -65,6 +69,12 @@ class UtcTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Return an aware datetime in UTC."""
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """Read SQLite's text in one step: lists read thousands of times, and each step in between counts."""
+        if dialect.name == "sqlite":
+            return lambda text: text and datetime.fromisoformat(f"{text}+00:00")
+        return super().result_processor(dialect, coltype)
 
 
 class Word(TypeDecorator[Any]):
@@ -129,17 +139,21 @@ def _to(name: str, target: str, *, nullable: bool = False, index: bool = True) -
 
 
 def _folded_name(context: DefaultExecutionContext) -> str:
+    # Folded here: SQLite's lower() knows the letters of ASCII only.
     given: dict[str, Any] = context.get_current_parameters()  # type: ignore[no-untyped-call]
     return str(given["name"]).casefold()
 
 
-def _index(name: str, table: Table, *columns: str, where: ColumnElement[bool] | None = None) -> None:
+def _index(
+    name: str, table: Table, *columns: str, where: ColumnElement[bool] | None = None, unique: bool = False
+) -> None:
     """Create an index over these columns, in the order in which queries filter and sort.
 
     With ``where``, it covers only the rows for which that holds. The indexes keep the cost of a request from growing
     with what is stored (tests/web/test_bounded_queries.py).
     """
-    Index(name, *(table.c[column] for column in columns), sqlite_where=where, postgresql_where=where)
+    indexed = (table.c[column] for column in columns)
+    Index(name, *indexed, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 organisation = Table(
@@ -162,6 +176,7 @@ person = Table(
     metadata,
     _id(),
     _to("organisation_id", "organisation.id"),
+    # RFC 5321, section 4.5.3.1.3: 256 octets with the brackets around it.
     Column("email", String(254), nullable=False, unique=True),
     Column("password_hash", String(200), nullable=False),
     Column("is_active", Boolean, nullable=False),
@@ -312,7 +327,11 @@ unsealed = record.c.batch_id.is_(None) & record.c.quarantined.is_(None)
 Its index, like those of other pending rows, begins with a column that is NULL in all of them. Otherwise SQLite would
 prefer another index over that column, and read all rows in which it is NULL.
 """
-_index("ix_record_number", record, "issuer_id", "kind", "number")
+# As text, not as a value: neither database takes an index over some rows where a parameter says which are asked for.
+issued = record.c.assurance == literal_column("'issued'")
+"""Records that their issuer stands for, unlike a merchant's statements: only their numbers are used once."""
+_index("uq_record_number", record, "issuer_id", "kind", "number", where=issued, unique=True)
+_index("uq_record_successor", record, "supersedes_id", where=record.c.supersedes_id.is_not(None), unique=True)
 _index("ix_record_issued", record, "issuer_id", "kind", "recorded_at", "id", "superseded_by_id", "status")
 _index("ix_record_held", record, "holder_id", "kind", "recorded_at", "id", "superseded_by_id", "status")
 _index("ix_record_product", record, "product_id", "recorded_at")
@@ -410,9 +429,12 @@ paper = Table(
     Column("number", Integer, primary_key=True, autoincrement=True),
     _to("consignment_id", "consignment.id", index=False),
     _to("record_id", "record.id", index=False),
+    # A row of which no end is known is kept for good.
+    Column("kept_until", UtcTime, nullable=False, server_default="9999-12-31 00:00:00"),
     UniqueConstraint("consignment_id", "record_id"),
 )
 _index("ix_paper_record", paper, "record_id", "number")
+_index("ix_paper_kept", paper, "record_id", "kept_until")
 planned_drawdown = Table(
     "planned_drawdown",
     metadata,
@@ -436,6 +458,7 @@ event = Table(
     Column("note", Text),
     Column("version", Integer),
     _to("record_id", "record.id", nullable=True),
+    _to("person_id", "person.id", nullable=True, index=False),
 )
 decision = Table(
     "decision",
@@ -443,6 +466,7 @@ decision = Table(
     _id(),
     _to("consignment_id", "consignment.id"),
     Column("decision", Word(Decision), nullable=False),
+    # Not encrypted, so that no erasure takes it along: what customs decided stays (docs/trust.md).
     Column("reason", Text, nullable=False),
     _to("officer_id", "person.id"),
     _to("office_id", "organisation.id"),
@@ -492,6 +516,8 @@ to_refund = (
     & drawdown.c.refunded_at.is_(None)
 )
 """Drawdowns that are to be refunded and have no transaction for it yet."""
+standing = drawdown.c.refusal.is_(None) & drawdown.c.refunded_at.is_(None)
+_index("uq_drawdown_standing", drawdown, "declaration_id", "certificate_id", where=standing, unique=True)
 _index("ix_drawdown_set_root", drawdown, "set_root", where=drawdown.c.set_root.is_not(None))
 _index("ix_drawdown_pending", drawdown, "set_root", "asked_at", "declaration_id", "id", where=drawdown_pending)
 _index("ix_drawdown_to_refund", drawdown, "refund_transaction_id", "asked_at", "id", where=to_refund)

@@ -1,18 +1,29 @@
 """Units of work: one database transaction with a repository for each aggregate, committed as a whole or not at all."""
 
+import random
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar, cast
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError, StatementError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from backend.domain.errors import StorageFull, StorageUnavailable
+from backend.domain.errors import Contention, StorageUnavailable
 from backend.store.crypto_shredding import destroy_forgotten, watch
-from backend.store.database import integrity_errors_as_conflict, scrub
+from backend.store.database import (
+    BUSY_MILLISECONDS,
+    AlreadyRecorded,
+    alone_in_database,
+    in_our_words,
+    integrity_errors_as_conflict,
+    reading_options,
+    scrub,
+)
 from backend.store.repositories.batches import BatchRepository
 from backend.store.repositories.consignments import ConsignmentRepository, DrawdownRepository
 from backend.store.repositories.organisations import (
@@ -26,6 +37,7 @@ from backend.store.repositories.outbox import (
     AccreditationChangeRepository,
     LeaseRepository,
     OutboxRepository,
+    SimulationRepository,
 )
 from backend.store.repositories.records import (
     FileRepository,
@@ -33,9 +45,11 @@ from backend.store.repositories.records import (
     ProductRepository,
     RecordRepository,
     RequestRepository,
+    RetentionRepository,
     StatusChangeRepository,
 )
-from backend.store.repositories.simulations import SimulationRepository
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -56,6 +70,7 @@ class Repositories:
         self.requests = RequestRepository(session)
         self.idempotency = IdempotencyRepository(session)
         self.consignments = ConsignmentRepository(session)
+        self.retention = RetentionRepository(session)
         self.drawdowns = DrawdownRepository(session)
         self.batches = BatchRepository(session)
         self.outbox = OutboxRepository(session)
@@ -79,14 +94,6 @@ class Repositories:
         self._session.delete(entity)
 
 
-def _in_our_words(error: OperationalError) -> StorageUnavailable:
-    """Turn a database that cannot write into a domain error: what was to be stored is not stored."""
-    why = str(error.orig)
-    if "full" in why:
-        return StorageFull("no room is left on the disk that holds the database")
-    return StorageUnavailable("the database could not be written or read: {why}", why=why)
-
-
 class UnitOfWork(Repositories):
     """One transaction on the database.
 
@@ -94,15 +101,27 @@ class UnitOfWork(Repositories):
     could not be read or written.
     """
 
-    def __init__(self, engine: Engine, sessions: sessionmaker[Session], *, reading: bool) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        sessions: sessionmaker[Session],
+        *,
+        reading: bool,
+        committed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._sessions = sessions
         self._reading = reading
+        self._committed = committed
 
     def __enter__(self) -> Self:
         self._session = self._sessions()
         if self._reading:
-            self._session.connection(execution_options={"reading": True})
+            try:
+                self._session.connection(execution_options=reading_options(self._engine))
+            except SQLAlchemyError as error:
+                self._session.close()
+                raise in_our_words(error) or error from error
         super().__init__(self._session)
         return self
 
@@ -112,10 +131,8 @@ class UnitOfWork(Repositories):
         try:
             self._session.close()
         finally:
-            if isinstance(error, OperationalError):
-                raise _in_our_words(error) from error
-            if isinstance(error, StatementError) and isinstance(error.orig, StorageUnavailable):
-                raise error.orig from error  # no key could be made for a text of it
+            if (told := in_our_words(error)) is not None:
+                raise told from error
 
     def commit(self) -> None:
         """Write everything to disk.
@@ -126,6 +143,7 @@ class UnitOfWork(Repositories):
         assert not self._reading, "a reading unit of work has nothing to commit"
         with integrity_errors_as_conflict(self._session):
             self._session.commit()
+        self._committed()
         # Only after the commit: a key destroyed before a rollback would take a value that is still needed.
         if self._session.info.pop("forgotten", False):
             self._destroy_forgotten()
@@ -165,6 +183,12 @@ class Work(Protocol):
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
         """Open a unit of work; a ``reading`` one takes no write lock and must not commit."""
 
+    def run(self, use_case: Callable[[], Result]) -> Result:
+        """Run a use case, and again where the database ended its transaction for the sake of another one."""
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Keep every other holder of this name out where writing units of work do not exclude each other."""
+
     def scrub(self) -> None:
         """Remove erased values from the database's files."""
 
@@ -183,6 +207,14 @@ class JoinedWork:
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
         """Open a unit of work inside the outer one."""
         return JoinedUnitOfWork(self._outer)
+
+    def run(self, use_case: Callable[[], Result]) -> Result:
+        """Run it once: where the transaction ends, all that is in it must run again, which its owner does."""
+        return use_case()
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Keep others out, as without the outer unit of work."""
+        return alone_in_database(cast(Engine, self._outer._session.get_bind()), name)
 
     def scrub(self) -> None:
         """Do nothing: nothing is erased before the outer commit."""
@@ -223,6 +255,14 @@ class DeferredWork:
         if reading and self._outer is not None:
             return JoinedUnitOfWork(self._outer)  # it sees what is written so far, and undoes nothing
         return _DeferredUnitOfWork(self)
+
+    def run(self, use_case: Callable[[], Result]) -> Result:
+        """Run it once: where the transaction ends, all that is in it must run again, which its owner does."""
+        return self._work.run(use_case) if self._is_committed else use_case()
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Keep others out, as without the transaction."""
+        return self._work.alone(name)
 
     def scrub(self) -> None:
         """Once it is committed."""
@@ -296,17 +336,75 @@ class _DeferredUnitOfWork(UnitOfWork):
         self._deferred.has_written = True
 
 
+RERUNS = 5
+LONGEST_PAUSE_SECONDS = 0.05
+"""Before the first rerun; it doubles with each, and a random part of it is waited, lest the same two meet again."""
+
+
 class UnitOfWorkFactory:
     """Opens units of work on one engine."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        self._thread = threading.local()
+        self._queue = threading.Lock()
         watch(self._sessions)
 
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
         """Open a unit of work."""
-        return UnitOfWork(self._engine, self._sessions, reading=reading)
+        return UnitOfWork(self._engine, self._sessions, reading=reading, committed=self._note_commit)
+
+    def run(self, use_case: Callable[[], Result]) -> Result:
+        """Run a use case, and up to ``RERUNS`` times again where its transaction met with contention.
+
+        Raises:
+            StorageUnavailable: It met with contention each time, or after a part of it was committed.
+        """
+        for rerun in range(RERUNS + 1):
+            before = self._commits()
+            try:
+                with nullcontext() if rerun == 0 else self._turn():
+                    return use_case()
+            except Contention as contention:
+                if self._commits() != before or rerun == RERUNS:
+                    raise StorageUnavailable(contention.message, **contention.values) from contention
+            except AlreadyRecorded:
+                # Somebody was quicker since it looked: once more, and it finds that and says it in its own words.
+                if self._commits() != before or rerun > 0:
+                    raise
+            time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS * 2**rerun))
+        raise AssertionError("the last try returns or raises")
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let those that run again do so one after the other, in all processes: at once they would meet again.
+
+        A process waits in the database with one connection, lest those that wait leave none to the one that works.
+        """
+        if getattr(self._thread, "has_turn", False):
+            yield
+            return
+        if not self._queue.acquire(timeout=BUSY_MILLISECONDS / 1000):
+            raise StorageUnavailable("every connection to the database is in use")
+        self._thread.has_turn = True
+        try:
+            with self.alone("rerun"):
+                yield
+        finally:
+            self._thread.has_turn = False
+            self._queue.release()
+
+    def _commits(self) -> int:
+        """Return how many units of work this thread has committed."""
+        return int(getattr(self._thread, "commits", 0))
+
+    def _note_commit(self) -> None:
+        self._thread.commits = self._commits() + 1
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Keep every other holder of this name out; on SQLite writing units of work do so already."""
+        return alone_in_database(self._engine, name)
 
     def scrub(self) -> None:
         """Empty the write-ahead log into the database, so that pages from before an erasure are gone."""

@@ -25,11 +25,11 @@ from werkzeug.exceptions import (
 )
 
 from backend.domain import strict_json
-from backend.domain.errors import NotAllowed, StorageUnavailable
+from backend.domain.errors import Invalid, NotAllowed, StorageUnavailable
 from backend.domain.parties import USE_NOTED_EVERY, ApiToken, Person, Role, SignInSession, TokenScope
 from backend.messages import catalogue
 from backend.messages.catalogue import SOURCE, Language, known
-from backend.services.ports import AppContext, Node, SimulationContext
+from backend.services.ports import AppContext, JsonRpc, SimulationContext
 from backend.store.repositories.organisations import Credential
 
 _NAME = "provenport"
@@ -66,7 +66,7 @@ class Instance:
     """The public address of this server. Its path, if any, is the prefix of all paths."""
     metrics_token: str | None = None
     """The token for /metrics. Without one only this machine may read them."""
-    node: Node | None = None
+    node: JsonRpc | None = None
     """The embedded chain for read-only access. None if the ledger is on an external node."""
 
 
@@ -83,6 +83,7 @@ def _begin() -> ResponseReturnValue | None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
     g.began = time.perf_counter()
+    # A thread serves many requests: what an earlier one bound would be logged with this one.
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
     # A foreign Host could lead links and cookies elsewhere (host header injection), so such requests are refused.
@@ -93,11 +94,15 @@ def _begin() -> ResponseReturnValue | None:
         )
     if (unread := request.environ.get(UNREAD_BODY)) is not None:
         return _refuse_unread(*unread)
+    # No id and no name holds U+0000, which PostgreSQL cannot even be asked for.
+    if "\0" in request.path or any("\0" in value for value in request.args.values()):
+        abort(404)
     return None
 
 
 def _refuse_unread(most: int, reason: str) -> ResponseReturnValue:
     match reason:
+        # The same two answers as for who is not signed in elsewhere: a browser is led to the form, a program gets 401.
         case "not-signed-in" if request.blueprint == "pages":
             return cast(ResponseReturnValue, current_app.login_manager.unauthorized())  # type: ignore[attr-defined]
         case "not-signed-in":
@@ -176,26 +181,24 @@ def _looked_up(kind: type[Credential], secret: str) -> Credential | None:
     return found
 
 
-_DECISIONS = {
-    "api.post_decision",
-    "api.post_organisation",
-    "api.post_accreditation",
-    "api.post_suspension",
-    "api.post_reinstatement",
-    "api.post_key_rotation",
-    "api.post_compromise",
-    "api.post_customs_office",
-    "api.post_office_delegation",
-    "api.post_office_delegation_end",
-}
-"""Operations that a token needs the scope ``decide`` for."""
+_OF_OFFICES = frozenset({"Authority", "Customs"})
+"""Tags of operations that only authorities and customs offices can use."""
+
+
+def scope_needed(endpoint: str | None, method: str) -> TokenScope:
+    """Return the scope that a token needs for an operation, by who can use it according to its description.
+
+    What only authorities and customs offices can do is a decision, as is an operation that is described for nobody.
+    """
+    if method in ("GET", "HEAD"):
+        return TokenScope.READ
+    described = getattr(current_app.view_functions.get(endpoint or ""), "_spec", {})
+    return TokenScope.DECIDE if _OF_OFFICES.issuperset(described.get("tags") or ()) else TokenScope.WRITE
 
 
 def authorize(token: ApiToken) -> None:
     """Refuse what the token's scope does not cover: the one place where scopes are enforced. Raises NotAllowed."""
-    needed = TokenScope.READ if request.method in ("GET", "HEAD") else TokenScope.WRITE
-    if request.endpoint in _DECISIONS:
-        needed = TokenScope.DECIDE
+    needed = scope_needed(request.endpoint, request.method)
     if not token.scope.covers(needed):
         raise NotAllowed("this token has the scope {has}; this needs {needs}", has=token.scope, needs=needed)
 
@@ -239,7 +242,14 @@ def install_sign_in(app: Flask) -> None:
 
     @manager.user_loader  # type: ignore[untyped-decorator]
     def load(secret: str) -> SignedIn | None:
-        session = sign_in_session(secret)
+        # The page that tells so shows nobody's name, and must not fail on the same question.
+        if "is_database_away" in g:
+            return None
+        try:
+            session = sign_in_session(secret)
+        except StorageUnavailable:
+            g.is_database_away = True
+            raise
         return SignedIn(session.person, secret) if session is not None else None
 
 
@@ -276,16 +286,35 @@ class StrictJson(DefaultJSONProvider):
 
         Raises:
             HostileJson: The text is malformed, or repeats a name.
+            Invalid: A text or a name holds U+0000.
         """
-        return strict_json.loads(s)
+        read = strict_json.loads(s)
+        if ("\\u0000" if isinstance(s, str) else b"\\u0000") in s and _holds_nul(read):  # type: ignore[operator]
+            raise Invalid("no text may hold the character U+0000, which the database cannot keep")
+        return read
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def language() -> Language:
     """Return the reader's language: ``?lang=``, else the cookie, else what the browser asks for, else English."""
     if not has_request_context():
         return SOURCE
+    if "language" not in g:  # a page asks for it a thousand times
+        g.language = _language_asked_for()
+    return cast(Language, g.language)
+
+
+def _language_asked_for() -> Language:
     chosen = (request.args.get("lang"), request.cookies.get(COOKIE))
     if found := next((code for code in chosen if code in catalogue.languages()), None):
         return found
+    # RFC 9110, section 12.4.2: a weight of 0 means that the language is not acceptable.
     wanted = (known(tag) for tag, quality in request.accept_languages if quality > 0)
     return next((code for code in wanted if code), SOURCE)

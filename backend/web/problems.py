@@ -15,16 +15,18 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from backend.domain import errors
 from backend.domain.simulation import SimulatorMissing
-from backend.messages.catalogue import SOURCE, say
+from backend.messages.catalogue import say
 from backend.messages.verdict import verdict_json
 from backend.services.decisions import NotReleasable
+from backend.services.erasure import Retained
 from backend.services.idempotency import IdempotencyKeyReused
 from backend.web.context import language
 from backend.web.presentation import labels
-from backend.web.presentation.field_names import in_words
 
 MEDIA_TYPE = "application/problem+json"
 
+# The first that fits counts, so a class stands before the one that it derives from: NotReleasable before Conflict,
+# StorageFull before StorageUnavailable.
 _STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
     (NotReleasable, HTTPStatus.CONFLICT),
     (IdempotencyKeyReused, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -63,6 +65,7 @@ def titles() -> dict[str, str]:
         "malformed-bundle": _("This file is not an evidence bundle."),
         "idempotency-key-reused": _("This Idempotency-Key was used before with another request. Take a new one."),
         "not-releasable": _("The papers do not bear a release. Read the failed checks."),
+        "retained": _("It must be kept for customs. Nothing was erased."),
         "outside-accreditation": _("Nothing was signed: it lies outside the accreditation."),
         "simulator-missing": _("Simulations cannot be run on this server."),
         "wrong-scenario": _("The scenario cannot be simulated. Fix the lines named."),
@@ -93,7 +96,7 @@ def install_problems(app: Flask) -> None:
 
 def answers_programs() -> bool:
     """Tell whether the path is one that programs ask, which get problem+json instead of a page."""
-    return request.path.startswith(("/api/", "/rpc", "/healthz", "/metrics", "/trust.json", "/schemas"))
+    return request.path.startswith(("/api/", "/rpc", "/healthz", "/readyz", "/metrics", "/trust.json", "/schemas"))
 
 
 def problem(status: int, code: str, detail: str = "", **members: Any) -> Response:
@@ -116,21 +119,26 @@ def problem(status: int, code: str, detail: str = "", **members: Any) -> Respons
 def refused(error: errors.TraceabilityError) -> Response:
     """Answer with the problem that belongs to one of our own errors."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
+    # RFC 9110, section 15.5.21: 422 is for content that is well-formed, which this is not.
     if error.code == "malformed-json":
         status = HTTPStatus.BAD_REQUEST
     members: dict[str, Any] = {}
     if isinstance(error, errors.Invalid) and error.problems:
-        members["errors"] = [{"field": where, "message": _told(what)} for where, what in error.problems]
+        # Precise in every language: the words of the forms speak of pickers, which programs have not.
+        members["errors"] = [{"field": where, "message": say(what, language())} for where, what in error.problems]
     if isinstance(error, errors.Conflict) and isinstance(error.values.get("status"), str):
         members["currentStatus"] = error.values["status"]
     if isinstance(error, errors.StaleVersion):
         members |= {"currentVersion": error.version, "changes": [_change(change) for change in error.changes]}
+    if isinstance(error, Retained):
+        names = [served_by.name for served_by in error.served_by]
+        members |= {"keptUntil": error.until.isoformat(), "customsOffice": error.office, "askConsentOf": names}
     if isinstance(error, NotReleasable):
         members["verdict"] = verdict_json(error.verdict, language())
     response = problem(status, error.code, _sentence_of(error), **members)
     if isinstance(error, errors.StaleVersion):
         response.set_etag(str(error.version))
-    if isinstance(error, errors.TooMuchWaiting):
+    if isinstance(error, errors.TooMuchWaiting | errors.StorageUnavailable) and error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
 
@@ -152,11 +160,6 @@ def _change(change: errors.LaterChange) -> dict[str, Any]:
         "sentence": labels.later_change(change),
     }
     return {name: value for name, value in members.items() if value is not None}
-
-
-def _told(fault: str) -> str:
-    """Return a field's fault: precise English for programs, or the words of the forms in the reader's language."""
-    return fault if language() == SOURCE else in_words(fault)
 
 
 def _csrf(error: CSRFError) -> Response:

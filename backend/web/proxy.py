@@ -21,7 +21,7 @@ _SAID_BY_PROXIES = (
     "HTTP_X_FORWARDED_PROTO",
     "HTTP_X_REAL_IP",
 )
-ANY_HOST = ("/healthz", "/metrics")
+ANY_HOST = ("/healthz", "/readyz", "/metrics")
 """Paths that monitoring asks by the machine's bare address. Their answers hold no links, so the host does no harm."""
 
 
@@ -51,15 +51,18 @@ class PublicAddress:
         elif said:
             environ[FORWARDED] = True
         path = environ.get("PATH_INFO", "")
+        # A proxy may hand on the path whole or without our prefix (docs/deploying.md).
         if path == self._prefix or path.startswith(f"{self._prefix}/"):
             path = environ["PATH_INFO"] = path[len(self._prefix) :] or "/"
         if path not in ANY_HOST and not self._is_ours(host):
             environ[MISDIRECTED] = host
+        # In place of what the client said: Flask builds addresses, and Werkzeug redirects, from these.
         environ.update({"SCRIPT_NAME": self._prefix, "HTTP_HOST": self._public.netloc})
         environ["wsgi.url_scheme"] = self._public.scheme
         return self._application(environ, start_response)
 
     def _is_ours(self, host: str) -> bool:
+        # RFC 3986, sections 3.2.2 and 3.2.3: a name may end with the root's dot, and the default port may be written.
         default = ":443" if self._public.scheme == "https" else ":80"
         return host.lower().removesuffix(default).removesuffix(".") == self._public.netloc
 
@@ -91,4 +94,6 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         found = ip_address(text)
     except ValueError:
         return None
+    # A socket for both families reports 10.0.0.1 as ::ffff:10.0.0.1, which is in no IPv4 network of the operator's
+    # list.
     return getattr(found, "ipv4_mapped", None) or found

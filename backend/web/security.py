@@ -23,8 +23,11 @@ from backend.web.public import rpc
 # Scripts and styles come from this server alone, so that injected markup cannot run any (cross-site scripting).
 CONTENT_POLICY = {
     "default-src": "'self'",
+    # Bootstrap's style sheet draws its signs from data: images.
     "img-src": "'self' data:",
     "object-src": "'none'",
+    # These three do not fall back to default-src, which is for fetches: an injected <base> or form would lead
+    # elsewhere.
     "base-uri": "'none'",
     "form-action": "'self'",
     "frame-ancestors": "'none'",
@@ -63,6 +66,7 @@ def install_security(app: Flask, *, secure_cookies: bool, address: str = "") -> 
         frame_options="DENY",
         referrer_policy="same-origin",
     )
+    # A browser adds cookies to a forged request by itself, a bearer token never: only pages need a token in the form.
     csrf = CSRFProtect(app)
     if "api" in app.blueprints:
         csrf.exempt(app.blueprints["api"])  # it knows no cookies: only bearer tokens count there
@@ -118,6 +122,7 @@ def _client() -> str:
 
 
 def _client_and_account() -> str:
+    # As ``find_by_email`` compares: other capitals are no further ten tries at the same account.
     return f"{_client()} {request.form.get('email', '').strip().lower()}"
 
 
@@ -144,6 +149,7 @@ def _too_many_kib() -> str:
 
 
 def _person_or_client() -> str:
+    # Called in any case: it also has the rates told in the answer.
     client, asker = _client(), _asker()
     return client if asker is None else f"person {asker.id}"
 
@@ -156,6 +162,7 @@ def _asker() -> Person | None:
 
 def _known_by(authorization: str) -> Person | None:
     scheme, token = (*authorization.split(None, 1), "", "")[:2]
+    # RFC 9110, section 11.1: the scheme is written in any case.
     found = bearer(token.strip()) if scheme.lower() == "bearer" and token else None
     return None if found is None else found.person
 
@@ -165,6 +172,7 @@ def _tell_rates(response: Response) -> Response:
     limits = current_app.extensions["rates"].current_limits
     policies, states = [], []
     for number, one in enumerate(limits, 1):
+        # Not 0, which would invite the client to ask again while it is still refused.
         seconds = max(1, round(one.reset_at - time.time()))
         policies.append(f'"{number}";q={one.limit.amount};w={one.limit.get_expiry()}')
         states.append(f'"{number}";r={max(0, one.remaining)};t={seconds}')
@@ -192,6 +200,7 @@ def body_limits(app: Flask) -> Callable[[str, str, Mapping[str, str]], BodyLimit
             return BodyLimit(LARGEST_JSON)
         is_api = path.startswith("/api/")
         most = LARGEST_BODY if not is_api or path == "/api/v1/files" else LARGEST_JSON
+        # A body without a length, as in chunks, may grow to anything and counts as a large one.
         if (length.isdigit() and int(length) <= LARGEST_OF_STRANGERS) or _is_known(app, is_api, headers):
             return BodyLimit(most)
         return BodyLimit(LARGEST_OF_STRANGERS, "not-signed-in")

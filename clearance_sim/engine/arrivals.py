@@ -47,6 +47,7 @@ def batch_size(T, a, u):  # type: ignore[no-untyped-def]
     if kind == t.FIXED_SIZE:
         return int(size)
     if kind == t.GEOMETRIC:
+        # At a mean of 1 the second logarithm would be that of 0.
         return 1 if size <= 1.0 else 1 + int(math.log(1.0 - u) / math.log(1.0 - 1.0 / size))
     return int(picked(T, T.source[a, t.S_BATCH_FIRST], u))
 
@@ -54,6 +55,7 @@ def batch_size(T, a, u):  # type: ignore[no-untyped-def]
 @inlined
 def picked(T, first, u):  # type: ignore[no-untyped-def]
     """Return the value that a uniform number picks."""
+    # Ends at the last one, whose cumulative probability is exactly 1 (tables._pick).
     while u > T.pick[first, 0]:
         first += 1
     return T.pick[first, 1]
@@ -72,6 +74,7 @@ def _after(T, X, a, now, gap):  # type: ignore[no-untyped-def]
         end = step_begins(T.rate_at[:, 0], first, count, cycle, period, step + 1)
         if gap <= rate * (end - now):
             X.source[a, RATE_STEP] = step
+            # Not divided where no gap is left: the rate of this step may be 0 as well.
             return now + gap / rate if gap > 0.0 else now
         gap -= rate * (end - now)
         now = end
@@ -97,6 +100,7 @@ def _after_swinging(rate, swing, now, gap):  # type: ignore[no-untyped-def]
     amplitude, omega, phase = swing[1], 2.0 * math.pi / swing[2], swing[3]
     base = now - amplitude / omega * math.cos(omega * (now - phase))
     wanted = gap / rate
+    # The swing holds back at most 2 * amplitude / omega of the expected time, so the answer lies below ``high``.
     low, high = now, now + wanted + 2.0 * amplitude / omega
     for _ in range(200):
         middle = 0.5 * (low + high)

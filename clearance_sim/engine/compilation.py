@@ -22,6 +22,7 @@ kept_on_disk: Any = njit(**_OPTIONS, cache=True)
 
 def sources() -> int:
     """Return a digest of the engine's sources."""
+    # Seven bytes, since the number has to fit the 64 signed bits of numba's integers.
     digest = hashlib.blake2b(digest_size=7)
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())

@@ -62,6 +62,7 @@ def distribution_row(distribution: Distribution, table: list[tuple[float, float]
 def _add(table: list[tuple[float, float]], parts: list[tuple[float, float]]) -> int:
     total = 0.0
     for position, (share, value) in enumerate(parts):
+        # Exactly 1 at the end: rounding may leave the sum below, and a uniform number beyond it would find no value.
         total = 1.0 if position == len(parts) - 1 else total + share
         table.append((total, value))
     return len(parts)
@@ -157,6 +158,7 @@ def gamma_share(a, x):  # type: ignore[no-untyped-def]
     if x <= 0.0:
         return 0.0
     front = math.exp(-x + a * math.log(x) - math.lgamma(a))
+    # Numerical Recipes, section 6.2: below a + 1 the series converges quickly, above it the continued fraction does.
     if x < a + 1.0:
         term = total = 1.0 / a
         k = a
@@ -166,6 +168,7 @@ def gamma_share(a, x):  # type: ignore[no-untyped-def]
             total += term
         return total * front
     b = x + 1.0 - a
+    # Lentz's method begins with 1/0, for which a very large number stands.
     c = 1.0e300
     d = h = 1.0 / b
     for i in range(1, 1000):
@@ -183,8 +186,10 @@ def gamma_share(a, x):  # type: ignore[no-untyped-def]
 def gamma_inverse(a, p):  # type: ignore[no-untyped-def]
     """Return the quantile of the gamma distribution of shape a: Halley's steps, held within a bracket."""
     z = normal(p)
+    # Where to begin: Wilson and Hilferty (1931), by which the cube root is nearly normal.
     x = a * (1.0 - 1.0 / (9.0 * a) + z / (3.0 * math.sqrt(a))) ** 3
     if a < 1.0 or x <= 0.0:
+        # The first term of the series alone, which is close where x is small.
         x = math.exp((math.log(p) + math.lgamma(a + 1.0)) / a)
         if not 0.0 < x < a + 20.0:
             x = a

@@ -1,4 +1,4 @@
-"""The compiled functions that Python calls; see engine.compiling for why they carry a digest."""
+"""The compiled functions that Python calls; see engine.compilation for why they carry a digest."""
 
 import functools
 from collections.abc import Callable
@@ -20,6 +20,8 @@ def entry_points(plain: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
     @kept_on_disk
     def set_up(tables, state, seed, replication):  # type: ignore[no-untyped-def]
+        # Used, so that it is a variable of the closure: only these are part of the key under which numba keeps the
+        # code.
         _ = version
         begin_run(tables, state, seed, replication)
 

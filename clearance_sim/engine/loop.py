@@ -94,6 +94,7 @@ def begin_run(T, X, seed, replication):  # type: ignore[no-untyped-def]
     for s in range(T.station.shape[0]):
         X.station[s, STEP_NOW] = -1
         _change_shift(T, X, s, 0.0)
+        # The first shift relieves nobody.
         X.station[s, CREW_NOW] = 0
     _next_change(X)
     for a in range(T.source.shape[0]):
@@ -113,6 +114,8 @@ def go_on(T, X, seed, replication, until_left, plain):  # type: ignore[no-untype
     wanted = int(T.options[t.DECLARATIONS])
     source, arrival = _first_source(X)
     while True:
+        # The loop can stop only between events, so there must be room for the most that one may do: a visit ends, and
+        # the declaration is turned away at one station after another; or everybody inside begins at a change of shift.
         if trace and X.i[TRACE_N] + 2 + T.station.shape[0] > trace_rows:
             return TRACE_FULL
         if X.i[HEAP_N] + X.i[INSIDE] + 4 > heap_rows:
@@ -163,6 +166,8 @@ def go_on(T, X, seed, replication, until_left, plain):  # type: ignore[no-untype
                 freed, goal = s, T.station[s, t.ABANDON]
                 X.i[EVENTS] += 1
             else:
+                # An end that an interruption has put off, or the patience of who is served by now: the slot has another
+                # number since.
                 continue
         elif X.f[OBSERVE_T] <= arrival and X.f[OBSERVE_T] < np.inf:
             now = X.f[OBSERVE_T]
@@ -289,6 +294,7 @@ def _moved_way(T, row, u, z):  # type: ignore[no-untyped-def]
         total += now_p if way == moved else own * (1.0 - now_p) / (1.0 - p)
         if u <= total:
             return way
+    # Reached only where rounding leaves the sum below u.
     return row[1] - 1
 
 

@@ -16,8 +16,12 @@ from numba.extending import intrinsic
 from clearance_sim.engine.compilation import compiled_part, inlined
 
 U64 = np.uint64
+# Multipliers and increments of the authors' library Random123 (philox.h); the increments are the fractions of the
+# golden ratio and of the root of three.
 _M0, _M1 = U64(0xD2E7470EE14C6C93), U64(0xCA5A826395121157)
 _W0, _W1 = U64(0x9E3779B97F4A7C15), U64(0xBB67AE8584CAA73B)
+
+_BELOW_ONE = 1.0 - 2.0**-53
 
 # Purposes: the last word of the counter.
 VISIT, ARRIVAL, MEMBER, TRADER, GAPS = U64(0), U64(1), U64(2), U64(3), U64(4)
@@ -52,7 +56,9 @@ def block(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 @inlined
 def uniform(word):  # type: ignore[no-untyped-def]
     """Return a number strictly between 0 and 1, from the upper 53 bits."""
-    return (np.float64(word >> U64(11)) + 0.5) * (1.0 / 9007199254740992.0)
+    # Half a step up, so that 0 does not come out, of which quantiles take the logarithm. Of the largest word the half
+    # would be rounded up to a whole step, and give 1.
+    return min((np.float64(word >> U64(11)) + 0.5) * (1.0 / 9007199254740992.0), _BELOW_ONE)
 
 
 @compiled_part
@@ -66,4 +72,5 @@ def uniforms(seed, replication, declaration, stream, visit, purpose):  # type: i
 
 def stream_key(name: str) -> int:
     """Return a stable 64-bit key of a stream's name."""
+    # Not hash(), which Python seeds anew in every process.
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")

@@ -99,6 +99,7 @@ class Reference:
         return float(self._draw(self.tables.distributions[distribution], self.tables.distribution_table, u))
 
     def four(self, declaration: int, stream: int, visit: int, purpose: int) -> tuple[float, float, float, float]:
+        # The tables hold the key's bits as a signed number.
         key = np.uint64(int(stream) % 2**64)
         found: tuple[float, float, float, float] = self._four(
             self.seed, self.replication, int(declaration), key, int(visit), purpose
@@ -120,6 +121,8 @@ class Reference:
         arrives = math.inf if self._closed else min(source.fires_at, horizon)
         changes = min(desk.changes_at for desk in self._desks)
         planned = self._events[0][0] if self._events else math.inf
+        # What comes within TIE_H of a change comes at its moment, and after it: nobody begins a job while the desk
+        # closes.
         if changes < math.inf and changes - t.TIE_H <= min(planned, looks, arrives):
             self._now = changes
             s = next(s for s, desk in enumerate(self._desks) if desk.changes_at == changes)
@@ -252,6 +255,7 @@ class Reference:
         work = self.draw(int(T.service[d.of_class, s]), u_work)
         b = T.frailty[s]
         if b:
+            # A log-normal factor of mean 1.
             work *= math.exp(b * d.frailty - 0.5 * b * b)
         d.entered, d.started, d.due = now, math.nan, math.nan
         since = int(row[t.SINCE])
@@ -382,6 +386,7 @@ class _Source:
         T = self._owner.tables
         self._firing += 1
         self._member = 0
+        # Four gaps to a block, as the engine draws them: other counters would give other paths.
         gaps = self._owner.four(self._firing // 4, self.row[t.S_STREAM], 0, GAPS)
         self._u = self._owner.four(self._firing, self.row[t.S_STREAM], 0, ARRIVAL)
         gap = self._owner.draw(int(self.row[t.S_GAP]), gaps[self._firing % 4])

@@ -10,6 +10,7 @@ from clearance_sim.engine import state as st
 from clearance_sim.engine import tables as t
 from clearance_sim.engine.entry import entry_points
 
+# Some 9 MB at a time: a row has five whole numbers and four others.
 TRACE_ROWS = 1 << 17
 TraceSink = Callable[[NDArray[np.int64], NDArray[np.float64]], None]
 
@@ -42,6 +43,7 @@ def replicate(
 
     `sink` receives the visits as they fill the trace; `pace` is told now and then how many declarations have left.
     """
+    # A copy: the tables are shared with the other replications.
     options = tables.options.copy()
     options[t.TRACE] = sink is not None
     tables = tables._replace(options=options)

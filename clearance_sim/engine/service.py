@@ -114,6 +114,8 @@ def plan_visit(T, X, slot, s, now, seed, replication, plain):  # type: ignore[no
         return 0.0
     b = T.frailty[s]
     if b != 0.0:
+        # The second term keeps the mean: a log-normal factor of mean 1, so that frailty spreads times and lengthens
+        # none on average.
         work *= math.exp(b * f[FRAILTY_Z] - 0.5 * b * b)
     since = row[t.SINCE]
     if since != t.NO_POINT:
@@ -182,6 +184,7 @@ def begin(T, X, slot, s, now, plain):  # type: ignore[no-untyped-def]
     push(X.heap_at, X.heap, X.i[HEAP_N], ends, (seq << SLOT_BITS) | slot)
     X.i[HEAP_N] += 1
     if plain == 0 and T.station[s, t.LISTED] != 0:
+        # First and last are kept plus one: the arrays begin as zeros, which then stand for nobody.
         i[PREVIOUS], i[NEXT] = n[LAST_SERVED] - 1, -1
         if n[LAST_SERVED] > 0:
             X.slot[n[LAST_SERVED] - 1, NEXT] = slot
@@ -322,6 +325,7 @@ def bin_of(hours):  # type: ignore[no-untyped-def]
 
     Bin 0 holds what is next to nothing.
     """
+    # IEEE 754: above 52 bits of fraction stands the exponent, 1023 too large.
     place = (np.float64(hours).view(np.int64) >> (52 - OCTAVE_BITS)) - ((1023 + LEAST_OCTAVE) * PER_OCTAVE) + 1
     return max(0, min(BINS - 1, place))
 

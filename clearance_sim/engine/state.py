@@ -16,10 +16,13 @@ from clearance_sim.messages import _
 @inlined
 def push(at, what, n, time, event):  # type: ignore[no-untyped-def]
     """Add an event to a heap of n."""
+    # A heap of our own over arrays: numba's heapq wants lists, whose references would be counted (see compilation).
     i = n
     while i > 0:
         parent = (i - 1) >> 1
         above = at[parent]
+        # At equal times by the event's number, whose upper bits say which was planned first: as the reference's heap
+        # does.
         if above < time or (above == time and what[parent] < event):
             break
         at[i] = above
@@ -74,7 +77,9 @@ FIRING, PENDING, MEMBER_NO, RATE_STEP = range(4)
 # Why the loop stopped.
 DONE, MORE_HEAP, MORE_SLOTS, MORE_OUT, TRACE_FULL, PAUSE = range(6)
 
+# An event is one number: when it was planned, counted in 39 bits, above the slot that it is about.
 SLOT_BITS = 24
+# From 2^-22 h, less than a millisecond, to 2^22 h, some 480 years.
 OCTAVES, OCTAVE_BITS = 44, 8
 PER_OCTAVE = 1 << OCTAVE_BITS
 """Bins to an octave of durations: none is wider than 1/256 of what it holds, nor does a quantile err by more."""
@@ -114,6 +119,7 @@ def new_state(tables: t.Tables, trace_rows: int, slots: int = 256) -> State:
     """Return a state before anything has happened."""
     stations, classes = tables.station.shape[0], tables.rank.shape[0]
     ranks, points = int(tables.options[t.RANKS]), int(tables.options[t.POINTS])
+    # What tables._options writes where the run has no number of declarations.
     limited = tables.options[t.DECLARATIONS] < 2**40
     length = int(tables.options[t.DECLARATIONS]) if limited else 1 << 12
     state = State(
@@ -156,7 +162,11 @@ def with_more_heap(state: State) -> State:
 
 
 def with_more_slots(state: State) -> State:
-    """Return the state with twice as many slots."""
+    """Return the state with twice as many slots.
+
+    Raises:
+        MemoryError: if more would be inside than an event can tell apart (``SLOT_BITS``), so that the queues only grow.
+    """
     have = len(state.slot)
     if 2 * have > 1 << SLOT_BITS:
         raise MemoryError(_("more than {have:,} declarations are inside at once: the network cannot cope", have=have))

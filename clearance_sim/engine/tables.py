@@ -134,6 +134,7 @@ class _Making:
         return first, len(ways), moved
 
 
+# Gauss-Hermite quadrature: a mean over frailty, which is standard normal.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
 
 
@@ -219,6 +220,7 @@ def _station(making: _Making, name: str) -> list[int]:
 
 
 def _signed(key: int) -> int:
+    # The same 64 bits as the signed number that an int64 array holds.
     return key - (1 << 64) if key >= 1 << 63 else key
 
 
@@ -276,6 +278,7 @@ def _sources(making: _Making, classes: list[str]) -> tuple[NDArray[np.int64], ND
 def _pick(making: _Making, values: Any, weights: Any) -> tuple[int, int]:
     first, total = len(making.pick), 0.0
     for position, (value, weight) in enumerate(zip(values, weights, strict=True)):
+        # Exactly 1 at the end, or a uniform number beyond a rounded sum would find no value.
         total = 1.0 if position == len(values) - 1 else total + weight / math.fsum(weights)
         making.pick.append((total, float(value)))
     return first, len(values)
@@ -283,6 +286,7 @@ def _pick(making: _Making, values: Any, weights: Any) -> tuple[int, int]:
 
 def _options(scenario: Scenario, points: int, ranks: int) -> NDArray[np.float64]:
     run, made = scenario.run, np.zeros(16)
+    # More than a run will see, and exact as a float.
     made[DECLARATIONS] = run.declarations or 2**40
     made[HORIZON] = float(run.horizon_h) if run.horizon_h is not None else np.inf
     made[CUT] = run.cut_at_horizon

@@ -5,7 +5,7 @@ from importlib.resources import files
 from string import Template
 
 from clearance_sim.messages import language_tag
-from clearance_sim.report.canvas import COLOURS, draw, inline
+from clearance_sim.report.canvas import COLOURS, as_woff, draw, inline
 from clearance_sim.report.document import (
     Block,
     Bullets,
@@ -18,7 +18,6 @@ from clearance_sim.report.document import (
     Table,
     Verdict,
 )
-from clearance_sim.report.fonts import as_woff
 from clearance_sim.report.labels import Labels
 
 SHAPES = {"holds": ("●", "good"), "holds as median": ("◐", "wait"), "does not hold": ("■", "bad")}

@@ -10,7 +10,7 @@ from fpdf import FPDF, FontFace
 from fpdf.enums import TableBordersLayout, TextEmphasis, XPos, YPos
 
 from clearance_sim.messages import language_tag
-from clearance_sim.report.canvas import WIDE, colour, draw
+from clearance_sim.report.canvas import WIDE, as_truetype, colour, draw
 from clearance_sim.report.document import (
     Block,
     Bullets,
@@ -23,7 +23,6 @@ from clearance_sim.report.document import (
     Table,
     Verdict,
 )
-from clearance_sim.report.fonts import as_truetype
 from clearance_sim.report.html import INDETERMINATE, SHAPES
 from clearance_sim.report.labels import Labels
 

@@ -30,7 +30,10 @@ _DELIMITERS = (",", ";", "\t", "|")
 _HEADING_WITHIN = 20
 """Lines among which the heading is looked for: reports have titles above it."""
 _SAMPLE = 64 * 1024
-_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+_LEAST_ASCII = 6
+"""Number of ASCII characters that a heading has at least."""
+_INVISIBLE = "\0\u200b\u200c\u200d\u2060\ufeff"
 _SPACES = "".join(map(chr, filter(lambda code: chr(code).isspace(), range(0x3001)))) + _INVISIBLE
 _ARCHIVES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
@@ -38,8 +41,8 @@ _ARCHIVES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 def decoded(content: bytes, encoding: str | None = None) -> tuple[str, Problem | None]:
     """Return a file's text, and a finding where its encoding was only presumed.
 
-    By the encoding that is given, else the byte order mark, else UTF-8, UTF-16 without a mark, GB18030, or what
-    charset-normalizer finds likely.
+    By the encoding that is given, else the byte order mark, else UTF-8, UTF-16 or UTF-32 without a mark, GB18030, Big5,
+    or what charset-normalizer finds likely.
 
     Raises:
         LogError: it is no text in any of them.
@@ -49,14 +52,16 @@ def decoded(content: bytes, encoding: str | None = None) -> tuple[str, Problem |
     for mark, codec in _BOMS:
         if content.startswith(mark):
             return _strictly(content, codec), None
-    if (unmarked := _utf_16_without_mark(content)) is not None:
-        return _presumed(content, unmarked, "UTF-16")
+    if (unmarked := _wide_without_mark(content)) is not None:
+        return _presumed(content, unmarked, unmarked[:6].upper())
     try:
         return content.decode("utf-8"), None
     except UnicodeDecodeError as error:
         position = error.start
     if _is_common_chinese(content):
         return _presumed(content, "gb18030", "GB18030")
+    if _is_common_traditional(content):
+        return _presumed(content, "big5", "Big5")
     best = from_bytes(content[:_SAMPLE]).best()
     if best is None:
         raise LogError(
@@ -96,15 +101,24 @@ def _words_of(text: str) -> Iterable[str]:
     return (word.strip() for word in text.split("\n"))
 
 
-def _utf_16_without_mark(content: bytes) -> str | None:
-    """Return the codec where every other byte of what is mostly ASCII is zero."""
-    sample = np.frombuffer(content[: _SAMPLE // 2 * 2], np.uint8)
-    if len(sample) < 4:
+def _wide_without_mark(content: bytes) -> str | None:
+    """Return the codec of two or four bytes a character that yields text with most ASCII, which headings have.
+
+    In the other order of bytes ASCII becomes rare Chinese, and in the other width it holds zeros or is no text.
+    """
+    if b"\0" not in content:
         return None
-    even, odd = (sample[first::2] == 0 for first in (0, 1))
-    if odd.mean() > 0.3 and not even.any():
-        return "utf-16-le"
-    return "utf-16-be" if even.mean() > 0.3 and not odd.any() else None
+    found = {codec: _ascii_in(content, codec) for codec in _WIDE}
+    codec = max(found, key=lambda one: found[one])
+    return codec if found[codec] >= _LEAST_ASCII else None
+
+
+def _ascii_in(content: bytes, codec: str) -> int:
+    try:
+        text = content.decode(codec)
+    except UnicodeDecodeError:
+        return 0
+    return 0 if "\0" in text else sum(map(str.isascii, text[:_SAMPLE]))
 
 
 def _is_common_chinese(content: bytes) -> bool:
@@ -117,8 +131,22 @@ def _is_common_chinese(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     foreign = [char for char in text[:_SAMPLE] if not char.isascii()]
-    common = sum(b"\xa1\xa1" <= char.encode("gb18030")[:2] <= b"\xd7\xf9" for char in foreign)
-    return common >= 0.8 * len(foreign)
+    return sum(map(_is_common, foreign)) >= 0.8 * len(foreign)
+
+
+def _is_common(char: str) -> bool:
+    encoded = char.encode("gb18030")
+    return len(encoded) == 2 and b"\xa1\xa1" <= encoded <= b"\xd7\xf9" and encoded[1] >= 0xA1
+
+
+def _is_common_traditional(content: bytes) -> bool:
+    """Return whether it is Big5, all of it everyday characters (its level 1, and its signs)."""
+    try:
+        text = content.decode("big5")
+    except UnicodeDecodeError:
+        return False
+    foreign = [char.encode("big5") for char in text[:_SAMPLE] if not char.isascii()]
+    return all(b"\xa1\x40" <= encoded <= b"\xc6\x7e" for encoded in foreign)
 
 
 def read_table(

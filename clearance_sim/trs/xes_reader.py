@@ -4,17 +4,19 @@ Attributes of a trace become columns `case:KEY`, those of an event columns `KEY`
 activities apart from their ends (`lifecycle:transition`), each row is one activity with both.
 """
 
+import codecs
 import gzip
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 import pyarrow as pa
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import iterparse
+from defusedxml.ElementTree import DefusedXMLParser, iterparse
 
 from clearance_sim.messages import _
 from clearance_sim.trs.problems import LogError, Problem, numbered
@@ -59,10 +61,27 @@ def _opened(path: Path) -> IO[bytes]:
     return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]*\sencoding=["']([A-Za-z0-9._-]+)["']""")
+_MULTIBYTE = frozenset({"gb2312", "gbk", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"})
+"""Encodings that the parser does not know, by Python's names."""
+
+
+def _as_utf_8(file: IO[bytes]) -> tuple[Any, DefusedXMLParser]:
+    """Return the file as the parser can read it, with a parser that goes by that and not by what the file declares."""
+    declared = _DECLARED.match(file.read(200))
+    file.seek(0)
+    name = codecs.lookup(declared.group(1).decode("ascii")).name if declared else ""
+    if name not in _MULTIBYTE:
+        return file, DefusedXMLParser(target=TreeBuilder(), forbid_dtd=True)
+    recoded = codecs.EncodedFile(file, "utf-8", name)
+    return recoded, DefusedXMLParser(target=TreeBuilder(), encoding="utf-8", forbid_dtd=True)
+
+
 def _events(file: IO[bytes]) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
     """Yield each event with its trace's attributes, which may stand after it: a trace is read as a whole."""
     root: Element | None = None
-    for happening, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+    source, parser = _as_utf_8(file)
+    for happening, element in iterparse(source, events=("start", "end"), parser=parser, forbid_dtd=True):
         if root is None:
             root = element
             if _kind(root) != "log":

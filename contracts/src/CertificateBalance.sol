@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {BatchKey} from "./BatchKey.sol";
 import {IAccreditation} from "./IAccreditation.sol";
 import {ICertificateBalance} from "./ICertificateBalance.sol";
 import {InclusionProof} from "./InclusionProof.sol";
@@ -25,20 +26,27 @@ contract CertificateBalance is ICertificateBalance {
     /// @dev Block times are good to minutes, so a certificate may seem to be signed that little after its batch.
     uint40 private constant CLOCK_TOLERANCE = 15 minutes;
 
+    /// @dev The last of the statuses in which customs still decide.
+    uint8 private constant LAST_OPEN = uint8(ITraceLedger.DeclarationStatus.Detained);
+
     /// @dev Ends of a declaration that refund its drawdowns: bit `1 << status`.
     uint256 private constant REFUNDING =
         (1 << uint256(ITraceLedger.DeclarationStatus.Rejected)) |
             (1 << uint256(ITraceLedger.DeclarationStatus.Returned)) |
             (1 << uint256(ITraceLedger.DeclarationStatus.Withdrawn));
 
-    /// @dev The answers about the last drawdown, for a next one that asks the same. Roots are never zero, since nobody
-    /// knows what hashes to it, so an empty cache answers nothing.
+    /// @dev Where the id of who allows stands in a key of consents, above that of who is allowed.
+    uint256 private constant ALLOWING = 32;
+
+    /// @dev The answers about the last drawdown, for a next one that asks the same. A batch's key is never zero, since
+    /// nobody knows what hashes to it, so an empty cache answers nothing.
     struct Cache {
+        uint32 agent;
         uint32 issuer;
-        bytes32 certificateRoot;
+        bytes32 certificateBatch;
         uint256 certificateWordIndex;
         uint256 certificateWord;
-        bytes32 declarationRoot;
+        bytes32 declarationBatch;
         uint256 declarationWordIndex;
         uint256 declarations;
         uint256 declarationWord;
@@ -51,8 +59,11 @@ contract CertificateBalance is ICertificateBalance {
 
     ITraceLedger private immutable _ledger;
     IAccreditation private immutable _accreditation;
-    mapping(bytes32 root => Slot[1 << 32]) private _balances;
+    mapping(bytes32 batchKey => Slot[1 << 32]) private _balances;
     mapping(bytes32 drawdownsRoot => uint256) private _drawdownSets;
+    mapping(uint256 allowingAndAllowed => bool) private _consents;
+    /// @dev By the certificate itself: anchored once more, it would have its whole quantity again.
+    mapping(bytes32 leaf => bool) private _activated;
 
     /// @param ledger The ledger whose batches and statuses count.
     /// @param accreditation The accreditation of issuers' keys.
@@ -69,27 +80,40 @@ contract CertificateBalance is ICertificateBalance {
         Statement calldata statement
     ) external {
         uint32 anchorer = _ledger.activeAnchorer(msg.sender);
-        (bytes32 root, uint32 leafIndex) = (certificate.root, certificate.leafIndex);
-        ITraceLedger.Batch memory batch = _ledger.batchOf(root);
-        if (batch.anchorer != anchorer) revert CertificateBalanceNotOwnBatch(msg.sender, root);
-        if (_balances[root][leafIndex].word != 0) revert CertificateBalanceAlreadyOpened(root, leafIndex);
-        uint88 quantity = _quantityIn(root, leafIndex, entry);
-        if (
-            leafIndex >= batch.originEnd ||
-            !InclusionProof.includes(root, batch.size, leafIndex, InclusionProof.leafHash(entry), proof)
-        ) revert CertificateBalanceNotIncluded(root, leafIndex);
-        uint256 word = _ledger.statusWord(root, leafIndex / STATUSES_PER_WORD);
-        _requireActive(root, leafIndex, word);
+        (bytes32 batchKey, uint32 leafIndex) = (certificate.batchKey, certificate.leafIndex);
+        ITraceLedger.Batch memory batch = _ledger.batchOf(batchKey);
+        if (batch.anchorer != anchorer) revert CertificateBalanceNotOwnBatch(msg.sender, batchKey);
+        uint88 quantity = _quantityIn(batchKey, leafIndex, entry);
+        {
+            bytes32 leaf = InclusionProof.leafHash(entry);
+            if (_activated[leaf]) revert CertificateBalanceAlreadyOpened(batchKey, leafIndex);
+            _activated[leaf] = true;
+            (bool fits, bytes32 root) = InclusionProof.climb(batch.size, leafIndex, leaf, proof);
+            if (!fits || leafIndex >= batch.originEnd || BatchKey.from(anchorer, root) != batchKey) {
+                revert CertificateBalanceNotIncluded(batchKey, leafIndex);
+            }
+        }
+        (uint256 word, ) = _ledger.storedWord(batchKey, leafIndex / STATUSES_PER_WORD);
+        _requireActive(batchKey, leafIndex, word);
         if (
             statement.issuedAt > batch.anchoredAt + CLOCK_TOLERANCE || statement.validUntil <= statement.issuedAt
         ) revert CertificateBalanceMomentsRefused(statement.issuedAt, statement.validUntil, batch.anchoredAt);
 
-        _balances[root][leafIndex].word =
+        _balances[batchKey][leafIndex].word =
             quantity |
             (uint256(quantity) << REMAINING) |
-            (uint256(_issuerOf(statement)) << ISSUER) |
+            (uint256(_issuerOf(statement, batch.anchoredAt)) << ISSUER) |
             (uint256(statement.validUntil) << VALID_UNTIL);
-        emit CertificateOpened(root, leafIndex, msg.sender, quantity, statement);
+        emit CertificateOpened(batchKey, leafIndex, msg.sender, quantity, statement);
+    }
+
+    /// @inheritdoc ICertificateBalance
+    function allowDrawdowns(address agent, bool isAllowed) external {
+        uint32 allowing = _ledger.activeAnchorer(msg.sender);
+        uint32 allowed = _ledger.agentOf(agent).id;
+        if (allowed == 0) revert CertificateBalanceAgentUnknown(agent);
+        _consents[_consent(allowing, allowed)] = isAllowed;
+        emit DrawdownsAllowed(allowing, allowed, isAllowed);
     }
 
     /// @inheritdoc ICertificateBalance
@@ -124,21 +148,26 @@ contract CertificateBalance is ICertificateBalance {
             revert CertificateBalanceDrawUnknown(drawdownsRoot, position);
         }
         if ((word >> position) & 1 == 1) revert CertificateBalanceAlreadyGivenBack(drawdownsRoot, position);
-        uint8 status = _ledger.statusOf(drawdown.declarationRoot, drawdown.declarationLeafIndex);
+        uint8 status = _ledger.statusOf(drawdown.declarationBatch, drawdown.declarationLeafIndex);
         if ((REFUNDING >> status) & 1 == 0) {
-            revert CertificateBalanceDeclarationStands(drawdown.declarationRoot, drawdown.declarationLeafIndex, status);
+            revert CertificateBalanceDeclarationStands(drawdown.declarationBatch, drawdown.declarationLeafIndex, status);
         }
 
         _drawdownSets[drawdownsRoot] = word | (1 << position);
-        _balances[drawdown.certificateRoot][drawdown.certificateLeafIndex].word +=
+        _balances[drawdown.certificateBatch][drawdown.certificateLeafIndex].word +=
             uint256(drawdown.quantity) << REMAINING;
         emit GivenBack(drawdownsRoot, position, msg.sender, drawdown);
     }
 
     /// @inheritdoc ICertificateBalance
-    function balanceOf(bytes32 root, uint32 leafIndex) external view returns (Balance memory) {
-        uint256 word = _balances[root][leafIndex].word;
+    function balanceOf(bytes32 batchKey, uint32 leafIndex) external view returns (Balance memory) {
+        uint256 word = _balances[batchKey][leafIndex].word;
         return Balance(uint88(word), uint88(word >> REMAINING), uint32(word >> ISSUER), uint40(word >> VALID_UNTIL));
+    }
+
+    /// @inheritdoc ICertificateBalance
+    function mayDrawDown(uint32 allowing, uint32 allowed) external view returns (bool) {
+        return allowing == allowed || _consents[_consent(allowing, allowed)];
     }
 
     /// @inheritdoc ICertificateBalance
@@ -147,23 +176,23 @@ contract CertificateBalance is ICertificateBalance {
     }
 
     function _drawDown(Drawdown calldata drawdown, Cache memory cache) private {
-        (bytes32 root, uint32 leafIndex, uint88 quantity) = (
-            drawdown.certificateRoot,
+        (bytes32 batchKey, uint32 leafIndex, uint88 quantity) = (
+            drawdown.certificateBatch,
             drawdown.certificateLeafIndex,
             drawdown.quantity
         );
         // Asked first, as it refuses whoever may not draw down at all.
-        _requireDeclaration(drawdown.declarationRoot, drawdown.declarationLeafIndex, cache);
-        Slot storage slot = _balances[root][leafIndex];
+        _requireDeclaration(drawdown.declarationBatch, drawdown.declarationLeafIndex, cache);
+        Slot storage slot = _balances[batchKey][leafIndex];
         uint256 word = slot.word;
-        if (word == 0) revert CertificateBalanceNotOpened(root, leafIndex);
+        if (word == 0) revert CertificateBalanceNotOpened(batchKey, leafIndex);
         uint88 remaining = uint88(word >> REMAINING);
         if (quantity == 0 || quantity > remaining) {
-            revert CertificateBalanceOverdrawn(root, leafIndex, remaining, quantity);
+            revert CertificateBalanceOverdrawn(batchKey, leafIndex, remaining, quantity);
         }
         uint40 validUntil = uint40(word >> VALID_UNTIL);
-        if (validUntil <= block.timestamp) revert CertificateBalanceExpired(root, leafIndex, validUntil);
-        _requireStanding(root, leafIndex, uint32(word >> ISSUER), cache);
+        if (validUntil <= block.timestamp) revert CertificateBalanceExpired(batchKey, leafIndex, validUntil);
+        _requireStanding(batchKey, leafIndex, uint32(word >> ISSUER), cache);
         slot.word = word - (uint256(quantity) << REMAINING);
     }
 
@@ -181,13 +210,17 @@ contract CertificateBalance is ICertificateBalance {
         }
     }
 
-    function _requireStanding(bytes32 root, uint32 leafIndex, uint32 issuer, Cache memory cache) private view {
+    function _requireStanding(bytes32 batchKey, uint32 leafIndex, uint32 issuer, Cache memory cache) private view {
         uint256 wordIndex = leafIndex / STATUSES_PER_WORD;
-        if (cache.certificateRoot != root || cache.certificateWordIndex != wordIndex) {
-            (cache.certificateRoot, cache.certificateWordIndex) = (root, wordIndex);
-            cache.certificateWord = _ledger.statusWord(root, wordIndex);
+        if (cache.certificateBatch != batchKey || cache.certificateWordIndex != wordIndex) {
+            (cache.certificateBatch, cache.certificateWordIndex) = (batchKey, wordIndex);
+            uint32 anchorer;
+            (cache.certificateWord, anchorer) = _ledger.storedWord(batchKey, wordIndex);
+            if (anchorer != cache.agent && !_consents[_consent(anchorer, cache.agent)]) {
+                revert CertificateBalanceDrawdownNotAllowed(msg.sender, batchKey);
+            }
         }
-        _requireActive(root, leafIndex, cache.certificateWord);
+        _requireActive(batchKey, leafIndex, cache.certificateWord);
         if (cache.issuer != issuer) {
             if (_accreditation.isSuspended(issuer)) {
                 revert CertificateBalanceIssuerSuspended(_accreditation.keyOf(issuer));
@@ -196,17 +229,21 @@ contract CertificateBalance is ICertificateBalance {
         }
     }
 
-    function _requireDeclaration(bytes32 root, uint32 leafIndex, Cache memory cache) private view {
+    function _requireDeclaration(bytes32 batchKey, uint32 leafIndex, Cache memory cache) private view {
         uint256 wordIndex = leafIndex / STATUSES_PER_WORD;
-        if (cache.declarationRoot != root || cache.declarationWordIndex != wordIndex) {
-            bool isOwn;
-            (isOwn, cache.declarations, cache.declarationWord) = _ledger.declarationsOf(msg.sender, root, wordIndex);
-            if (!isOwn) revert CertificateBalanceNotOwnBatch(msg.sender, root);
-            (cache.declarationRoot, cache.declarationWordIndex) = (root, wordIndex);
+        if (cache.declarationBatch != batchKey || cache.declarationWordIndex != wordIndex) {
+            (cache.agent, cache.declarations, cache.declarationWord) = _ledger.declarationsOf(
+                msg.sender,
+                batchKey,
+                wordIndex
+            );
+            if (cache.agent == 0) revert CertificateBalanceNotOwnBatch(msg.sender, batchKey);
+            (cache.declarationBatch, cache.declarationWordIndex) = (batchKey, wordIndex);
         }
-        if (_statusIn(cache.declarations, leafIndex) == 0) revert CertificateBalanceDeclarationUnknown(root, leafIndex);
+        if (_statusIn(cache.declarations, leafIndex) == 0) revert CertificateBalanceDeclarationUnknown(batchKey, leafIndex);
         uint8 status = _statusIn(cache.declarationWord, leafIndex);
-        if ((REFUNDING >> status) & 1 == 1) revert CertificateBalanceDeclarationEnded(root, leafIndex, status);
+        // Before the release, or goods that left customs long ago could use up what nobody gives back.
+        if (status > LAST_OPEN) revert CertificateBalanceDeclarationEnded(batchKey, leafIndex, status);
     }
 
     /// @dev The hash of a drawdown as a leaf. In assembly since the call data hold its five words as the ABI has them, and
@@ -225,28 +262,33 @@ contract CertificateBalance is ICertificateBalance {
     }
 
     /// @dev The number of the issuer's key, where the statement holds.
-    function _issuerOf(Statement calldata statement) private view returns (uint32 issuer) {
+    function _issuerOf(Statement calldata statement, uint40 anchoredAt) private view returns (uint32 issuer) {
         bytes32 key = statement.issuerKey;
-        if (!_accreditation.wasAccredited(key, CERTIFICATE_OF_ORIGIN, statement.chapter, statement.issuedAt)) {
-            revert CertificateBalanceIssuerNotAccredited(key, statement.chapter, statement.issuedAt);
+        (uint8 chapter, uint40 issuedAt) = (statement.chapter, statement.issuedAt);
+        if (!_accreditation.wasAccredited(key, CERTIFICATE_OF_ORIGIN, chapter, issuedAt, anchoredAt)) {
+            revert CertificateBalanceIssuerNotAccredited(key, chapter, issuedAt);
         }
         issuer = _accreditation.numberOf(key);
         if (_accreditation.isSuspended(issuer)) revert CertificateBalanceIssuerSuspended(key);
     }
 
-    function _quantityIn(bytes32 root, uint32 leafIndex, bytes calldata entry) private pure returns (uint88) {
+    function _quantityIn(bytes32 batchKey, uint32 leafIndex, bytes calldata entry) private pure returns (uint88) {
         if (entry.length != ENTRY_LENGTH || uint8(entry[0]) != CERTIFICATE_OF_ORIGIN) {
-            revert CertificateBalanceEntryRefused(root, leafIndex, entry);
+            revert CertificateBalanceEntryRefused(batchKey, leafIndex, entry);
         }
         uint256 quantity = uint128(bytes16(entry[1:17]));
-        if (quantity == 0 || quantity > type(uint88).max) revert CertificateBalanceEntryRefused(root, leafIndex, entry);
+        if (quantity == 0 || quantity > type(uint88).max) revert CertificateBalanceEntryRefused(batchKey, leafIndex, entry);
         return uint88(quantity);
     }
 
-    function _requireActive(bytes32 root, uint32 leafIndex, uint256 word) private pure {
+    function _consent(uint32 allowing, uint32 allowed) private pure returns (uint256) {
+        return (uint256(allowing) << ALLOWING) | allowed;
+    }
+
+    function _requireActive(bytes32 batchKey, uint32 leafIndex, uint256 word) private pure {
         uint8 status = _statusIn(word, leafIndex);
         if (status != uint8(ITraceLedger.DocumentStatus.Active)) {
-            revert CertificateBalanceNotActive(root, leafIndex, status);
+            revert CertificateBalanceNotActive(batchKey, leafIndex, status);
         }
     }
 

@@ -14,8 +14,9 @@ pragma solidity 0.8.37;
 /// making it impossible would take the issuer's signature on chain, for about 7,000 gas on chains with P-256 and 200,000 on others.
 ///
 /// Again at each drawdown: the certificate is active on the ledger and not expired; its issuer's key is not suspended; the
-/// declaration stands in a batch of the caller's own, in the declarations' segment, and has not come to an end that
-/// refunds its drawdowns. A certificate of another anchorer may be drawn down: that is what certificates are for.
+/// declaration stands in a batch of the caller's own, in the declarations' segment, and customs have not decided on it. A
+/// certificate of another anchorer may be drawn down where that one has allowed it to the caller ({allowDrawdowns}): else any
+/// agent could use up what it has no goods for.
 ///
 /// **Sets of drawdowns.** The drawdowns of one call are a set. It is known by the root of the RFC 9162 tree over them, and
 /// one slot keeps their number and, for all of them, whether each was refunded: a slot for each drawdown would cost a call
@@ -26,9 +27,9 @@ pragma solidity 0.8.37;
 /// functions, events and errors keep the names that they were deployed with: {open} activates, {draw} draws down,
 /// {giveBack} refunds, and {drawingOf} is asked for a set of drawdowns.
 interface ICertificateBalance {
-    /// @notice A record by its leaf in an anchored batch.
+    /// @notice A record by its leaf in an anchored batch, which is known by its key ({ITraceLedger}).
     struct Record {
-        bytes32 root;
+        bytes32 batchKey;
         uint32 leafIndex;
     }
 
@@ -46,9 +47,9 @@ interface ICertificateBalance {
 
     /// @notice A part of a certificate's quantity, for a declaration.
     struct Drawdown {
-        bytes32 certificateRoot;
+        bytes32 certificateBatch;
         uint32 certificateLeafIndex;
-        bytes32 declarationRoot;
+        bytes32 declarationBatch;
         uint32 declarationLeafIndex;
         uint88 quantity;
     }
@@ -67,7 +68,7 @@ interface ICertificateBalance {
 
     /// @notice A certificate can be drawn down from now on.
     event CertificateOpened(
-        bytes32 indexed certificateRoot,
+        bytes32 indexed certificateBatch,
         uint32 indexed certificateLeafIndex,
         address indexed anchorer,
         uint88 quantity,
@@ -76,6 +77,9 @@ interface ICertificateBalance {
 
     /// @notice Drawdowns were made, all of one call.
     event Drawn(bytes32 indexed drawdownsRoot, address indexed anchorer, Drawdown[] drawdowns);
+
+    /// @notice An agent may draw down the certificates that another anchored, or may no longer; both by their ids.
+    event DrawdownsAllowed(uint32 indexed allowing, uint32 indexed allowed, bool isAllowed);
 
     /// @notice A drawdown was refunded.
     event GivenBack(
@@ -86,16 +90,16 @@ interface ICertificateBalance {
     );
 
     /// @notice The entry is not that of a certificate of origin with a quantity that can be drawn down.
-    error CertificateBalanceEntryRefused(bytes32 root, uint32 leafIndex, bytes entry);
+    error CertificateBalanceEntryRefused(bytes32 batchKey, uint32 leafIndex, bytes entry);
 
     /// @notice The entry is not the leaf at this index among the certificates of the batch.
-    error CertificateBalanceNotIncluded(bytes32 root, uint32 leafIndex);
+    error CertificateBalanceNotIncluded(bytes32 batchKey, uint32 leafIndex);
 
     /// @notice Only the anchorer of the batch may state what the chain cannot see of its records.
-    error CertificateBalanceNotOwnBatch(address caller, bytes32 root);
+    error CertificateBalanceNotOwnBatch(address caller, bytes32 batchKey);
 
-    /// @notice The certificate was activated before.
-    error CertificateBalanceAlreadyOpened(bytes32 root, uint32 leafIndex);
+    /// @notice The certificate was activated before: here, or where it was anchored once more.
+    error CertificateBalanceAlreadyOpened(bytes32 batchKey, uint32 leafIndex);
 
     /// @notice A certificate cannot have been signed after its batch was anchored, nor end before it was signed.
     error CertificateBalanceMomentsRefused(uint40 issuedAt, uint40 validUntil, uint40 anchoredAt);
@@ -107,25 +111,31 @@ interface ICertificateBalance {
     error CertificateBalanceIssuerSuspended(bytes32 issuerKey);
 
     /// @notice The certificate was not activated.
-    error CertificateBalanceNotOpened(bytes32 root, uint32 leafIndex);
+    error CertificateBalanceNotOpened(bytes32 batchKey, uint32 leafIndex);
 
     /// @notice The ledger does not say that the certificate is active.
-    error CertificateBalanceNotActive(bytes32 root, uint32 leafIndex, uint8 status);
+    error CertificateBalanceNotActive(bytes32 batchKey, uint32 leafIndex, uint8 status);
 
     /// @notice The certificate is no longer valid.
-    error CertificateBalanceExpired(bytes32 root, uint32 leafIndex, uint40 validUntil);
+    error CertificateBalanceExpired(bytes32 batchKey, uint32 leafIndex, uint40 validUntil);
 
     /// @notice Less remains than was to be drawn down; or nothing was to be drawn down.
-    error CertificateBalanceOverdrawn(bytes32 root, uint32 leafIndex, uint88 remaining, uint88 quantity);
+    error CertificateBalanceOverdrawn(bytes32 batchKey, uint32 leafIndex, uint88 remaining, uint88 quantity);
 
     /// @notice There is no declaration at this leaf index.
-    error CertificateBalanceDeclarationUnknown(bytes32 root, uint32 leafIndex);
+    error CertificateBalanceDeclarationUnknown(bytes32 batchKey, uint32 leafIndex);
 
-    /// @notice The declaration has come to an end that refunds its drawdowns.
-    error CertificateBalanceDeclarationEnded(bytes32 root, uint32 leafIndex, uint8 status);
+    /// @notice Customs have decided on the declaration, or it was withdrawn: nothing is drawn down for it any more.
+    error CertificateBalanceDeclarationEnded(bytes32 batchKey, uint32 leafIndex, uint8 status);
 
     /// @notice The declaration has come to no end that refunds its drawdowns.
-    error CertificateBalanceDeclarationStands(bytes32 root, uint32 leafIndex, uint8 status);
+    error CertificateBalanceDeclarationStands(bytes32 batchKey, uint32 leafIndex, uint8 status);
+
+    /// @notice The certificate's anchorer does not let the caller draw it down.
+    error CertificateBalanceDrawdownNotAllowed(address caller, bytes32 batchKey);
+
+    /// @notice No agent acts from this account.
+    error CertificateBalanceAgentUnknown(address agent);
 
     /// @notice A call makes 1 to 248 drawdowns.
     error CertificateBalanceDrawsRefused(uint256 count);
@@ -139,7 +149,7 @@ interface ICertificateBalance {
     /// @notice The drawdown was refunded before.
     error CertificateBalanceAlreadyGivenBack(bytes32 drawdownsRoot, uint256 position);
 
-    /// @notice Activates a certificate. By the anchorer of its batch.
+    /// @notice Activates a certificate, once wherever it stands. By the anchorer of its batch.
     /// @param certificate Its batch and leaf index.
     /// @param entry Its entry: kind 1 (1 byte), quantity (16 bytes, big endian), digest (32 bytes).
     /// @param proof The entry's inclusion proof (RFC 9162), from the bottom up.
@@ -151,7 +161,14 @@ interface ICertificateBalance {
         Statement calldata statement
     ) external;
 
-    /// @notice Draws certificates down for declarations, all or none. By the anchorer of the declarations' batches.
+    /// @notice Lets another agent draw down the certificates that the caller anchored, or no longer. By an anchorer.
+    /// @dev By their ids, so that it stays when either moves to another account.
+    /// @param agent The account of the other agent.
+    /// @param isAllowed Whether it may from now on.
+    function allowDrawdowns(address agent, bool isAllowed) external;
+
+    /// @notice Draws certificates down for declarations, all or none. By the anchorer of the declarations' batches, which
+    /// anchored the certificates too or was allowed to draw them down.
     /// @dev What the ledger says is asked once for neighbours in the list that share it: sort drawdowns by leaf index.
     /// @param drawdowns 1 to 248 drawdowns.
     /// @return drawdownsRoot The root of the tree over them, by which each can be refunded.
@@ -170,7 +187,10 @@ interface ICertificateBalance {
     ) external;
 
     /// @notice The balance of a certificate; all zero where it was not activated.
-    function balanceOf(bytes32 root, uint32 leafIndex) external view returns (Balance memory);
+    function balanceOf(bytes32 batchKey, uint32 leafIndex) external view returns (Balance memory);
+
+    /// @notice Whether an agent may draw down the certificates that another anchored, both by their ids.
+    function mayDrawDown(uint32 allowing, uint32 allowed) external view returns (bool);
 
     /// @notice A set of drawdowns as it is stored: bit `1 << position` for each that was refunded, and in the eight highest
     /// bits their number; 0 where there is none.

@@ -10,8 +10,6 @@ library InclusionProof {
     }
 
     /// @notice Whether a leaf stands at an index of the tree that has this size and root.
-    /// @dev The proof must have exactly as many hashes as the index needs: the walk refuses one too many at once and
-    /// one too few at the end, so an entry has one proof only.
     function includes(
         bytes32 root,
         uint256 size,
@@ -19,13 +17,26 @@ library InclusionProof {
         bytes32 leaf,
         bytes32[] calldata proof
     ) internal view returns (bool) {
-        if (leafIndex >= size) return false;
+        (bool fits, bytes32 found) = climb(size, leafIndex, leaf, proof);
+        return fits && found == root;
+    }
+
+    /// @notice The root that a leaf's proof leads to in a tree of this size, and whether it fits there at all.
+    /// @dev The proof must have exactly as many hashes as the index needs: the walk refuses one too many at once and
+    /// one too few at the end, so an entry has one proof only.
+    function climb(
+        uint256 size,
+        uint256 leafIndex,
+        bytes32 leaf,
+        bytes32[] calldata proof
+    ) internal view returns (bool fits, bytes32 node) {
+        if (leafIndex >= size) return (false, 0);
         uint256 last = size - 1;
-        bytes32 node = leaf;
+        node = leaf;
         uint256 input = _nodeInput();
         uint256 height = proof.length;
         for (uint256 i; i < height; ++i) {
-            if (last == 0) return false;
+            if (last == 0) return (false, 0);
             (bytes32 left, bytes32 right) = (node, proof[i]);
             if (leafIndex & 1 == 1 || leafIndex == last) {
                 (left, right) = (right, left);
@@ -39,7 +50,7 @@ library InclusionProof {
             leafIndex >>= 1;
             last >>= 1;
         }
-        return last == 0 && node == root;
+        fits = last == 0;
     }
 
     /// @notice The root of the tree over these leaves, which are at least one. Uses up the array.

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 
+import {BatchKey} from "./BatchKey.sol";
 import {ITraceLedger} from "./ITraceLedger.sol";
 import {InclusionProof} from "./InclusionProof.sol";
 
@@ -13,16 +14,30 @@ import {InclusionProof} from "./InclusionProof.sol";
 /// caller may do in a batch is one word too: edges of declarations, and from bit 192 on those of all other records. No
 /// status of a declaration reaches so far, and a shift beyond the word finds nothing.
 /// A batch and an agent are each one word, taken apart by shifts: structures in memory would cost a decision 1,500 gas.
+/// Of a document's four bits the lower two are its status as its issuer left it, and the third says that an authority
+/// suspends it. Each side writes its own bits only, so that neither can lift what the other has suspended.
 contract TraceLedger is ITraceLedger, AccessManaged {
     uint8 private constant ANCHORER = 1;
     uint8 private constant OFFICE = 2;
     uint8 private constant AUTHORITY = 4;
+    uint256 private constant ROLES = ANCHORER | OFFICE | AUTHORITY;
+
+    /// @dev Roles that were taken away at once; the account that the agent moves to gets them back.
+    uint256 private constant TAKEN = 3;
+    /// @dev Marks the word of an account that gave way to another, which stands from bit `SUCCESSOR` on.
+    uint256 private constant MOVED = 1 << 7;
+    uint256 private constant SUCCESSOR = 96;
+
+    uint40 private constant PAUSE = 72 hours;
+    /// @dev As long as it takes to remove a guardian: one that is being removed pauses the ledger once more at most.
+    uint40 private constant RUNNING = 7 days;
 
     uint32 private constant MAX_SIZE = 1 << 24;
 
     uint256 private constant STATUSES_PER_WORD = 64;
     uint256 private constant MOST_WORDS = MAX_SIZE / 64 + 1;
     uint256 private constant LOWEST_BITS = type(uint256).max / 15;
+    uint256 private constant HELD_BITS = LOWEST_BITS << 2;
 
     uint256 private constant DOCUMENT_ENDS =
         (1 << uint256(DocumentStatus.Revoked)) | (1 << uint256(DocumentStatus.Superseded));
@@ -53,6 +68,13 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     /// @dev Where the edges of documents begin in a word of rights.
     uint256 private constant DOCUMENTS = 192;
 
+    /// @dev Not an edge but the right to suspend documents as an authority, and to lift such suspensions.
+    uint256 private constant HOLD = 1 << 191;
+
+    uint256 private constant REVOKE = 1 << uint256(DocumentStatus.Revoked);
+    uint256 private constant REVOKING_EDGES =
+        (REVOKE << (16 * uint256(DocumentStatus.Active))) | (REVOKE << (16 * uint256(DocumentStatus.Suspended)));
+
     uint256 private constant WITHDRAW = 1 << uint256(DeclarationStatus.Withdrawn);
     uint256 private constant WITHDRAWAL_EDGES =
         (WITHDRAW << (16 * uint256(DeclarationStatus.Lodged))) |
@@ -77,10 +99,12 @@ contract TraceLedger is ITraceLedger, AccessManaged {
 
     bytes32 private immutable _instanceId;
     uint32 private _agentCount;
-    bool private _paused;
+    uint40 private _pausedUntil;
     mapping(address agent => uint256) private _agents;
-    mapping(bytes32 root => uint256) private _batches;
-    mapping(bytes32 root => Slot[MOST_WORDS]) private _statusWords;
+    mapping(bytes32 batchKey => Slot) private _batches;
+    mapping(bytes32 batchKey => Slot[MOST_WORDS]) private _statusWords;
+    /// @dev The end of the last pause that each account began.
+    mapping(address brake => uint40) private _ownPauseEnds;
 
     /// @param manager The access manager that knows who the authority is.
     /// @param instance Random number of this deployment.
@@ -90,27 +114,65 @@ contract TraceLedger is ITraceLedger, AccessManaged {
 
     /// @inheritdoc ITraceLedger
     function pause() external restricted {
-        if (_paused) revert TraceLedgerPauseUnchanged(true);
-        _paused = true;
+        uint40 time = uint40(block.timestamp);
+        if (isPaused()) revert TraceLedgerPauseUnchanged(true);
+        uint40 end = _ownPauseEnds[msg.sender];
+        // Within the own span the pause goes on where somebody ended it early, and ends when it would have.
+        if (time >= end) {
+            if (end != 0 && time < end + RUNNING) revert TraceLedgerPauseTooSoon(msg.sender, end + RUNNING);
+            end = time + PAUSE;
+            _ownPauseEnds[msg.sender] = end;
+        }
+        _pausedUntil = end;
         emit Paused();
+        emit PauseEnds(end);
+    }
+
+    /// @inheritdoc ITraceLedger
+    function renewPause() external restricted {
+        uint40 end = uint40(block.timestamp) + PAUSE;
+        _pausedUntil = end;
+        emit Paused();
+        emit PauseEnds(end);
     }
 
     /// @inheritdoc ITraceLedger
     function resume() external restricted {
-        if (!_paused) revert TraceLedgerPauseUnchanged(false);
-        _paused = false;
+        if (!isPaused()) revert TraceLedgerPauseUnchanged(false);
+        _pausedUntil = 0;
         emit Resumed();
     }
 
     /// @inheritdoc ITraceLedger
     function registerAgent(address agent, uint8 roles) external restricted {
         uint256 word = _agents[agent];
-        if (roles > (ANCHORER | OFFICE | AUTHORITY) || (word == 0 && roles == 0)) {
-            revert TraceLedgerRolesUnknown(agent, roles);
-        }
+        if (word & MOVED != 0) revert TraceLedgerAgentMoved(agent, _successorIn(word));
+        if (roles > ROLES || (word == 0 && roles == 0)) revert TraceLedgerRolesUnknown(agent, roles);
         if (word == 0) word = uint256(++_agentCount) << ID;
         _agents[agent] = (word & ~uint256(type(uint8).max)) | roles;
         emit AgentRegistered(agent, _field(word, ID), roles);
+    }
+
+    /// @inheritdoc ITraceLedger
+    function suspendAgent(address agent) external restricted {
+        uint256 word = _agents[agent];
+        uint256 roles = word & ROLES;
+        if (roles == 0) revert TraceLedgerRoleMissing(agent, uint8(ROLES));
+        _agents[agent] = (word ^ roles) | (roles << TAKEN);
+        emit AgentRegistered(agent, _field(word, ID), 0);
+    }
+
+    /// @inheritdoc ITraceLedger
+    function moveAgent(address from, address to) external restricted {
+        uint256 word = _agents[from];
+        if (word & MOVED != 0) revert TraceLedgerAgentMoved(from, _successorIn(word));
+        if (word == 0) revert TraceLedgerAgentUnknown(from);
+        if (_agents[to] != 0 || to == address(0)) revert TraceLedgerAgentKnown(to);
+        uint256 roles = (word | (word >> TAKEN)) & ROLES;
+        _agents[to] = (word & ~uint256(type(uint8).max)) | roles;
+        _agents[from] = MOVED | (uint256(uint160(to)) << SUCCESSOR);
+        emit AgentMoved(from, to, _field(word, ID));
+        emit AgentRegistered(to, _field(word, ID), uint8(roles));
     }
 
     /// @inheritdoc ITraceLedger
@@ -144,26 +206,13 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     }
 
     /// @inheritdoc ITraceLedger
-    function changeStatuses(bytes32 root, WordChange[] calldata changes, bytes32 reasonDigest) external {
-        if (changes.length == 0) revert TraceLedgerChangesMissing();
-        uint256 batch = _batches[root];
-        if (batch == 0) revert TraceLedgerBatchUnknown(root);
-        uint256 rights = _rightsOf(msg.sender, batch);
-        Slot[MOST_WORDS] storage words = _statusWords[root];
-        uint256 wordIndex;
-        for (uint256 i; i < changes.length; ++i) {
-            WordChange calldata wanted = changes[i];
-            if (i != 0 && wanted.wordIndex <= wordIndex) {
-                revert TraceLedgerIndicesNotAscending(wordIndex, wanted.wordIndex);
-            }
-            wordIndex = wanted.wordIndex;
-            if (wordIndex > _field(batch, SIZE) / STATUSES_PER_WORD) {
-                _refuseOutside(root, wordIndex, _lowestBits(wanted.change), _field(batch, SIZE));
-            }
-            Slot storage slot = words[wordIndex];
-            slot.word = _changed(root, batch, rights, wordIndex, slot.word, wanted.change);
-        }
-        emit StatusesChanged(root, msg.sender, reasonDigest);
+    function changeStatuses(bytes32 batchKey, WordChange[] calldata changes, bytes32 reasonDigest) external {
+        _changeStatuses(batchKey, changes, reasonDigest, false);
+    }
+
+    /// @inheritdoc ITraceLedger
+    function revokeDocuments(bytes32 batchKey, WordChange[] calldata changes, bytes32 reasonDigest) external restricted {
+        _changeStatuses(batchKey, changes, reasonDigest, true);
     }
 
     /// @inheritdoc ITraceLedger
@@ -172,8 +221,18 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     }
 
     /// @inheritdoc ITraceLedger
-    function isPaused() external view returns (bool) {
-        return _paused;
+    function batchKeyOf(uint32 anchorer, bytes32 root) external view returns (bytes32) {
+        return BatchKey.from(anchorer, root);
+    }
+
+    /// @inheritdoc ITraceLedger
+    function isPaused() public view returns (bool) {
+        return block.timestamp < _pausedUntil;
+    }
+
+    /// @inheritdoc ITraceLedger
+    function pausedUntil() external view returns (uint40) {
+        return _pausedUntil;
     }
 
     /// @inheritdoc ITraceLedger
@@ -184,12 +243,18 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     /// @inheritdoc ITraceLedger
     function agentOf(address agent) external view returns (Agent memory) {
         uint256 word = _agents[agent];
-        return Agent({roles: uint8(word), id: _field(word, ID), batchCount: _field(word, BATCH_COUNT)});
+        return Agent({roles: uint8(word & ROLES), id: _field(word, ID), batchCount: _field(word, BATCH_COUNT)});
     }
 
     /// @inheritdoc ITraceLedger
-    function batchOf(bytes32 root) external view returns (Batch memory) {
-        uint256 word = _batches[root];
+    function agentSuccessor(address agent) external view returns (address) {
+        uint256 word = _agents[agent];
+        return word & MOVED == 0 ? address(0) : _successorIn(word);
+    }
+
+    /// @inheritdoc ITraceLedger
+    function batchOf(bytes32 batchKey) external view returns (Batch memory) {
+        uint256 word = _batches[batchKey].word;
         return
             Batch({
                 anchoredAt: uint40(word),
@@ -203,41 +268,78 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     }
 
     /// @inheritdoc ITraceLedger
-    function statusOf(bytes32 root, uint256 leafIndex) external view returns (uint8) {
-        uint256 batch = _batches[root];
-        if (batch == 0) revert TraceLedgerBatchUnknown(root);
-        if (leafIndex >= _field(batch, SIZE)) revert TraceLedgerPlaceOutsideBatch(root, leafIndex, _field(batch, SIZE));
-        uint256 word = _statusWords[root][leafIndex / STATUSES_PER_WORD].word;
+    function statusOf(bytes32 batchKey, uint256 leafIndex) external view returns (uint8) {
+        uint256 batch = _batches[batchKey].word;
+        if (batch == 0) revert TraceLedgerBatchUnknown(batchKey);
+        if (leafIndex >= _field(batch, SIZE)) revert TraceLedgerPlaceOutsideBatch(batchKey, leafIndex, _field(batch, SIZE));
+        uint256 word = _shownWord(batchKey, batch, leafIndex / STATUSES_PER_WORD);
         return uint8((word >> (4 * (leafIndex % STATUSES_PER_WORD))) & 15);
     }
 
     /// @inheritdoc ITraceLedger
-    function statusWord(bytes32 root, uint256 wordIndex) external view returns (uint256) {
-        return wordIndex < MOST_WORDS ? _statusWords[root][wordIndex].word : 0;
+    function statusWord(bytes32 batchKey, uint256 wordIndex) external view returns (uint256) {
+        return wordIndex < MOST_WORDS ? _shownWord(batchKey, _batches[batchKey].word, wordIndex) : 0;
+    }
+
+    /// @inheritdoc ITraceLedger
+    function storedWord(bytes32 batchKey, uint256 wordIndex) external view returns (uint256 word, uint32 anchorer) {
+        if (wordIndex < MOST_WORDS) word = _statusWords[batchKey][wordIndex].word;
+        anchorer = _field(_batches[batchKey].word, BATCH_ANCHORER);
     }
 
     /// @inheritdoc ITraceLedger
     function declarationsOf(
         address agent,
-        bytes32 root,
+        bytes32 batchKey,
         uint256 wordIndex
-    ) external view returns (bool isOwn, uint256 declarations, uint256 word) {
-        uint256 batch = _batches[root];
-        isOwn = _field(_anchorerAt(agent), ID) == _field(batch, BATCH_ANCHORER);
+    ) external view returns (uint32 own, uint256 declarations, uint256 word) {
+        uint256 batch = _batches[batchKey].word;
+        own = _field(_anchorerAt(agent), ID);
+        if (own != _field(batch, BATCH_ANCHORER)) own = 0;
         if (wordIndex < MOST_WORDS) {
-            (declarations, word) = (_declarations(batch, wordIndex), _statusWords[root][wordIndex].word);
+            (declarations, word) = (_declarations(batch, wordIndex), _statusWords[batchKey][wordIndex].word);
         }
     }
 
     /// @inheritdoc ITraceLedger
     function verify(
-        bytes32 root,
+        bytes32 batchKey,
         uint256 leafIndex,
         bytes calldata entry,
         bytes32[] calldata proof
     ) external view returns (bool) {
-        uint256 size = _field(_batches[root], SIZE);
-        return InclusionProof.includes(root, size, leafIndex, InclusionProof.leafHash(entry), proof);
+        uint256 batch = _batches[batchKey].word;
+        bytes32 leaf = InclusionProof.leafHash(entry);
+        (bool fits, bytes32 root) = InclusionProof.climb(_field(batch, SIZE), leafIndex, leaf, proof);
+        return fits && BatchKey.from(_field(batch, BATCH_ANCHORER), root) == batchKey;
+    }
+
+    /// @dev Changes statuses by the caller's rights, or by those of an announced revocation.
+    function _changeStatuses(
+        bytes32 batchKey,
+        WordChange[] calldata changes,
+        bytes32 reasonDigest,
+        bool isAnnounced
+    ) private {
+        if (changes.length == 0) revert TraceLedgerChangesMissing();
+        uint256 batch = _batches[batchKey].word;
+        if (batch == 0) revert TraceLedgerBatchUnknown(batchKey);
+        uint256 rights = isAnnounced ? REVOKING_EDGES << DOCUMENTS : _rightsOf(msg.sender, batch);
+        Slot[MOST_WORDS] storage words = _statusWords[batchKey];
+        uint256 wordIndex;
+        for (uint256 i; i < changes.length; ++i) {
+            WordChange calldata wanted = changes[i];
+            if (i != 0 && wanted.wordIndex <= wordIndex) {
+                revert TraceLedgerIndicesNotAscending(wordIndex, wanted.wordIndex);
+            }
+            wordIndex = wanted.wordIndex;
+            if (wordIndex > _field(batch, SIZE) / STATUSES_PER_WORD) {
+                _refuseOutside(batchKey, wordIndex, _lowestBits(wanted.change), _field(batch, SIZE));
+            }
+            Slot storage slot = words[wordIndex];
+            slot.word = _changed(batchKey, batch, rights, wordIndex, slot.word, wanted.change);
+        }
+        emit StatusesChanged(batchKey, msg.sender, reasonDigest);
     }
 
     /// @dev Anchors one batch; answers the agent's word with the batch counted.
@@ -249,14 +351,17 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         uint32 declarationEnd,
         uint32 size
     ) private returns (uint256) {
+        if (root == 0) revert TraceLedgerRootMissing();
         if (size == 0 || size > MAX_SIZE) revert TraceLedgerSizeRefused(root, size);
         if (originEnd > inspectionEnd || inspectionEnd > declarationEnd || declarationEnd > size) {
             revert TraceLedgerLanesUnordered(originEnd, inspectionEnd, declarationEnd, size);
         }
-        if (_batches[root] != 0) revert TraceLedgerAlreadyAnchored(root, uint40(_batches[root]));
+        bytes32 batchKey = BatchKey.from(_field(agent, ID), root);
+        Slot storage slot = _batches[batchKey];
+        if (slot.word != 0) revert TraceLedgerAlreadyAnchored(root, uint40(slot.word));
 
         uint32 number = _field(agent, BATCH_COUNT) + 1;
-        _batches[root] =
+        slot.word =
             uint40(block.timestamp) |
             (uint256(number) << NUMBER) |
             (uint256(_field(agent, ID)) << BATCH_ANCHORER) |
@@ -264,34 +369,42 @@ contract TraceLedger is ITraceLedger, AccessManaged {
             (uint256(inspectionEnd) << INSPECTION_END) |
             (uint256(declarationEnd) << DECLARATION_END) |
             (uint256(size) << SIZE);
-        emit BatchAnchored(root, msg.sender, number, size);
-        return agent + (1 << BATCH_COUNT);
+        emit BatchAnchored(batchKey, msg.sender, number, size);
+        unchecked {
+            // The count itself has not overflowed, or its checked sum above would have been refused.
+            return agent + (1 << BATCH_COUNT);
+        }
     }
 
     /// @dev The word of an agent that may anchor now.
     function _anchorerAt(address account) private view returns (uint256 agent) {
         agent = _agents[account];
         if (agent & ANCHORER == 0) revert TraceLedgerRoleMissing(account, ANCHORER);
-        if (_paused) revert TraceLedgerPaused();
+        if (isPaused()) revert TraceLedgerPaused();
     }
 
     /// @dev What the caller may do in one batch, as a word of rights.
     function _rightsOf(address caller, uint256 batch) private view returns (uint256 rights) {
         uint256 agent = _agents[caller];
-        if (agent & (ANCHORER | OFFICE | AUTHORITY) == 0) {
-            revert TraceLedgerRoleMissing(caller, ANCHORER | OFFICE | AUTHORITY);
+        uint256 roles = agent & ROLES;
+        // By itself first, as most changes are an office's decisions.
+        if (roles == OFFICE) {
+            rights = OFFICE_EDGES;
+        } else {
+            if (roles == 0) revert TraceLedgerRoleMissing(caller, uint8(ROLES));
+            if (roles & OFFICE != 0) rights = OFFICE_EDGES;
+            if (roles & ANCHORER != 0 && _field(agent, ID) == _field(batch, BATCH_ANCHORER)) {
+                rights |= (DOCUMENT_EDGES << DOCUMENTS) | WITHDRAWAL_EDGES;
+            } else if (roles & AUTHORITY != 0) {
+                rights |= HOLD;
+            }
         }
-        if (agent & OFFICE != 0) rights = OFFICE_EDGES;
-        if (agent & AUTHORITY != 0) rights |= DOCUMENT_EDGES << DOCUMENTS;
-        if (agent & ANCHORER != 0 && _field(agent, ID) == _field(batch, BATCH_ANCHORER)) {
-            rights |= (DOCUMENT_EDGES << DOCUMENTS) | WITHDRAWAL_EDGES;
-        }
-        if (_paused) rights &= REVOCATION_EDGES << DOCUMENTS;
+        if (isPaused()) rights &= (REVOCATION_EDGES << DOCUMENTS) | HOLD;
     }
 
     /// @dev The word after the changes. Refuses all of them when one is not allowed.
     function _changed(
-        bytes32 root,
+        bytes32 batchKey,
         uint256 batch,
         uint256 rights,
         uint256 wordIndex,
@@ -299,20 +412,57 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         uint256 change
     ) private view returns (uint256) {
         uint256 bits = _lowestBits(change);
-        if (bits == 0) revert TraceLedgerNothingToChange(root, wordIndex);
-        uint256 outside = bits & ~_before(_field(batch, SIZE), wordIndex);
-        if (outside != 0) _refuseOutside(root, wordIndex, outside, _field(batch, SIZE));
+        if (bits == 0) revert TraceLedgerNothingToChange(batchKey, wordIndex);
+        {
+            uint256 outside = bits & ~_before(_field(batch, SIZE), wordIndex);
+            if (outside != 0) _refuseOutside(batchKey, wordIndex, outside, _field(batch, SIZE));
+        }
+        uint256 declarations = _declarations(batch, wordIndex);
         unchecked {
-            uint256 target = change - bits;
-            _requireEdges(root, wordIndex, word, target, bits, _declarations(batch, wordIndex), rights);
-            return (word & ~(bits * 15)) | target;
+            change -= bits;
+            uint256 held;
+            if (bits & ~declarations != 0) {
+                // Documents are among the entries: those that an authority suspends stay so.
+                held = word & HELD_BITS & ~declarations;
+                word ^= held;
+                if (rights & HOLD != 0) {
+                    held = _heldAfter(batchKey, wordIndex, word, held, change, bits & ~declarations);
+                    bits &= declarations;
+                    change &= declarations;
+                }
+            }
+            _requireEdges(batchKey, wordIndex, word, change, bits, declarations, rights);
+            return (word & ~(bits * 15)) | change | held;
+        }
+    }
+
+    /// @dev Which documents of a word an authority suspends after its change. Of each it says Suspended or Active.
+    function _heldAfter(
+        bytes32 batchKey,
+        uint256 wordIndex,
+        uint256 word,
+        uint256 held,
+        uint256 target,
+        uint256 documents
+    ) private view returns (uint256) {
+        unchecked {
+            held >>= 2;
+            uint256 suspended = target & documents;
+            uint256 lifted = documents ^ suspended;
+            // Neither status, or suspended once more, or suspended after its end, or lifted where nothing is held.
+            uint256 wrong = _lowestBits(target & (documents * 14)) |
+                (suspended & (held | (word >> 1))) |
+                (lifted & ~held);
+            if (lifted != 0 && isPaused()) wrong |= lifted;
+            if (wrong != 0) _refuse(batchKey, wordIndex, target, wrong & (~wrong + 1), false);
+            return ((held | suspended) ^ lifted) << 2;
         }
     }
 
     /// @dev Refuses a change that is not among the rights. Looks at each edge once, whatever the number of statuses of
     /// a segment that take it: in bulk all mostly take the same.
     function _requireEdges(
-        bytes32 root,
+        bytes32 batchKey,
         uint256 wordIndex,
         uint256 word,
         uint256 target,
@@ -326,7 +476,7 @@ contract TraceLedger is ITraceLedger, AccessManaged {
                 (uint256 from, uint256 to) = (_statusAt(word, bit), _statusAt(target, bit));
                 bool isDeclaration = declarations & bit != 0;
                 if (!_has(isDeclaration ? rights : rights >> DOCUMENTS, from, to)) {
-                    _refuse(root, wordIndex, word, target, bit, isDeclaration);
+                    _refuse(batchKey, wordIndex, target, bit, isDeclaration);
                 }
                 // A status has four bits, so it can be copied all over the word by a product that never overflows.
                 bits &=
@@ -334,6 +484,14 @@ contract TraceLedger is ITraceLedger, AccessManaged {
                     _lowestBits((word ^ (LOWEST_BITS * from)) | (target ^ (LOWEST_BITS * to)));
             }
         }
+    }
+
+    /// @dev A word of statuses as they are told: suspended is what either side suspends.
+    function _shownWord(bytes32 batchKey, uint256 batch, uint256 wordIndex) private view returns (uint256) {
+        uint256 word = _statusWords[batchKey][wordIndex].word;
+        uint256 held = word & HELD_BITS & ~_declarations(batch, wordIndex);
+        uint256 issued = word ^ held;
+        return issued | ((held >> 2) & ~_lowestBits(issued));
     }
 
     /// @dev All bits of those statuses of a word that are of declarations.
@@ -350,28 +508,29 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         }
     }
 
-    function _refuseOutside(bytes32 root, uint256 wordIndex, uint256 outside, uint256 size) private pure {
+    function _refuseOutside(bytes32 batchKey, uint256 wordIndex, uint256 outside, uint256 size) private pure {
         // An index beyond every batch would overflow when multiplied: report it as the last leaf index there is.
         (bool fits, uint256 first) = Math.tryMul(wordIndex, STATUSES_PER_WORD);
         uint256 leafIndex = fits ? first + Math.log2(outside & (~outside + 1)) / 4 : type(uint256).max;
-        revert TraceLedgerPlaceOutsideBatch(root, leafIndex, size);
+        revert TraceLedgerPlaceOutsideBatch(batchKey, leafIndex, size);
     }
 
     /// @dev Tells a change that nobody may make from one that only the caller may not, and from one that must wait.
     function _refuse(
-        bytes32 root,
+        bytes32 batchKey,
         uint256 wordIndex,
-        uint256 word,
         uint256 target,
         uint256 bit,
         bool isDeclaration
     ) private view {
+        // Nothing of this word is written yet, and whoever is refused may pay for reading it once more.
+        uint256 word = _shownWord(batchKey, _batches[batchKey].word, wordIndex);
         uint256 knownEdges = isDeclaration ? OFFICE_EDGES | WITHDRAWAL_EDGES : DOCUMENT_EDGES;
         uint256 leafIndex = wordIndex * STATUSES_PER_WORD + Math.log2(bit) / 4;
         (uint8 from, uint8 to) = (uint8(_statusAt(word, bit)), uint8(_statusAt(target, bit)));
-        if (!_has(knownEdges, from, to)) revert TraceLedgerEdgeForbidden(root, leafIndex, from, to);
-        if (_paused) revert TraceLedgerPaused();
-        revert TraceLedgerEdgeNotAllowed(msg.sender, root, leafIndex, from, to);
+        if (!_has(knownEdges, from, to)) revert TraceLedgerEdgeForbidden(batchKey, leafIndex, from, to);
+        if (isPaused()) revert TraceLedgerPaused();
+        revert TraceLedgerEdgeNotAllowed(msg.sender, batchKey, leafIndex, from, to);
     }
 
     /// @dev The lowest bit of each status that is not 0.
@@ -389,6 +548,10 @@ contract TraceLedger is ITraceLedger, AccessManaged {
 
     function _has(uint256 edges, uint256 from, uint256 to) private pure returns (bool) {
         return (edges >> ((from << 4) | to)) & 1 == 1;
+    }
+
+    function _successorIn(uint256 word) private pure returns (address) {
+        return address(uint160(word >> SUCCESSOR));
     }
 
     function _field(uint256 word, uint256 position) private pure returns (uint32) {

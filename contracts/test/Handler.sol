@@ -13,21 +13,25 @@ import {Vm, vm} from "./Vm.sol";
 contract Handler is Deployed {
     // Accounts: two anchorers, an office, an authority (on the ledger), somebody with all roles, and a stranger.
     uint256 internal constant PEOPLE = 6;
-    uint8[PEOPLE] internal ROLES = [1, 1, 2, 4, 7, 0];
+    uint8[PEOPLE] internal roles = [1, 1, 2, 4, 7, 0];
     uint256 internal constant MOST_BATCHES = 24;
     uint256 internal constant KEYS = 5;
     uint88 internal constant QUANTITY = 100;
-    // A batch: two certificates, two declarations.
-    uint32 internal constant ORIGIN_END = 2;
-    uint32 internal constant SIZE = 4;
+    // A batch over three words: of its leaves four are looked at (slots), two certificates and two declarations, each in
+    // another word than its like, at the same place of the word; all others are fillers, the same everywhere.
+    uint256 internal constant SLOTS = 4;
+    uint32 internal constant ORIGIN_END = 65;
+    uint32 internal constant SIZE = 130;
 
     struct Known {
-        bytes32 root;
+        bytes32 key;
+        uint256 tree;
         uint256 by;
         ITraceLedger.Batch anchored;
         uint8[4] status;
+        bool[4] held;
         bool[2] activated;
-        uint256[2] key;
+        uint256[2] issuer;
         uint256[2] outstanding;
         uint40[2] validUntil;
     }
@@ -43,32 +47,39 @@ contract Handler is Deployed {
         bool[3] refunded;
     }
 
-    bool public paused;
-    string[15] public faults;
-    uint256[15] public successes;
+    uint40 public pausedUntil;
+    string[24] public faults;
+    uint256[24] public successes;
     Known[] internal known;
     DrawdownSet[] internal sets;
-    mapping(bytes32 root => uint256) internal indexOf;
+    mapping(bytes32 key => uint256) internal indexOf;
+    uint256 internal treeCount;
+    mapping(uint256 tree => mapping(uint256 leafIndex => bool)) internal isActivated;
     mapping(uint256 person => uint32) public counts;
     mapping(uint256 key => Version[]) internal versions;
+    mapping(uint256 key => IAccreditation.Suspension[]) internal lifted;
     mapping(uint256 key => uint40) public rotatedAt;
     mapping(uint256 key => uint256) internal keyIds;
+    mapping(uint256 person => uint160) internal moves;
+    mapping(uint256 person => uint8) internal taken;
+    mapping(uint256 allowing => mapping(uint256 allowed => bool)) internal consents;
+    address[] internal retired;
     uint256 internal nextKey = 100;
 
     // What the events alone say.
-    mapping(bytes32 root => uint256) public saidBatch;
+    mapping(bytes32 key => uint256) public saidBatch;
     mapping(bytes32 certificate => uint256) public saidRemaining;
     mapping(bytes32 drawdownsRoot => uint256) public saidSet;
     mapping(bytes32 key => IAccreditation.Terms) internal saidTerms;
     mapping(address agent => uint8) public saidRoles;
-    bool public saidPaused;
+    uint40 internal saidPausedUntil;
 
     constructor() {
         vm.warp(1_800_000_000);
         vm.recordLogs();
         deployAll();
         for (uint256 person; person < PEOPLE; ++person) {
-            if (ROLES[person] != 0) ledger.registerAgent(account(person), ROLES[person]);
+            if (roles[person] != 0) ledger.registerAgent(account(person), roles[person]);
         }
         for (uint256 key; key < KEYS; ++key) {
             keyIds[key] = key + 1;
@@ -78,6 +89,7 @@ contract Handler is Deployed {
             anchor(i, i, false);
             activate(i, i, 0, 0, 0);
         }
+        allow(0, 1, true);
         _replay();
     }
 
@@ -85,52 +97,120 @@ contract Handler is Deployed {
 
     function anchor(uint256 person, uint256 seed, bool again) public {
         person %= PEOPLE;
-        bytes32 root = again && known.length != 0 ? known[seed % known.length].root : _root(known.length);
-        if (known.length >= MOST_BATCHES && !again) return;
+        if (known.length >= MOST_BATCHES) return;
+        uint256 tree = again && known.length != 0 ? known[seed % known.length].tree : treeCount;
+        bytes32 root = _root(tree);
+        bytes32 key = sha256(abi.encode(ledger.agentOf(account(person)).id, root));
         ITraceLedger.NewBatch[] memory batches = new ITraceLedger.NewBatch[](1);
         batches[0] = ITraceLedger.NewBatch(root, ORIGIN_END, ORIGIN_END, SIZE, SIZE);
         bytes memory data = seed % 3 == 0
             ? abi.encodeCall(ledger.anchorMany, (batches))
             : abi.encodeCall(ledger.anchor, (root, ORIGIN_END, ORIGIN_END, SIZE, SIZE));
-        if (!_act(person, address(ledger), data)) return;
+        bool had = indexOf[key] != 0;
+        if (!_act(person, address(ledger), data)) {
+            if (roles[person] & 1 == 1 && !paused() && !had) faults[22] = "refused, as another has this root";
+            return;
+        }
         ++successes[1];
-        if (again) return; // Must not have happened: the batch will be seen to differ.
-        if (ROLES[person] & 1 == 0) faults[7] = "anchored without the role";
-        if (paused) faults[9] = "anchored during a pause";
+        if (roles[person] & 1 == 0) faults[7] = "anchored without the role";
+        if (paused()) faults[9] = "anchored during a pause";
+        if (had) return; // Must not have happened: the batch will be seen to differ.
+        if (tree == treeCount) ++treeCount;
         Known storage batch = known.push();
-        (batch.root, batch.by) = (root, person);
-        batch.anchored = ledger.batchOf(root);
-        indexOf[root] = known.length;
+        (batch.key, batch.tree, batch.by) = (key, tree, person);
+        batch.anchored = ledger.batchOf(key);
+        indexOf[key] = known.length;
         if (batch.anchored.number != ++counts[person]) faults[2] = "a number is not the next one";
         if (batch.anchored.anchoredAt != block.timestamp) faults[1] = "not the time of the block";
     }
 
+    /// @dev And activates a certificate in the copy.
+    function copyAndActivate(uint256 seed, uint256 leafIndex) external {
+        uint256 before = known.length;
+        copy(seed);
+        if (known.length != before) activate(known[before].by, before, leafIndex, 0, 0);
+    }
+
+    /// @dev An anchorer suspends a document, and lifts that during a pause.
+    function liftInPause(uint256 batchSeed, uint256 leafIndex) external {
+        if (known.length == 0) return;
+        uint256 by = known[batchSeed % known.length].by;
+        change(by, batchSeed, leafIndex % 2, 1);
+        pause(0);
+        change(by, batchSeed, leafIndex % 2, 0);
+    }
+
+    /// @dev Both certificates of a batch are drawn down for both of its declarations, some of which may have ended.
+    function drawDownBoth(uint256 batchSeed, uint256 quantity, bool revoke, bool reject) external {
+        if (known.length == 0) return;
+        uint256 chosen = batchSeed % known.length;
+        Known storage batch = known[chosen];
+        _activateBoth(chosen);
+        if (revoke) change(batch.by, chosen, 1, 2);
+        if (reject) change(2, chosen, 3, 5);
+        ICertificateBalance.Drawdown[] memory drawdowns = new ICertificateBalance.Drawdown[](2);
+        for (uint256 i; i < 2; ++i) {
+            drawdowns[i] = ICertificateBalance.Drawdown(
+                batch.key,
+                placeOf(revoke ? i : 0),
+                batch.key,
+                placeOf(revoke ? 2 : 2 + i),
+                uint88(1 + (quantity % 20))
+            );
+        }
+        _drawDown(batch.by, drawdowns);
+    }
+
+    /// @dev Somebody else anchors what an anchorer has anchored, as who copies a call would.
+    function copy(uint256 seed) public {
+        if (known.length != 0) anchor(known[seed % known.length].by + 1, seed, true);
+    }
+
     function change(uint256 person, uint256 batchSeed, uint256 leafIndex, uint256 to) public {
         if (known.length == 0) return;
-        (person, leafIndex, to) = (person % PEOPLE, leafIndex % SIZE, to % 10);
+        (person, leafIndex, to) = (person % PEOPLE, leafIndex % SLOTS, to % 10);
         Known storage batch = known[batchSeed % known.length];
         uint8 from = batch.status[leafIndex];
-        ITraceLedger.WordChange[] memory changes = new ITraceLedger.WordChange[](1);
-        changes[0].change = (to + 1) << (4 * leafIndex);
-        bytes memory data = abi.encodeCall(ledger.changeStatuses, (batch.root, changes, bytes32(to)));
-        bool done = _act(person, address(ledger), data);
-        bool own = batch.by == person && ROLES[person] & 1 == 1;
-        bool isDocument = leafIndex < ORIGIN_END;
-        bool may = isDocument
-            ? _documentEdge(from, to) && (own || ROLES[person] & 4 != 0)
-            : (ROLES[person] & 2 != 0 && _officeEdge(from, to)) || (own && from < 2 && to == 8);
-        bool takesTrust = isDocument && (to == 1 || to == 2);
-        if (paused && takesTrust && may && !done) faults[9] = "a revocation was stopped by a pause";
-        if (!done) return;
+        bool done = _act(person, address(ledger), _changeCall(batch.key, leafIndex, to));
+        bool own = batch.by == person && roles[person] & 1 == 1;
+        bool isDocument = leafIndex < 2;
+        bool takesTrust = isDocument && (to == 1 || (own && to == 2));
+        bool may = _may(person, batch, leafIndex, to);
+        if (!done) {
+            if (!may || (paused() && !takesTrust)) return;
+            faults[paused() ? 9 : moves[person] != 0 ? 16 : 4] = "what somebody may do was refused";
+            return;
+        }
         ++successes[4];
-        if (paused && !takesTrust) faults[9] = "a status was given during a pause";
-        if (ROLES[person] == 0) faults[7] = "a stranger changed a status";
+        if (paused() && !takesTrust) faults[9] = "a status was given during a pause";
+        if (roles[person] == 0) faults[7] = "a stranger changed a status";
         if (!may) {
             faults[4] = "a change that the rules do not know";
             if (isDocument && _documentEdge(from, to)) faults[5] = "revoked by somebody else";
+            if (isDocument && to == 0) faults[15] = "lifted by somebody who had not suspended";
             if (!isDocument && from > 3) faults[12] = "a decision was undone";
         }
-        batch.status[leafIndex] = uint8(to);
+        if (isDocument && !own) batch.held[leafIndex] = to == 1;
+        else batch.status[leafIndex] = uint8(to);
+    }
+
+    function _changeCall(bytes32 key, uint256 leafIndex, uint256 to) private view returns (bytes memory) {
+        ITraceLedger.WordChange[] memory changes = new ITraceLedger.WordChange[](1);
+        uint32 place = placeOf(leafIndex);
+        changes[0].wordIndex = place / 64;
+        changes[0].change = (to + 1) << (4 * (place % 64));
+        return abi.encodeCall(ledger.changeStatuses, (key, changes, bytes32(to)));
+    }
+
+    function _may(uint256 person, Known storage batch, uint256 leafIndex, uint256 to) private view returns (bool) {
+        uint8 from = batch.status[leafIndex];
+        bool own = batch.by == person && roles[person] & 1 == 1;
+        if (leafIndex >= 2) {
+            return (roles[person] & 2 != 0 && _officeEdge(from, to)) || (own && from < 2 && to == 8);
+        }
+        if (own) return _documentEdge(from, to);
+        bool held = batch.held[leafIndex];
+        return roles[person] & 4 != 0 && ((to == 1 && !held && from < 2) || (to == 0 && held));
     }
 
     function activate(uint256 person, uint256 batchSeed, uint256 leafIndex, uint256 key, uint256 age) public {
@@ -143,22 +223,23 @@ contract Handler is Deployed {
         bytes memory data = abi.encodeCall(
             balance.open,
             (
-                ICertificateBalance.Record(batch.root, uint32(leafIndex)),
-                _entry(at, leafIndex),
-                _proof(at, leafIndex),
+                ICertificateBalance.Record(batch.key, placeOf(leafIndex)),
+                _entry(batch.tree, leafIndex),
+                _proof(batch.tree, leafIndex),
                 ICertificateBalance.Statement(_key(key), 9, issuedAt, until)
             )
         );
         if (!_act(person, address(balance), data)) return;
         ++successes[5];
-        if (batch.activated[leafIndex]) faults[8] = "activated twice";
-        if (ROLES[person] & 1 == 0) faults[7] = "activated without the role";
-        if (paused) faults[9] = "activated during a pause";
+        if (isActivated[batch.tree][leafIndex]) faults[8] = "activated twice";
+        isActivated[batch.tree][leafIndex] = true;
+        if (roles[person] & 1 == 0) faults[7] = "activated without the role";
+        if (paused()) faults[9] = "activated during a pause";
         if (batch.by != person) faults[5] = "activated by another anchorer";
-        if (!_wasCovered(key, issuedAt)) faults[5] = "the issuer was not accredited when it signed";
+        if (!_wasCovered(key, issuedAt, batch.anchored.anchoredAt)) faults[5] = "the issuer was not accredited when it signed";
         if (_isSuspended(key)) faults[5] = "the issuer is suspended";
-        if (batch.status[leafIndex] != 0) faults[6] = "activated, but not active";
-        (batch.activated[leafIndex], batch.key[leafIndex], batch.validUntil[leafIndex]) = (true, key, until);
+        if (shown(batch, leafIndex) != 0) faults[6] = "activated, but not active";
+        (batch.activated[leafIndex], batch.issuer[leafIndex], batch.validUntil[leafIndex]) = (true, key, until);
     }
 
     function drawDown(uint256 person, uint256 batchSeed, uint256 seed, uint256 count) public {
@@ -167,12 +248,10 @@ contract Handler is Deployed {
         ICertificateBalance.Drawdown[] memory drawdowns = new ICertificateBalance.Drawdown[](1 + (count % 3));
         for (uint256 i; i < drawdowns.length; ++i) {
             uint256 chance = uint256(keccak256(abi.encode(seed, i)));
-            drawdowns[i].certificateRoot = known[(chance >> 8) % known.length].root;
-            drawdowns[i].certificateLeafIndex = uint32((chance >> 16) % 2);
-            drawdowns[i].declarationRoot = known[batchSeed % known.length].root;
-            drawdowns[i].declarationLeafIndex = uint32(
-                (chance >> 24) % 8 == 0 ? (chance >> 32) % 6 : 2 + ((chance >> 32) % 2)
-            );
+            drawdowns[i].certificateBatch = known[(chance >> 8) % known.length].key;
+            drawdowns[i].certificateLeafIndex = placeOf((chance >> 16) % 2);
+            drawdowns[i].declarationBatch = known[batchSeed % known.length].key;
+            drawdowns[i].declarationLeafIndex = _declared(chance >> 32, (chance >> 24) % 8 == 0);
             drawdowns[i].quantity = uint88((chance >> 40) % 8 == 0 ? (chance >> 48) % 150 : 1 + ((chance >> 48) % 40));
         }
         _drawDown(person, drawdowns);
@@ -188,15 +267,17 @@ contract Handler is Deployed {
             for (uint256 tried; tried < 2 * known.length; ++tried) {
                 uint256 at = (start + tried) % (2 * known.length);
                 if (!known[at / 2].activated[at % 2]) continue;
-                drawdowns[i].certificateRoot = known[at / 2].root;
-                drawdowns[i].certificateLeafIndex = uint32(at % 2);
+                drawdowns[i].certificateBatch = known[at / 2].key;
+                drawdowns[i].certificateLeafIndex = placeOf(at % 2);
                 break;
             }
-            drawdowns[i].declarationRoot = known[declared].root;
-            drawdowns[i].declarationLeafIndex = uint32(quantity % 7 == 0 ? start % 6 : 2 + (start % 2));
+            drawdowns[i].declarationBatch = known[declared].key;
+            drawdowns[i].declarationLeafIndex = _declared(start, quantity % 7 == 0);
             drawdowns[i].quantity = uint88(1 + (quantity % 60) + i);
         }
-        _drawDown(known[declared].by, drawdowns);
+        // Sometimes by the other anchorer, who has no declaration there.
+        uint256 by = known[declared].by;
+        _drawDown(quantity % 5 == 1 ? (by + 1) % 2 : by, drawdowns);
     }
 
     /// @dev What follows makes the likely acts likely: all parties and leaf indices being right by chance is rare.
@@ -209,11 +290,16 @@ contract Handler is Deployed {
     }
 
     function activateOwn(uint256 batchSeed, uint256 leafIndex, uint256 key, uint256 age) public {
-        if (known.length != 0) activate(known[batchSeed % known.length].by, batchSeed, leafIndex, key % 3, age);
+        if (known.length != 0) activate(known[batchSeed % known.length].by, batchSeed, leafIndex, key % 3, age % 60);
     }
 
     function decide(uint256 batchSeed, uint256 leafIndex, uint256 to) public {
         change(2, batchSeed % 4, 2 + (leafIndex % 2), 1 + (to % 7));
+    }
+
+    /// @dev Whoever is above the offices would like other decisions.
+    function overrule(uint256 batchSeed, uint256 leafIndex, uint256 to) public {
+        change(3 + (to % 2), batchSeed % 4, 2 + (leafIndex % 2), to % 9);
     }
 
     function revokeOwn(uint256 batchSeed, uint256 leafIndex, uint256 to) public {
@@ -226,9 +312,46 @@ contract Handler is Deployed {
 
     /// @dev The last of three drawdowns, from a position that a tree of two would give it.
     function misplace(uint256 seed) public {
+        if (known.length == 0) return;
         uint256 before = sets.length;
-        drawDownActivated(seed, 0, 2);
+        _drawDownOwn(seed % known.length, 3);
         if (sets.length != before) refund(seed % 2, before, 2, true, true);
+    }
+
+    /// @dev An anchorer activates what another anchored.
+    function activateAnothers(uint256 batchSeed, uint256 leafIndex, uint256 key) external {
+        if (known.length == 0) return;
+        activate((known[batchSeed % known.length].by + 1) % 2, batchSeed, leafIndex, key % 3, 1);
+    }
+
+    /// @dev A certificate is drawn down just after its end.
+    function drawDownLate(uint256 batchSeed, uint256 key) external {
+        if (known.length == 0) return;
+        uint256 chosen = batchSeed % known.length;
+        activate(known[chosen].by, chosen, 0, key % 3, 5);
+        pass(10);
+        _drawDownOwn(chosen, 1);
+    }
+
+    /// @dev An anchorer lets another draw its certificates down, or no longer.
+    function allow(uint256 person, uint256 other, bool isAllowed) public {
+        (person, other) = (person % PEOPLE, other % PEOPLE);
+        if (!_act(person, address(balance), abi.encodeCall(balance.allowDrawdowns, (account(other), isAllowed)))) return;
+        ++successes[23];
+        if (roles[person] & 1 == 0) faults[7] = "allowed without the role";
+        if (paused()) faults[9] = "allowed during a pause";
+        consents[person][other] = isAllowed;
+    }
+
+    /// @dev The second anchorer draws certificates down just after the first has allowed it, or no longer.
+    function useUp(uint256 seed, uint256 quantity, bool isAllowed) public {
+        allow(0, 1, isAllowed);
+        for (uint256 i; i < known.length; ++i) {
+            uint256 declared = (seed + i) % known.length;
+            if (known[declared].by != 1) continue;
+            drawDownActivated(declared, 5 * (quantity % 12), 0);
+            return;
+        }
     }
 
     function refundOwn(uint256 seed, uint256 position, bool reject, bool elsewhere) public {
@@ -241,24 +364,25 @@ contract Handler is Deployed {
         uint256 size = set.drawdowns.length;
         (person, position) = (person % PEOPLE, position % size);
         ICertificateBalance.Drawdown memory drawdown = set.drawdowns[position];
-        Known storage declared = known[indexOf[drawdown.declarationRoot] - 1];
-        if (reject) change(2, indexOf[drawdown.declarationRoot] - 1, drawdown.declarationLeafIndex, 5);
+        Known storage declared = known[indexOf[drawdown.declarationBatch] - 1];
+        if (reject) change(2, indexOf[drawdown.declarationBatch] - 1, _slotOf(drawdown.declarationLeafIndex), 5);
         bytes32[] memory proof = _setProof(set.drawdowns, position);
         uint256 claimed = elsewhere && size == 3 && position == 2 ? 1 : position;
         if (!_act(person, address(balance), abi.encodeCall(balance.giveBack, (drawdown, set.root, claimed, proof)))) {
             return;
         }
         ++successes[8];
-        uint8 status = declared.status[drawdown.declarationLeafIndex];
-        if (ROLES[person] & 1 == 0) faults[7] = "refunded without the role";
-        if (paused) faults[9] = "refunded during a pause";
+        uint8 status = declared.status[_slotOf(drawdown.declarationLeafIndex)];
+        if (roles[person] & 1 == 0) faults[7] = "refunded without the role";
+        if (paused()) faults[9] = "refunded during a pause";
         if (claimed != position || set.refunded[position]) faults[8] = "refunded twice, or elsewhere";
         if (status != 5 && status != 6 && status != 8) faults[3] = "refunded although the declaration stands";
         set.refunded[position] = true;
-        Known storage certified = known[indexOf[drawdown.certificateRoot] - 1];
-        uint256 outstanding = certified.outstanding[drawdown.certificateLeafIndex];
+        Known storage certified = known[indexOf[drawdown.certificateBatch] - 1];
+        uint256 slot = _slotOf(drawdown.certificateLeafIndex);
+        uint256 outstanding = certified.outstanding[slot];
         if (drawdown.quantity > outstanding) faults[3] = "more refunded than was drawn down";
-        else certified.outstanding[drawdown.certificateLeafIndex] = outstanding - drawdown.quantity;
+        else certified.outstanding[slot] = outstanding - drawdown.quantity;
     }
 
     function accredit(uint256 key, uint256 seed) public {
@@ -279,6 +403,9 @@ contract Handler is Deployed {
             : abi.encodeCall(accreditation.suspend, (_key(key), since));
         if (!_govern(address(accreditation), data)) return;
         IAccreditation.Terms memory terms = _latest(key);
+        if (!lift && since > block.timestamp) faults[18] = "suspended from a moment ahead";
+        if (!lift && terms.suspendedSince != 0 && since > terms.suspendedSince) faults[18] = "a suspension was lifted";
+        if (lift) lifted[key].push(IAccreditation.Suspension(terms.suspendedSince, uint40(block.timestamp)));
         terms.suspendedSince = lift ? 0 : since;
         _learn(key, terms);
     }
@@ -302,8 +429,60 @@ contract Handler is Deployed {
         bytes32 before = _reads();
         bytes memory data = stop ? abi.encodeCall(ledger.pause, ()) : abi.encodeCall(ledger.resume, ());
         if (!_govern(address(ledger), data)) return;
-        paused = stop;
+        if (stop && paused()) faults[9] = "paused twice";
+        if (stop && ownPauseEnd <= block.timestamp) ownPauseEnd = uint40(block.timestamp + 72 hours);
+        pausedUntil = stop ? ownPauseEnd : 0;
         if (_reads() != before) faults[9] = "a pause changed what is read";
+    }
+
+    uint40 internal ownPauseEnd;
+
+    /// @dev An agent loses its roles, or moves to another account, which gets them.
+    function replace(uint256 person, uint256 seed) public {
+        person %= PEOPLE;
+        if (seed % 4 == 0) {
+            if (!_govern(address(ledger), abi.encodeCall(ledger.suspendAgent, (account(person))))) return;
+            taken[person] |= roles[person];
+            roles[person] = 0;
+            if (seed % 8 == 0) return;
+        }
+        address old = account(person);
+        address fresh = address(uint160(0xA000 + person) + (moves[person] + 1) * 0x100);
+        if (seed % 8 == 1) fresh = account((person + 1) % 5);
+        if (!_govern(address(ledger), abi.encodeCall(ledger.moveAgent, (old, fresh)))) return;
+        ++successes[16];
+        if (seed % 8 == 1) faults[16] = "moved to an account that was an agent's";
+        ++moves[person];
+        retired.push(old);
+        roles[person] |= taken[person];
+        taken[person] = 0;
+    }
+
+    /// @dev Issuer and authority suspend and lift the same document, in any order.
+    function quarrel(uint256 batchSeed, uint256 leafIndex, uint8[4] calldata steps) public {
+        if (known.length == 0) return;
+        for (uint256 i; i < steps.length; ++i) {
+            uint256 by = steps[i] & 2 == 0 ? known[batchSeed % known.length].by : 3;
+            change(by, batchSeed, leafIndex % 2, steps[i] & 1);
+        }
+    }
+
+    function suspendTwice(uint256 key, uint256 seed) public {
+        suspend(key, 3 * (seed % 1000), false);
+        suspend(key, 3 * ((seed >> 16) % 1000), false);
+    }
+
+    /// @dev Whoever has the key of an account that gave way tries everything, and the authority lets it back by mistake.
+    function comeBack(uint256 seed, uint256 batchSeed, uint256 to) public {
+        if (retired.length == 0 || known.length == 0) return;
+        address old = retired[seed % retired.length];
+        bytes memory data = _changeCall(known[batchSeed % known.length].key, batchSeed % SLOTS, to % 9);
+        vm.prank(old);
+        (bool done, ) = address(ledger).call(data);
+        vm.prank(old);
+        (bool anchored, ) = address(ledger).call(abi.encodeCall(ledger.anchor, (keccak256(abi.encode(seed)), 0, 0, 1, 1)));
+        bool again = _govern(address(ledger), abi.encodeCall(ledger.registerAgent, (old, uint8(1 + (seed % 7)))));
+        if (done || anchored || again) faults[16] = "an account that gave way acted again";
     }
 
     function pass(uint256 time) public {
@@ -313,17 +492,20 @@ contract Handler is Deployed {
     /// @dev Anything at all by the stranger, and the authority's acts by everybody else.
     function intrude(uint256 person, uint256 which, uint256 key) public {
         person %= PEOPLE;
-        bytes[7] memory calls = [
+        bytes[10] memory calls = [
+            abi.encodeCall(ledger.suspendAgent, (account(0))),
+            abi.encodeCall(ledger.moveAgent, (account(0), address(0xBAD))),
+            abi.encodeCall(ledger.renewPause, ()),
             abi.encodeCall(ledger.registerAgent, (account(5), 7)),
             abi.encodeCall(ledger.pause, ()),
             abi.encodeCall(ledger.resume, ()),
-            abi.encodeCall(accreditation.accredit, (_key(key % KEYS), 255, 1, 1, type(uint40).max)),
+            abi.encodeCall(accreditation.accredit, (_key(key % KEYS), 255, 1, 1, 1 << 33)),
             abi.encodeCall(accreditation.suspend, (_key(key % KEYS), 1)),
             abi.encodeCall(accreditation.reinstate, (_key(key % KEYS))),
             abi.encodeCall(accreditation.rotate, (_key(key % KEYS), bytes32(nextKey)))
         ];
-        address target = which % 7 < 3 ? address(ledger) : address(accreditation);
-        if (_act(person, target, calls[which % 7])) faults[7] = "an act of the authority by somebody else";
+        address target = which % 10 < 6 ? address(ledger) : address(accreditation);
+        if (_act(person, target, calls[which % 10])) faults[7] = "an act of the authority by somebody else";
     }
 
     // ---- what the tests ask
@@ -356,12 +538,35 @@ contract Handler is Deployed {
         return saidTerms[key];
     }
 
-    function account(uint256 person) public pure returns (address) {
-        return address(uint160(0xA000 + person));
+    function account(uint256 person) public view returns (address) {
+        return address(uint160(0xA000 + person) + moves[person] * 0x100);
+    }
+
+    /// @dev The leaf index of a slot; slots 2 and 3 are declarations.
+    function placeOf(uint256 slot) public pure returns (uint32) {
+        return slot == 0 ? 0 : slot == 1 ? 64 : slot == 2 ? 65 : 129;
+    }
+
+    function paused() public view returns (bool) {
+        return block.timestamp < pausedUntil;
+    }
+
+    function saidPaused() external view returns (bool) {
+        return block.timestamp < saidPausedUntil;
+    }
+
+    function shown(Known memory batch, uint256 leafIndex) public pure returns (uint8) {
+        uint8 status = batch.status[leafIndex];
+        return batch.held[leafIndex] && status == 0 ? 1 : status;
+    }
+
+    /// @dev The root of a batch's tree.
+    function rootOf(uint256 batch) external view returns (bytes32) {
+        return _root(known[batch].tree);
     }
 
     function rolesOf(uint256 person) external view returns (uint8) {
-        return ROLES[person];
+        return roles[person];
     }
 
     function keyAt(uint256 key) external view returns (bytes32) {
@@ -370,11 +575,39 @@ contract Handler is Deployed {
 
     // ---- the handler's own ways
 
+    /// @dev The slot of a leaf index; none of them for a filler, or outside of the batch.
+    function _slotOf(uint256 place) private pure returns (uint256 slot) {
+        while (slot < SLOTS && placeOf(slot) != place) ++slot;
+    }
+
+    /// @dev By any key that may.
+    function _activateBoth(uint256 chosen) private {
+        for (uint256 key; key < 3; ++key) {
+            activate(known[chosen].by, chosen, 0, key, 1);
+            activate(known[chosen].by, chosen, 1, key, 1);
+        }
+    }
+
+    /// @dev Some drawdowns on a batch's first certificate for its first declaration.
+    function _drawDownOwn(uint256 chosen, uint256 count) private {
+        _activateBoth(chosen);
+        bytes32 key = known[chosen].key;
+        ICertificateBalance.Drawdown[] memory drawdowns = new ICertificateBalance.Drawdown[](count);
+        for (uint256 i; i < count; ++i) {
+            drawdowns[i] = ICertificateBalance.Drawdown(key, placeOf(0), key, placeOf(2), uint88(1 + i));
+        }
+        _drawDown(known[chosen].by, drawdowns);
+    }
+
+    function _declared(uint256 chance, bool wrongly) private pure returns (uint32) {
+        return wrongly ? [uint32(0), 1, 64, 130, 131, 200][chance % 6] : placeOf(2 + (chance % 2));
+    }
+
     function _drawDown(uint256 person, ICertificateBalance.Drawdown[] memory drawdowns) private {
         if (!_act(person, address(balance), abi.encodeCall(balance.draw, (drawdowns)))) return;
         ++successes[3];
-        if (ROLES[person] & 1 == 0) faults[7] = "drawn down without the role";
-        if (paused) faults[9] = "drawn down during a pause";
+        if (roles[person] & 1 == 0) faults[7] = "drawn down without the role";
+        if (paused()) faults[9] = "drawn down during a pause";
         DrawdownSet storage set = sets.push();
         set.root = _setRoot(drawdowns);
         for (uint256 i; i + 1 < sets.length; ++i) {
@@ -382,18 +615,19 @@ contract Handler is Deployed {
         }
         for (uint256 i; i < drawdowns.length; ++i) {
             set.drawdowns.push(drawdowns[i]);
-            Known storage certified = known[indexOf[drawdowns[i].certificateRoot] - 1];
-            Known storage declared = known[indexOf[drawdowns[i].declarationRoot] - 1];
-            uint256 leafIndex = drawdowns[i].certificateLeafIndex;
+            Known storage certified = known[indexOf[drawdowns[i].certificateBatch] - 1];
+            Known storage declared = known[indexOf[drawdowns[i].declarationBatch] - 1];
+            uint256 leafIndex = _slotOf(drawdowns[i].certificateLeafIndex);
             if (!certified.activated[leafIndex]) faults[3] = "drawn down before it was activated";
-            if (certified.status[leafIndex] != 0) faults[6] = "drawn down, but not active";
+            if (shown(certified, leafIndex) != 0) faults[6] = "drawn down, but not active";
             if (certified.validUntil[leafIndex] <= block.timestamp) faults[6] = "drawn down after its end";
-            if (_isSuspended(certified.key[leafIndex])) faults[6] = "drawn down, but its issuer is suspended";
+            if (_isSuspended(certified.issuer[leafIndex])) faults[6] = "drawn down, but its issuer is suspended";
             if (declared.by != person) faults[7] = "drawn down for another anchorer's declaration";
-            uint32 declaration = drawdowns[i].declarationLeafIndex;
-            uint8 status = declaration < SIZE ? declared.status[declaration] : 0;
-            if (declaration < 2 || declaration >= SIZE) faults[6] = "no declaration there";
-            if (status == 5 || status == 6 || status == 8) faults[6] = "the declaration has ended";
+            uint256 declaration = _slotOf(drawdowns[i].declarationLeafIndex);
+            uint8 status = declaration < SLOTS ? declared.status[declaration] : 0;
+            if (declaration < 2 || declaration >= SLOTS) faults[6] = "no declaration there";
+            if (status > 3) faults[6] = "customs have decided";
+            if (certified.by != person && !consents[certified.by][person]) faults[23] = "drawn down without consent";
             certified.outstanding[leafIndex] += drawdowns[i].quantity;
         }
     }
@@ -402,7 +636,7 @@ contract Handler is Deployed {
         vm.record();
         vm.prank(account(person));
         (done, ) = target.call(data);
-        if (ROLES[person] == 0) {
+        if (roles[person] == 0) {
             (, bytes32[] memory a) = vm.accesses(address(ledger));
             (, bytes32[] memory b) = vm.accesses(address(balance));
             (, bytes32[] memory c) = vm.accesses(address(accreditation));
@@ -427,10 +661,10 @@ contract Handler is Deployed {
                 saidBatch[logs[i].topics[1]] = (uint256(number) << 32) | size;
             } else if (event_ == ITraceLedger.AgentRegistered.selector) {
                 saidRoles[address(uint160(uint256(logs[i].topics[1])))] = abi.decode(data, (uint8));
-            } else if (event_ == ITraceLedger.Paused.selector) {
-                saidPaused = true;
+            } else if (event_ == ITraceLedger.PauseEnds.selector) {
+                saidPausedUntil = abi.decode(data, (uint40));
             } else if (event_ == ITraceLedger.Resumed.selector) {
-                saidPaused = false;
+                saidPausedUntil = 0;
             } else if (event_ == ICertificateBalance.CertificateOpened.selector) {
                 (uint88 quantity, ) = abi.decode(data, (uint88, ICertificateBalance.Statement));
                 saidRemaining[keccak256(abi.encode(logs[i].topics[1], logs[i].topics[2]))] = quantity;
@@ -450,7 +684,7 @@ contract Handler is Deployed {
                 IAccreditation.Terms storage terms = saidTerms[logs[i].topics[1]];
                 (terms.kinds, terms.chapters, terms.validFrom, terms.validUntil) = abi.decode(
                     data,
-                    (uint8, uint128, uint40, uint40)
+                    (uint16, uint128, uint40, uint40)
                 );
             } else if (event_ == IAccreditation.KeySuspended.selector) {
                 saidTerms[logs[i].topics[1]].suspendedSince = abi.decode(data, (uint40));
@@ -479,12 +713,20 @@ contract Handler is Deployed {
         return since != 0 && since <= block.timestamp;
     }
 
-    function _wasCovered(uint256 key, uint40 moment) private view returns (bool) {
+    /// @dev By the terms of the moment, or the very first of the minutes after it, and outside every suspension until the
+    /// anchoring. Batches here are anchored within the grace.
+    function _wasCovered(uint256 key, uint40 moment, uint40 anchoredAt) private view returns (bool) {
+        Version[] storage all = versions[key];
+        if (all.length == 0) return false;
         IAccreditation.Terms memory then;
-        for (uint256 i; i < versions[key].length; ++i) {
-            if (versions[key][i].time <= moment) then = versions[key][i].terms;
+        uint40 by = all[0].time <= moment ? moment : moment + 5 minutes;
+        for (uint256 i; i < all.length && all[i].time <= by; ++i) then = all[i].terms;
+        uint40 standing = _latest(key).suspendedSince;
+        if (standing != 0 && standing <= anchoredAt) return false;
+        for (uint256 i; i < lifted[key].length; ++i) {
+            if (lifted[key][i].since <= anchoredAt && moment < lifted[key][i].lifted) return false;
         }
-        return _holds(_latest(key), moment) || _holds(then, moment);
+        return _holds(then, moment);
     }
 
     function _holds(IAccreditation.Terms memory terms, uint40 moment) private pure returns (bool) {
@@ -502,15 +744,15 @@ contract Handler is Deployed {
 
     function _reads() private view returns (bytes32 all) {
         for (uint256 i; i < known.length; ++i) {
-            bytes32 root = known[i].root;
+            (bytes32 key, uint256 tree) = (known[i].key, known[i].tree);
             all = keccak256(
                 abi.encode(
                     all,
-                    ledger.batchOf(root),
-                    ledger.statusWord(root, 0),
-                    ledger.verify(root, 0, _entry(i, 0), _proof(i, 0)),
-                    balance.balanceOf(root, 0),
-                    balance.balanceOf(root, 1)
+                    ledger.batchOf(key),
+                    [ledger.statusWord(key, 0), ledger.statusWord(key, 1), ledger.statusWord(key, 2)],
+                    ledger.verify(key, 0, _entry(tree, 0), _proof(tree, 0)),
+                    balance.balanceOf(key, placeOf(0)),
+                    balance.balanceOf(key, placeOf(1))
                 )
             );
         }
@@ -522,13 +764,13 @@ contract Handler is Deployed {
     }
 
     function _certificate(ICertificateBalance.Drawdown memory drawdown) private pure returns (bytes32) {
-        return keccak256(abi.encode(drawdown.certificateRoot, uint256(drawdown.certificateLeafIndex)));
+        return keccak256(abi.encode(drawdown.certificateBatch, uint256(drawdown.certificateLeafIndex)));
     }
 
     // ---- trees, as RFC 9162 has them for one to four leaves
 
     function _entry(uint256 batch, uint256 leafIndex) private pure returns (bytes memory) {
-        bool isCertificate = leafIndex < ORIGIN_END;
+        bool isCertificate = leafIndex < 2;
         return
             abi.encodePacked(
                 isCertificate ? bytes1(0x01) : bytes1(0x03),
@@ -545,19 +787,44 @@ contract Handler is Deployed {
         return sha256(abi.encodePacked(bytes1(0x01), left, right));
     }
 
-    function _root(uint256 batch) private pure returns (bytes32) {
-        return
-            _node(
-                _node(_leaf(_entry(batch, 0)), _leaf(_entry(batch, 1))),
-                _node(_leaf(_entry(batch, 2)), _leaf(_entry(batch, 3)))
-            );
+    /// @dev The hash over 2^height fillers.
+    function _fillers(uint256 height) private pure returns (bytes32 hash) {
+        hash = _leaf(abi.encodePacked(bytes1(0x01), bytes16(0), bytes32(0)));
+        for (uint256 i; i < height; ++i) hash = _node(hash, hash);
     }
 
-    function _proof(uint256 batch, uint256 leafIndex) private pure returns (bytes32[] memory proof) {
-        proof = new bytes32[](2);
-        proof[0] = _leaf(_entry(batch, leafIndex ^ 1));
-        uint256 other = leafIndex < 2 ? 2 : 0;
-        proof[1] = _node(_leaf(_entry(batch, other)), _leaf(_entry(batch, other + 1)));
+    function _slotLeaf(uint256 batch, uint256 slot) private pure returns (bytes32) {
+        return _leaf(_entry(batch, slot));
+    }
+
+    /// @dev The hash over leaves 0 to 63.
+    function _firstWord(uint256 batch) private pure returns (bytes32 hash) {
+        hash = _slotLeaf(batch, 0);
+        for (uint256 i; i < 6; ++i) hash = _node(hash, _fillers(i));
+    }
+
+    /// @dev The hash over leaves 64 to 127.
+    function _secondWord(uint256 batch) private pure returns (bytes32 hash) {
+        hash = _node(_slotLeaf(batch, 1), _slotLeaf(batch, 2));
+        for (uint256 i = 1; i < 6; ++i) hash = _node(hash, _fillers(i));
+    }
+
+    /// @dev The hash over leaves 128 and 129.
+    function _lastWord(uint256 batch) private pure returns (bytes32) {
+        return _node(_fillers(0), _slotLeaf(batch, 3));
+    }
+
+    function _root(uint256 batch) private pure returns (bytes32) {
+        return _node(_node(_firstWord(batch), _secondWord(batch)), _lastWord(batch));
+    }
+
+    /// @dev The proof of a certificate.
+    function _proof(uint256 batch, uint256 slot) private pure returns (bytes32[] memory proof) {
+        proof = new bytes32[](8);
+        for (uint256 i; i < 6; ++i) proof[i] = _fillers(i);
+        if (slot == 1) proof[0] = _slotLeaf(batch, 2);
+        proof[6] = slot == 0 ? _secondWord(batch) : _firstWord(batch);
+        proof[7] = _lastWord(batch);
     }
 
     function _setRoot(ICertificateBalance.Drawdown[] memory drawdowns) private pure returns (bytes32 root) {

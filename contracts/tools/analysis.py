@@ -19,7 +19,7 @@ from typing import Any
 from contracts.tools import compile as build
 from contracts.tools.invariants import FORGE, environment
 
-OURS = {"Accreditation", "CertificateBalance", "InclusionProof", "TraceLedger"}
+OURS = {"AccessManager", "Accreditation", "BatchKey", "CertificateBalance", "InclusionProof", "TraceLedger"}
 PLANTED = ("tx-origin", "Planted", "act")
 
 _PLANTED_SOURCE = """// SPDX-License-Identifier: Apache-2.0
@@ -43,7 +43,9 @@ _PACKED = (
     "The word compared is packed and holds the block's time among other things, so slither takes every comparison of "
     "its parts for one of time. Zero means that nothing was written; roles, segments and edges are exact numbers."
 )
+_ABSENT = "Zero stands for a version or a suspension that there is not."
 _MINUTES = "Accreditations and validity run for days: the minutes that a block's maker may choose decide nothing."
+_DAYS = "Pauses and notices run for days: the minutes that a block's maker may choose decide nothing."
 
 EXPLAINED: dict[tuple[str, str, str], str] = {
     (
@@ -52,37 +54,65 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
         "_nodeInput",
     ): "Where that buffer stands; its first byte is the same for every node.",
     ("assembly", "InclusionProof", "_nodeHash"): "One buffer for every level of a proof; a copy each would double it.",
+    ("assembly", "BatchKey", "from"): "SHA-256 over the two words that every contract may use, without a copy of them.",
     ("assembly", "CertificateBalance", "_emitDrawn"): "Copies call data into an event, without encoding them again.",
     ("assembly", "CertificateBalance", "_leafOf"): "Hashes call data where they stand, without encoding them again.",
     ("assembly", "TraceLedger", "_statusAt"): "Divides by a bit that is never 0; a checked division costs twice.",
     ("calls-loop", "CertificateBalance", "_requireStanding"): _TRUSTED,
     ("calls-loop", "CertificateBalance", "_requireDeclaration"): _TRUSTED,
     ("incorrect-equality", "Accreditation", "_covers"): "Compares single bits of a map.",
+    ("incorrect-equality", "Accreditation", "_signedUnder"): _ABSENT,
+    ("incorrect-equality", "Accreditation", "_suspendedWithin"): _ABSENT,
+    ("incorrect-equality", "Accreditation", "_versionOf"): _ABSENT,
+    ("incorrect-equality", "Accreditation", "reinstate"): _ABSENT,
+    ("incorrect-equality", "Accreditation", "suspensionsOf"): _ABSENT,
+    ("incorrect-equality", "Accreditation", "wasAccredited"): _ABSENT,
     ("incorrect-equality", "TraceLedger", "_rightsOf"): _PACKED,
-    ("incorrect-equality", "TraceLedger", "declarationsOf"): _PACKED,
-    ("incorrect-equality", "TraceLedger", "changeStatuses"): _PACKED,
+    ("incorrect-equality", "TraceLedger", "_changeStatuses"): _PACKED,
+    ("incorrect-equality", "TraceLedger", "_changed"): _PACKED,
+    ("incorrect-equality", "TraceLedger", "_has"): _PACKED,
     ("incorrect-equality", "TraceLedger", "statusOf"): _PACKED,
+    ("incorrect-equality", "TraceLedger", "verify"): _PACKED,
+    ("timestamp", "AccessManager", "changeGuardian"): _DAYS,
+    ("timestamp", "AccessManager", "proposeGuardianChange"): _DAYS,
+    ("timestamp", "Accreditation", "_append"): "Asks whether there is an earlier version at all.",
+    ("timestamp", "Accreditation", "_signedUnder"): _MINUTES,
+    ("timestamp", "Accreditation", "_suspendedWithin"): _MINUTES,
+    ("timestamp", "Accreditation", "_versionOf"): _ABSENT,
+    ("timestamp", "Accreditation", "_wordAt"): _MINUTES,
+    ("timestamp", "Accreditation", "reinstate"): _ABSENT,
+    ("timestamp", "Accreditation", "suspensionsOf"): _ABSENT,
+    ("timestamp", "Accreditation", "suspend"): _MINUTES,
     ("timestamp", "Accreditation", "_covers"): _MINUTES,
     ("timestamp", "Accreditation", "isSuspended"): _MINUTES,
     ("timestamp", "Accreditation", "rotate"): _MINUTES,
     ("timestamp", "Accreditation", "wasAccredited"): _MINUTES,
     ("timestamp", "CertificateBalance", "_drawDown"): _MINUTES,
-    ("timestamp", "TraceLedger", "_anchor"): _PACKED,
     ("timestamp", "TraceLedger", "_before"): _PACKED,
     ("timestamp", "TraceLedger", "_changed"): _PACKED,
     ("timestamp", "TraceLedger", "_requireEdges"): _PACKED,
     ("timestamp", "TraceLedger", "_rightsOf"): _PACKED,
-    ("timestamp", "TraceLedger", "changeStatuses"): _PACKED,
+    ("timestamp", "TraceLedger", "_changeStatuses"): _PACKED,
+    ("timestamp", "TraceLedger", "_has"): _PACKED,
+    ("timestamp", "TraceLedger", "_heldAfter"): _PACKED,
+    ("timestamp", "TraceLedger", "isPaused"): _DAYS,
+    ("timestamp", "TraceLedger", "pause"): _DAYS,
     ("timestamp", "TraceLedger", "declarationsOf"): _PACKED,
     ("timestamp", "TraceLedger", "statusOf"): _PACKED,
+    ("timestamp", "TraceLedger", "verify"): _PACKED,
+    (
+        "unused-return",
+        "CertificateBalance",
+        "open",
+    ): "The word of statuses is wanted; whose batch it is has been asked before.",
     (
         "uninitialized-local",
         "TraceLedger",
-        "changeStatuses",
+        "_changeStatuses",
     ): "The first index has none before it, and is not compared.",
+    ("uninitialized-local", "TraceLedger", "_changed"): "Where no document is changed, nothing is held or let go.",
     ("uninitialized-state", "TraceLedger", ""): "Words are written through a reference to their slot.",
     ("uninitialized-local", "CertificateBalance", "draw"): "An empty cache is what is wanted: nothing is known yet.",
-    ("unused-return", "Accreditation", "_write"): "The values before and after a checkpoint are not needed.",
     (
         "unused-return",
         "CertificateBalance",

@@ -25,7 +25,7 @@ SOURCES = HERE / "src"
 MODULES = HERE / "node_modules"
 
 TARGETS = {
-    "AccessManager": "@openzeppelin/contracts/access/manager/AccessManager.sol",
+    "AccessManager": "src/AccessManager.sol",
     "Accreditation": "src/Accreditation.sol",
     "CertificateBalance": "src/CertificateBalance.sol",
     "TraceLedger": "src/TraceLedger.sol",
@@ -85,7 +85,7 @@ def closure(unit: str) -> dict[str, str]:
     return found
 
 
-def compile_sources(sources: Mapping[str, str]) -> Any:
+def compile_sources(sources: Mapping[str, str], settings: Mapping[str, Any] = SETTINGS) -> Any:
     """Compile a complete set of sources and return the compiler's standard JSON output.
 
     Raises:
@@ -99,7 +99,7 @@ def compile_sources(sources: Mapping[str, str]) -> Any:
     description = {
         "language": "Solidity",
         "sources": {unit: {"content": text} for unit, text in sorted(sources.items())},
-        "settings": SETTINGS | {"outputSelection": {"*": {"*": outputs}}},
+        "settings": {**settings, "outputSelection": {"*": {"*": outputs}}},
     }
     with shim() as solc:
         return solcx.compile_standard(description, solc_binary=solc)

@@ -23,6 +23,7 @@ from backend.domain.ledger import (
     DocumentStatus,
     SuspendAccreditation,
 )
+from backend.domain.signature_terms import SignatureTerms
 from tests.adapters.conftest import World
 from tests.helpers.fakes import Clock, FakeLedger
 from tests.helpers.nodes import NEEDS_ANVIL, anvil
@@ -70,19 +71,21 @@ class _Node:
 
 
 def anchored(world, segments=Segments(10, 20, 150, 160)):  # noqa: B008
+    """A new batch of our anchorer: its key, and the receipt."""
     call = AnchorBatch(secrets.token_bytes(32), segments)
     receipt = world.do(call, "anchorer")
     assert receipt.succeeded
-    return call.root, receipt
+    return world.ledger.batch_key(call.root), receipt
 
 
 # ---- the ledger
 
 
 def test_anchored_batch_returns_its_time_and_lanes(ledger_world):
-    root, receipt = anchored(ledger_world)
-    batch = ledger_world.ledger.batch(root)
-    assert (batch.root, batch.segments, batch.anchored_at) == (root, Segments(10, 20, 150, 160), receipt.block_time)
+    key, receipt = anchored(ledger_world)
+    batch = ledger_world.ledger.batch(key)
+    assert (batch.segments, batch.anchored_at) == (Segments(10, 20, 150, 160), receipt.block_time)
+    assert batch.anchorer == ledger_world.ledger.anchorer() != 0
     assert ledger_world.ledger.batch(secrets.token_bytes(32)) is None
 
 
@@ -92,24 +95,26 @@ def test_batches_are_numbered_without_gaps(ledger_world):
 
 
 def test_a_root_is_anchored_once(ledger_world):
-    root, _ = anchored(ledger_world)
+    root, segments = secrets.token_bytes(32), Segments(10, 20, 150, 160)
+    assert ledger_world.do(AnchorBatch(root, segments), "anchorer").succeeded
+    key = ledger_world.ledger.batch_key(root)
     again = AnchorBatch(root, Segments(0, 0, 0, 1))
     with pytest.raises(LedgerRefused) as refused:
         ledger_world.ledger.simulate(again)
     assert refused.value.values["error"] == "TraceLedgerAlreadyAnchored"
     receipt = ledger_world.do(again, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, "TraceLedgerAlreadyAnchored")
-    assert ledger_world.ledger.batch(root).segments.size == 160
+    assert ledger_world.ledger.batch(key).segments.size == 160
 
 
-def test_anchoring_is_found_by_root_and_in_list(ledger_world):
-    root, receipt = anchored(ledger_world)
+def test_anchoring_is_found_by_key_and_in_list(ledger_world):
+    key, receipt = anchored(ledger_world)
     anchored(ledger_world)
-    found = ledger_world.ledger.anchoring_of(root, ledger_world.ledger.batch(root))
-    assert (found.root, found.transaction_hash) == (root, receipt.transaction_hash)
+    found = ledger_world.ledger.anchoring_of(key, ledger_world.ledger.batch(key))
+    assert (found.batch_key, found.transaction_hash) == (key, receipt.transaction_hash)
     assert (found.block_number, found.block_hash) == (receipt.block_number, receipt.block_hash)
     assert found in list(ledger_world.ledger.anchorings())
-    assert list(ledger_world.ledger.anchorings(root)) == [found]
+    assert list(ledger_world.ledger.anchorings(key)) == [found]
 
 
 def test_same_bytes_sent_repeatedly_are_mined_once(ledger_world):
@@ -149,7 +154,7 @@ def test_gap_is_filled_by_an_empty_transaction(ledger_world):
     assert ledger.receipt(waiting.transaction_hash) is None
     ledger.send(ledger.sign(CancelNonce("anchorer"), first).raw)
     assert ledger_world.receipt(waiting.transaction_hash).succeeded
-    assert ledger.batch(call.root) is not None
+    assert ledger.batch(ledger.batch_key(call.root)) is not None
 
 
 def test_outbid_transaction_keeps_its_act_and_nonce(ledger_world):
@@ -162,7 +167,7 @@ def test_outbid_transaction_keeps_its_act_and_nonce(ledger_world):
     ledger.send(higher.raw)
     assert ledger_world.receipt(higher.transaction_hash).succeeded
     assert ledger.receipt(signed.transaction_hash) is None
-    assert ledger.batch(call.root) is not None
+    assert ledger.batch(ledger.batch_key(call.root)) is not None
 
 
 def test_the_fee_is_not_raised_for_ever(ledger_world):
@@ -175,14 +180,14 @@ def test_the_fee_is_not_raised_for_ever(ledger_world):
 
 
 def test_changed_statuses_are_read_singly_and_together(ledger_world):
-    root, _ = anchored(ledger_world)
-    call = ChangeStatuses(root, ((3, DocumentStatus.SUSPENDED), (12, DocumentStatus.REVOKED)), b"\1" * 32)
+    key, _ = anchored(ledger_world)
+    call = ChangeStatuses(key, ((3, DocumentStatus.SUSPENDED), (12, DocumentStatus.REVOKED)), b"\1" * 32)
     assert ledger_world.do(call, "anchorer").succeeded
-    decided = ChangeStatuses(root, ((20, DeclarationStatus.EXAMINATION), (149, 4)), b"\2" * 32, "office")
+    decided = ChangeStatuses(key, ((20, DeclarationStatus.EXAMINATION), (149, 4)), b"\2" * 32, "office")
     assert ledger_world.do(decided, "office").succeeded
     expected = {3: 1, 12: 2, 20: DeclarationStatus.EXAMINATION, 149: 4}
-    assert ledger_world.ledger.statuses(root, 160) == [expected.get(leaf_index, 0) for leaf_index in range(160)]
-    assert [ledger_world.ledger.status(root, leaf_index) for leaf_index in expected] == list(expected.values())
+    assert ledger_world.ledger.statuses(key, 160) == [expected.get(leaf_index, 0) for leaf_index in range(160)]
+    assert [ledger_world.ledger.status(key, leaf_index) for leaf_index in expected] == list(expected.values())
 
 
 @pytest.mark.parametrize(
@@ -193,14 +198,14 @@ def test_changed_statuses_are_read_singly_and_together(ledger_world):
     ],
 )
 def test_forbidden_change_reverts_whole_and_says_why(ledger_world, places, error):
-    root, _ = anchored(ledger_world)
-    call = ChangeStatuses(root, ((5, DocumentStatus.REVOKED), *places), b"\1" * 32)
+    key, _ = anchored(ledger_world)
+    call = ChangeStatuses(key, ((5, DocumentStatus.REVOKED), *places), b"\1" * 32)
     with pytest.raises(LedgerRefused) as refused:
         ledger_world.ledger.simulate(call)
     assert refused.value.values["error"] == error
     receipt = ledger_world.do(call, "anchorer")
     assert (receipt.succeeded, receipt.refusal) == (False, error)
-    assert ledger_world.ledger.status(root, 5) == 0
+    assert ledger_world.ledger.status(key, 5) == 0
 
 
 def test_an_accreditation_is_written_suspended_and_lifted(ledger_world):
@@ -208,11 +213,36 @@ def test_an_accreditation_is_written_suspended_and_lifted(ledger_world):
     assert ledger_world.ledger.accreditation(key) is None
     ledger_world.do(Accredit(key, TERMS), "authority")
     assert ledger_world.ledger.accreditation(key) == TERMS
-    ledger_world.do(SuspendAccreditation(key, MARCH + timedelta(days=9)), "authority")
-    suspended = replace(TERMS, suspended_since=MARCH + timedelta(days=9))
+    ledger_world.do(SuspendAccreditation(key, MARCH + timedelta(hours=9)), "authority")
+    suspended = replace(TERMS, suspended_since=MARCH + timedelta(hours=9))
     assert ledger_world.ledger.accreditation(key) == suspended
+    later = ledger_world.ledger.head().block_time + timedelta(hours=1)
+    for moment, error in (
+        (later, "AccreditationMomentAhead"),
+        (MARCH + timedelta(hours=10), "AccreditationSuspendedBefore"),
+    ):
+        assert ledger_world.do(SuspendAccreditation(key, moment), "authority").refusal == error
     ledger_world.do(SuspendAccreditation(key, None), "authority")
     assert ledger_world.ledger.accreditation(key) == TERMS
+
+
+def test_terms_of_signature_tell_of_lifted_suspension(ledger_world):
+    ledger, key = ledger_world.ledger, secrets.token_bytes(32)
+    until = ledger.head().block_time + timedelta(days=365)
+    recorded = ledger_world.do(Accredit(key, replace(TERMS, valid_until=until)), "authority").block_time
+    assert ledger.terms_of_signature(key, recorded - timedelta(minutes=6), None) == SignatureTerms()
+    assert ledger.terms_of_signature(key, recorded, None).signed_under == replace(TERMS, valid_until=until)
+    minute, stolen = timedelta(minutes=1), recorded - timedelta(minutes=2)
+    ledger_world.do(SuspendAccreditation(key, stolen), "authority")
+    lifted = ledger_world.do(SuspendAccreditation(key, None), "authority").block_time
+    within, after = (
+        ledger.terms_of_signature(key, stolen + minute, lifted),
+        ledger.terms_of_signature(key, lifted, None),
+    )
+    assert within.signed_under.suspended_since == within.anchored_under.suspended_since == stolen
+    assert after.signed_under == after.anchored_under == replace(TERMS, valid_until=until)
+    before = ledger.terms_of_signature(key, stolen - minute, lifted)
+    assert (before.signed_under.suspended_since, before.anchored_under.suspended_since) == (None, stolen)
 
 
 # ---- the chain below

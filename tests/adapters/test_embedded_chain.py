@@ -296,9 +296,9 @@ def test_senders_and_readers_do_not_disturb_each_other(open_chain, accounts):
         receipts = [mined(chain, transaction_hash) for transaction_hash in hashes]
         done.set()
         assert all(reader.result() > 0 for reader in readers)
-    assert len(receipts) == 60
+    assert len(receipts) == 20 * len(accounts)
     assert all(receipt.succeeded for receipt in receipts)
-    assert [chain.transaction_count(account.address) for account in accounts.values()] == [20, 20, 20]
+    assert {chain.transaction_count(account.address) for account in accounts.values()} == {20}
 
 
 def test_a_closed_chain_says_so(open_chain, account):
@@ -476,6 +476,7 @@ def test_hashing_is_done_by_the_quick_library(first):
     assert answer.split() == ["PySha3Backend", "['sha3']"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("coincurve") is None or find_spec("sha3") is None, reason="not there to be compared with")
 def test_chain_is_the_same_without_quicker_libraries(tmp_path):
     """coincurve and safe-pysha3 have no wheels for some Pythons and systems; signatures and hashes must not differ."""

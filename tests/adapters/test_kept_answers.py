@@ -9,7 +9,8 @@ import pytest
 
 from backend.adapters.files import FolderFiles
 from backend.adapters.ledger.chain import Block, FoundLog, Log
-from backend.adapters.ledger.evm import LOG_BLOCKS, MOST_SUBJECTS, ContractAnswers
+from backend.adapters.ledger.evm import LOG_BLOCKS, MOST_SUBJECTS, ContractAnswers, EvmLedger
+from backend.domain.errors import Invalid
 from backend.domain.evidence import Segments
 from backend.domain.ledger import Accredit, Accreditation, AnchorBatch, ChangeStatuses, SuspendAccreditation
 from backend.store.encryption import DataKeys
@@ -109,13 +110,14 @@ def test_subjects_kept_are_bounded(chain):
 def test_every_ledger_change_is_told_at_once(world):
     """On the real contracts: a status, an accreditation and its suspension, each asked before and after."""
     ledger, root, key = world.ledger, secrets.token_bytes(32), secrets.token_bytes(32)
+    batch = ledger.batch_key(root)
     terms = Accreditation(1, 1, NOW - timedelta(days=1), NOW + timedelta(days=1))
-    assert (ledger.batch(root), ledger.accreditation(key)) == (None, None)
+    assert (ledger.batch(batch), ledger.accreditation(key)) == (None, None)
     world.do(AnchorBatch(root, Segments(1, 2, 3, 4)), "anchorer")
-    assert ledger.batch(root) is not None
-    assert ledger.status(root, 0) == 0
-    world.do(ChangeStatuses(root, ((0, 2),), bytes(32)), "anchorer")
-    assert ledger.status(root, 0) == 2
+    assert ledger.batch(batch) is not None
+    assert ledger.status(batch, 0) == 0
+    world.do(ChangeStatuses(batch, ((0, 2),), bytes(32)), "anchorer")
+    assert ledger.status(batch, 0) == 2
     world.do(Accredit(key, terms), "authority")
     assert ledger.accreditation(key) == terms
     world.do(SuspendAccreditation(key, NOW), "authority")
@@ -145,6 +147,69 @@ def test_file_altered_behind_its_times_is_noticed(files):
     path.write_bytes(bytes(content))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert files.is_intact(digest) is False
+
+
+class Counting:
+    """A chain that counts how often its newest block is asked for."""
+
+    def __init__(self, chain):
+        self.chain, self.heads = chain, 0
+
+    def head(self):
+        self.heads += 1
+        return self.chain.head()
+
+    def __getattr__(self, name):
+        return getattr(self.chain, name)
+
+
+def test_list_asks_for_the_newest_block_once(world):
+    chain = Counting(world.chain)
+    ledger = EvmLedger(chain, world.deployment, world.accounts)
+    root, keys = secrets.token_bytes(32), [secrets.token_bytes(32) for _ in range(5)]
+    world.do(AnchorBatch(root, Segments(1, 2, 3, 4)), "anchorer")
+
+    batch = ledger.batch_key(root)
+
+    def ask():
+        return [ledger.batch(batch), ledger.status(batch, 0), *map(ledger.accreditation, keys), ledger.head()]
+
+    apart = ask()
+    chain.heads = 0
+    assert ask() == apart
+    assert chain.heads == len(apart)
+    chain.heads = 0
+    with ledger.at_one_block(), ledger.at_one_block():
+        assert ask() == apart
+    assert chain.heads == 1
+
+
+def test_block_mined_meanwhile_counts_after_the_list(world):
+    ledger = EvmLedger(world.chain, world.deployment, world.accounts)
+    root = secrets.token_bytes(32)
+    batch = ledger.batch_key(root)
+    with ledger.at_one_block():
+        before = ledger.head()
+        assert ledger.batch(batch) is None
+        world.do(AnchorBatch(root, Segments(1, 2, 3, 4)), "anchorer")
+        assert ledger.head() == before
+    assert ledger.head().number > before.number
+    assert ledger.batch(batch) is not None
+
+
+def test_list_that_fails_fixes_no_block(world):
+    ledger = EvmLedger(world.chain, world.deployment, world.accounts)
+    before = ledger.head()
+
+    def cut_short():
+        with ledger.at_one_block():
+            ledger.head()
+            ledger.batch(b"no root")
+
+    with pytest.raises(Invalid):
+        cut_short()
+    world.do(AnchorBatch(secrets.token_bytes(32), Segments(1, 2, 3, 4)), "anchorer")
+    assert ledger.head().number > before.number
 
 
 def test_deleted_or_unknown_file_is_none(files):

@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from backend.adapters.chains.embedded import EmbeddedChain
-from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, Safeguards, accounts_from_keys, deploy
-from backend.adapters.ledger.chain import ChainUnavailable
+from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, Fees, Safeguards, accounts_from_keys, deploy
+from backend.adapters.ledger.calls import ContractCall, interface, mine
+from backend.adapters.ledger.chain import CallReverted, ChainUnavailable
+from backend.adapters.ledger.powers import PowerCall, Powers
 from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
 from backend.domain.evidence import Segments, Tree
 from backend.domain.ledger import (
@@ -41,8 +43,8 @@ def a_batch(segments=Segments(10, 20, 150, 160), root=None):  # noqa: B008
     return AnchorBatch(root or secrets.token_bytes(32), segments)
 
 
-def changes(root, places, by="anchorer"):
-    return ChangeStatuses(root, tuple(places.items()), secrets.token_bytes(32), by)
+def changes(key, places, by="anchorer"):
+    return ChangeStatuses(key, tuple(places.items()), secrets.token_bytes(32), by)
 
 
 def an_accreditation(**fields):
@@ -53,6 +55,10 @@ def anchored(world, **fields):
     call = a_batch(**fields)
     assert world.do(call, "anchorer").succeeded
     return call
+
+
+def an_anchored_key(world, **fields):
+    return world.ledger.batch_key(anchored(world, **fields).root)
 
 
 # ---- head and deployment
@@ -168,8 +174,8 @@ def test_silent_chain_is_unavailable(world):
 def test_an_anchored_batch_is_read_back(world):
     call = a_batch()
     receipt = world.do(call, "anchorer")
-    batch = world.ledger.batch(call.root)
-    assert (batch.root, batch.segments, batch.anchored_at) == (call.root, call.segments, receipt.block_time)
+    batch = world.ledger.batch(world.ledger.batch_key(call.root))
+    assert (batch.segments, batch.anchored_at) == (call.segments, receipt.block_time)
     assert receipt.succeeded
     assert receipt.refusal is None
     assert receipt.block_hash == world.chain.block(receipt.block_number).block_hash
@@ -225,7 +231,7 @@ def test_many_threads_may_sign_send_and_read(world):
         signed = world.ledger.sign(call, first + step)
         world.ledger.send(signed.raw)
         world.receipt(signed.transaction_hash)
-        return world.ledger.batch(call.root).segments
+        return world.ledger.batch(world.ledger.batch_key(call.root)).segments
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(anchor, enumerate(calls))) == [call.segments for call in calls]
@@ -236,13 +242,13 @@ def test_many_threads_may_sign_send_and_read(world):
 
 def test_statuses_in_several_words_change_when_allowed(world):
     """Each status is changed by one who may."""
-    root = anchored(world).root
-    world.do(changes(root, {3: DocumentStatus.SUSPENDED, 12: DocumentStatus.REVOKED}), "anchorer")
+    key = an_anchored_key(world)
+    world.do(changes(key, {3: DocumentStatus.SUSPENDED, 12: DocumentStatus.REVOKED}), "anchorer")
     decided = {20: DeclarationStatus.EXAMINATION, 100: DeclarationStatus.RELEASED, 149: DeclarationStatus.DETAINED}
-    world.do(changes(root, decided, by="office"), "office")
-    world.do(changes(root, {12 + 143: DocumentStatus.SUPERSEDED}, by="authority"), "authority")
-    expected = {3: 1, 12: 2, 155: 3} | decided
-    assert {leaf_index: world.ledger.status(root, leaf_index) for leaf_index in range(160)} == dict.fromkeys(
+    world.do(changes(key, decided, by="office"), "office")
+    world.do(changes(key, {12 + 143: DocumentStatus.SUSPENDED}, by="authority"), "authority")
+    expected = {3: 1, 12: 2, 155: 1} | decided
+    assert {leaf_index: world.ledger.status(key, leaf_index) for leaf_index in range(160)} == dict.fromkeys(
         range(160), 0
     ) | expected
 
@@ -252,12 +258,12 @@ def test_unchanged_leaf_has_status_zero(world):
 
 
 def test_change_signed_earlier_leaves_later_one(world):
-    root = anchored(world).root
-    early = world.ledger.sign(changes(root, {4: DocumentStatus.SUSPENDED}), world.ledger.next_nonce("anchorer"))
-    world.do(changes(root, {5: DocumentStatus.SUSPENDED}, by="authority"), "authority")
+    key = an_anchored_key(world)
+    early = world.ledger.sign(changes(key, {4: DocumentStatus.SUSPENDED}), world.ledger.next_nonce("anchorer"))
+    world.do(changes(key, {5: DocumentStatus.SUSPENDED}, by="authority"), "authority")
     world.ledger.send(early.raw)
     world.receipt(early.transaction_hash)
-    assert [world.ledger.status(root, leaf_index) for leaf_index in (4, 5)] == [1, 1]
+    assert [world.ledger.status(key, leaf_index) for leaf_index in (4, 5)] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +278,7 @@ def test_change_signed_earlier_leaves_later_one(world):
     ],
 )
 def test_refused_change_gives_reason_before_and_after(world, places, by, error):
-    call = changes(anchored(world).root, places, by=by)
+    call = changes(an_anchored_key(world), places, by=by)
     with pytest.raises(LedgerRefused) as refused:
         world.ledger.simulate(call)
     assert refused.value.values["error"] == error
@@ -281,11 +287,11 @@ def test_refused_change_gives_reason_before_and_after(world, places, by, error):
 
 
 def test_large_batch_is_decided_in_one_transaction(world):
-    root = anchored(world, segments=Segments(0, 0, 10_000, 10_000)).root
+    key = an_anchored_key(world, segments=Segments(0, 0, 10_000, 10_000))
     chance = random.Random(64)
     wanted = {leaf_index: chance.choice([1, 2, 3, 4, 5, 6, 7]) for leaf_index in range(10_000)}
-    assert world.do(changes(root, wanted, by="office"), "office").succeeded
-    assert all(world.ledger.status(root, leaf_index) == wanted[leaf_index] for leaf_index in range(0, 10_000, 97))
+    assert world.do(changes(key, wanted, by="office"), "office").succeeded
+    assert all(world.ledger.status(key, leaf_index) == wanted[leaf_index] for leaf_index in range(0, 10_000, 97))
 
 
 @pytest.mark.parametrize(
@@ -297,11 +303,77 @@ def test_changes_unfit_for_a_call_are_invalid(world, places):
         world.ledger.sign(call, 0)
 
 
+# ---- several anchorers, and ledgers of an earlier version
+
+
+def anchored_by(chain, accounts, ledger, person, call):
+    """Anchor by another account than our anchorer's; give the transaction's hash."""
+    ends = (call.segments.origin_end, call.segments.inspection_end, call.segments.declaration_end, call.segments.size)
+    data = interface("TraceLedger").call_data("anchor", call.root, *ends)
+    contract_call = ContractCall(person, ledger.head().ledger_address, data, 200_000)
+    nonce = chain.transaction_count(accounts[person].address)
+    (receipt,) = mine(chain, accounts, [contract_call], nonce, Fees(), 10)
+    assert receipt.succeeded
+    return receipt.transaction_hash
+
+
+def test_transaction_names_the_batch_of_another_anchorer(open_chain, accounts):
+    chain = open_chain()
+    deployment = deploy(chain, accounts, safeguards=Safeguards(None, 0, 0, 0, 0))
+    ledger = EvmLedger(chain, deployment, accounts)
+    registered = PowerCall("authority", "TraceLedger", "registerAgent", (accounts["admin"].address, 1))
+    Powers(chain, deployment, accounts).use(registered)
+    call = a_batch()
+    theirs = anchored_by(chain, accounts, ledger, "admin", call)
+    assert ledger.batch(ledger.batch_key(call.root)) is None
+    ours = anchored_by(chain, accounts, ledger, "anchorer", call)
+    keys = ledger.batch_key(call.root, theirs), ledger.batch_key(call.root, ours)
+    assert keys[0] != keys[1] == ledger.batch_key(call.root)
+    assert ledger.batch(keys[0]).anchorer != ledger.batch(keys[1]).anchorer == ledger.anchorer()
+    # What does not anchor this root gives no other key.
+    other = anchored_by(chain, accounts, ledger, "admin", a_batch())
+    for transaction in (other, secrets.token_bytes(32)):
+        assert ledger.batch_key(call.root, transaction) == keys[1]
+
+
+def test_batches_stay_ours_when_our_account_moved(open_chain, accounts):
+    """Also for a process that starts afterwards and has the old account's key still."""
+    chain = open_chain()
+    deployment = deploy(chain, accounts, safeguards=Safeguards(None, 0, 0, 0, 0))
+    before = EvmLedger(chain, deployment, accounts)
+    call = a_batch()
+    anchored_by(chain, accounts, before, "anchorer", call)
+    key = before.batch_key(call.root)
+    moved = PowerCall(
+        "authority", "TraceLedger", "moveAgent", (accounts["anchorer"].address, accounts["admin"].address)
+    )
+    Powers(chain, deployment, accounts).use(moved)
+    for ledger in (before, EvmLedger(chain, deployment, accounts)):
+        assert ledger.batch_key(call.root) == key
+        assert ledger.batch(key).anchorer == ledger.anchorer() != 0
+
+
+class Earlier(Moving):
+    """A chain whose ledger has no function for keys, as one of an earlier version."""
+
+    def call(self, to, data, sender=None):
+        if data[:4] == interface("TraceLedger").selector("batchKeyOf"):
+            raise CallReverted(b"")
+        return self.chain.call(to, data, sender)
+
+
+def test_earlier_ledger_keeps_batches_by_root(world):
+    ledger = EvmLedger(Earlier(world.chain), world.deployment, world.accounts)
+    root = secrets.token_bytes(32)
+    assert ledger.batch_key(root) == root != world.ledger.batch_key(root)
+    assert ledger.batch_key(root, secrets.token_bytes(32)) == root
+
+
 # ---- certificates' quantities
 
 
 def an_opened_certificate(world, quantity=1000):
-    """A key, and a batch of one certificate that is opened and two declarations: (root, opening)."""
+    """A key, and a batch of one certificate that is opened and two declarations: (its key, opening)."""
     key, now = secrets.token_bytes(32), world.ledger.head().block_time
     year = an_accreditation(valid_from=now - YEAR, valid_until=now + YEAR)
     world.do(Accredit(key, year), "authority")
@@ -309,59 +381,59 @@ def an_opened_certificate(world, quantity=1000):
     others = [bytes([3]) + bytes(16) + secrets.token_bytes(32) for _ in range(2)]
     tree = Tree([entry, *others])
     assert world.do(AnchorBatch(tree.root, Segments(1, 1, 3, 3)), "anchorer").succeeded
-    path = tree.proof(0).path
-    activation = ActivateCertificate(LedgerRecord(tree.root, 0), entry, path, key, 9, now, now + YEAR / 2)
+    path, batch = tree.proof(0).path, world.ledger.batch_key(tree.root)
+    activation = ActivateCertificate(LedgerRecord(batch, 0), entry, path, key, 9, now, now + YEAR / 2)
     assert world.do(activation, "anchorer").succeeded
-    return tree.root, activation
+    return batch, activation
 
 
-def drawdowns(root, *quantities):
-    certificate = LedgerRecord(root, 0)
+def drawdowns(batch, *quantities):
+    certificate = LedgerRecord(batch, 0)
     return MakeDrawdowns(
         tuple(
-            LedgerDrawdown(certificate, LedgerRecord(root, 1 + step % 2), quantity)
+            LedgerDrawdown(certificate, LedgerRecord(batch, 1 + step % 2), quantity)
             for step, quantity in enumerate(quantities)
         )
     )
 
 
 def test_a_certificate_is_opened_drawn_and_given_back(world):
-    root, activation = an_opened_certificate(world)
-    drawn = drawdowns(root, 300, 50, 7)
+    batch, activation = an_opened_certificate(world)
+    drawn = drawdowns(batch, 300, 50, 7)
     assert world.ledger.is_refunded(drawn.set_root, 0) is None
     assert world.do(drawn, "anchorer").succeeded
-    opened = world.ledger.certificate_balance(root, 0)
+    opened = world.ledger.certificate_balance(LedgerRecord(batch, 0))
     assert (opened.quantity, opened.remaining, opened.valid_until) == (
         1000,
         643,
         activation.valid_until.replace(microsecond=0),
     )
-    world.do(changes(root, {1: DeclarationStatus.REJECTED}, by="office"), "office")
+    world.do(changes(batch, {1: DeclarationStatus.REJECTED}, by="office"), "office")
     assert world.do(RefundDrawdown(drawn, 1), "anchorer").refusal == "CertificateBalanceDeclarationStands"
     assert world.do(RefundDrawdown(drawn, 2), "anchorer").succeeded
     assert world.do(RefundDrawdown(drawn, 2), "anchorer").refusal == "CertificateBalanceAlreadyGivenBack"
     assert [world.ledger.is_refunded(drawn.set_root, position) for position in range(3)] == [False, False, True]
-    assert world.ledger.certificate_balance(root, 0).remaining == 650
+    assert world.ledger.certificate_balance(LedgerRecord(batch, 0)).remaining == 650
     (found,) = [
         drawdown_set for drawdown_set in world.ledger.drawdown_sets() if drawdown_set.made.set_root == drawn.set_root
     ]
     assert (found.made, found.refunded) == (drawn, frozenset({2}))
-    assert world.ledger.certificate_balance(root, 1) is None
+    assert world.ledger.certificate_balance(LedgerRecord(batch, 1)) is None
 
 
 def test_overdraft_is_refused_before_and_after_mining(world):
-    root, _ = an_opened_certificate(world)
+    batch, _ = an_opened_certificate(world)
     with pytest.raises(LedgerRefused) as refused:
-        world.ledger.simulate(drawdowns(root, 600, 401))
+        world.ledger.simulate(drawdowns(batch, 600, 401))
     assert refused.value.values["error"] == "CertificateBalanceOverdrawn"
     assert refused.value.values["arguments"]["remaining"] == 400
-    assert world.do(drawdowns(root, 600, 401), "anchorer").refusal == "CertificateBalanceOverdrawn"
+    assert world.do(drawdowns(batch, 600, 401), "anchorer").refusal == "CertificateBalanceOverdrawn"
 
 
 def test_most_drawdowns_fit_in_one_transaction(world):
-    root, _ = an_opened_certificate(world)
-    assert world.do(drawdowns(root, *[4] * 248), "anchorer").succeeded
-    assert world.ledger.certificate_balance(root, 0).remaining == 8
+    batch, _ = an_opened_certificate(world)
+    assert world.do(drawdowns(batch, *[4] * 248), "anchorer").succeeded
+    assert world.ledger.certificate_balance(LedgerRecord(batch, 0)).remaining == 8
 
 
 @pytest.mark.parametrize(
@@ -389,10 +461,10 @@ def test_paused_ledger_anchors_nothing_and_still_revokes(open_chain, accounts):
     safeguards = Safeguards(registration_seconds=0)
     deployment = deploy(chain, accounts, safeguards=safeguards)
     paused = World(chain, accounts, deployment, EvmLedger(chain, deployment, accounts))
-    root = anchored(paused).root
+    key = an_anchored_key(paused)
     paused.do(PauseLedger(), "authority")
     assert paused.do(a_batch(), "anchorer").refusal == "TraceLedgerPaused"
-    assert paused.do(changes(root, {0: DocumentStatus.REVOKED}), "anchorer").succeeded
+    assert paused.do(changes(key, {0: DocumentStatus.REVOKED}), "anchorer").succeeded
     paused.do(PauseLedger(False), "authority")
     assert paused.do(a_batch(), "anchorer").succeeded
 
@@ -444,9 +516,11 @@ def test_an_accreditation_is_written_suspended_and_lifted(world):
 
 def test_accreditation_until_the_last_moment_is_kept(world):
     key = secrets.token_bytes(32)
-    forever = an_accreditation(valid_until=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    forever = an_accreditation(valid_until=datetime.fromtimestamp(2**34 - 1, UTC))
     world.do(Accredit(key, forever), "authority")
     assert world.ledger.accreditation(key) == forever
+    beyond = replace(forever, valid_until=forever.valid_until + timedelta(seconds=1))
+    assert world.do(Accredit(key, beyond), "authority").refusal == "AccreditationMomentTooFar"
 
 
 def test_a_refused_accreditation_says_why(world):
@@ -482,7 +556,7 @@ def test_acts_that_make_no_sense_are_invalid(world, call):
 
 
 def test_only_named_accounts_have_a_nonce(world):
-    assert [world.ledger.next_nonce(name) >= 0 for name in ACCOUNT_NAMES] == [True] * 3
+    assert [world.ledger.next_nonce(name) >= 0 for name in ACCOUNT_NAMES] == [True] * 4
     with pytest.raises(Invalid):
         world.ledger.next_nonce("nobody")
 

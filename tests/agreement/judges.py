@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backend.adapters.ledger.interface import Interface
+from backend.adapters.ledger.calls import Interface
 from backend.domain.evidence import InclusionProof, node_hash
 from contracts import Artifact
 from contracts.tools import compile as build

@@ -1,6 +1,6 @@
 """The embedded chain: how many transactions a second it takes, from signed bytes to receipts on disk.
 
-The transactions are real anchors of ours (54,812 gas each). The baseline is the same anchor the way web3's own test
+The transactions are real anchors of ours (54,871 gas each). The baseline is the same anchor the way web3's own test
 provider does it, one transaction after another: gas estimated, signed, mined, its receipt read.
 """
 

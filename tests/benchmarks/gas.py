@@ -6,7 +6,7 @@ whether the slot was written before; an account's very first batch costs more an
 
 import os
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from eth.vm.spoof import SpoofTransaction
@@ -14,8 +14,8 @@ from eth_utils.address import to_canonical_address
 
 from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, EvmLedger, accounts_from_keys, deploy
+from backend.adapters.ledger.calls import interface
 from backend.adapters.ledger.chain import Chain
-from backend.adapters.ledger.interface import interface
 from backend.domain.evidence import InclusionProof, Segments, Tree, leaf_hash
 from backend.domain.ledger import (
     Accredit,
@@ -28,10 +28,13 @@ from backend.domain.ledger import (
     LedgerRecord,
     MakeDrawdowns,
     RefundDrawdown,
+    RotateKey,
+    SuspendAccreditation,
 )
 from tests.benchmarks.figure import Figure
 
 Gas = Callable[[LedgerCall, str], int]
+KeyOf = Callable[[bytes], bytes]
 InnerGas = Callable[[str, bytes], int]
 """What a call to an address costs by itself, as another contract would pay it."""
 
@@ -60,41 +63,60 @@ def figures_of(chain: Chain, ledger: EvmLedger, inner_gas: InnerGas) -> list[Fig
         return receipt.gas_used
 
     gas(AnchorBatch(os.urandom(32), Segments(0, 0, 1, 1)), "anchorer")  # the account's first use of its slots
-    return [*_decisions(gas), *_draws(gas, ledger), *_proofs(gas, ledger, inner_gas), *_growth(gas)]
+    key_of = ledger.batch_key
+    return [*_decisions(gas, key_of), *_draws(gas, ledger), *_proofs(gas, ledger, inner_gas), *_growth(gas, key_of)]
 
 
-def _decisions(gas: Gas) -> list[Figure]:
+def _decisions(gas: Gas, key_of: KeyOf) -> list[Figure]:
     root = os.urandom(32)
+    key = key_of(root)
     anchored = gas(AnchorBatch(root, Segments(0, 0, 1024, 1024)), "anchorer")
-    fresh = gas(ChangeStatuses(root, ((0, 2),), os.urandom(32), "office"), "office")
-    used = gas(ChangeStatuses(root, ((1, 4),), os.urandom(32), "office"), "office")
+    fresh = gas(ChangeStatuses(key, ((0, 2),), os.urandom(32), "office"), "office")
+    used = gas(ChangeStatuses(key, ((1, 4),), os.urandom(32), "office"), "office")
     return [
-        Figure("anchor a batch, role check and numbering included", anchored, "gas", "<= 55,000"),
-        Figure("one decision in a fresh word", fresh, "gas", "<= 55,000"),
+        Figure("anchor a batch, role check and numbering included", anchored, "gas", "<= 55,200"),
+        Figure("one decision in a fresh word", fresh, "gas", "<= 55,200"),
         Figure("one decision in a used word", used, "gas", "<= 38,000"),
-        _life(gas, 1024, "<= 610"),
-        _life(gas, 10_048, "<= 510"),
+        _life(gas, key_of, 1024, "<= 610"),
+        _life(gas, key_of, 10_048, "<= 510"),
+        *_keys(gas),
     ]
 
 
-def _life(gas: Gas, size: int, target: str | None) -> Figure:
+def _keys(gas: Gas) -> list[Figure]:
+    key, since = os.urandom(32), datetime(2026, 1, 1, tzinfo=UTC)
+    every_chapter_by_name = (1 << 98) - 2
+    terms = Accreditation(2, every_chapter_by_name, since, since + timedelta(days=3650))
+    first = gas(Accredit(key, terms), "authority")
+    gas(Accredit(key, terms), "authority")
+    later = gas(Accredit(key, terms), "authority")
+    return [
+        Figure("accredit a key, the first time", first, "gas", "<= 115,000"),
+        Figure("accredit a key, later", later, "gas", "<= 78,000"),
+        Figure("suspend a key", gas(SuspendAccreditation(key, since), "authority"), "gas", "<= 73,000"),
+        Figure("reinstate a key", gas(SuspendAccreditation(key, None), "authority"), "gas"),
+        Figure("rotate a key", gas(RotateKey(key, os.urandom(32)), "authority"), "gas", "<= 190,000"),
+    ]
+
+
+def _life(gas: Gas, key_of: KeyOf, size: int, target: str | None) -> Figure:
     root = os.urandom(32)
     total = gas(AnchorBatch(root, Segments(0, 0, size, size)), "anchorer")
     for status in (2, 4):
         for first in range(0, size, MOST_PLACES):
             places = tuple((leaf_index, status) for leaf_index in range(first, min(size, first + MOST_PLACES)))
-            total += gas(ChangeStatuses(root, places, os.urandom(32), "office"), "office")
+            total += gas(ChangeStatuses(key_of(root), places, os.urandom(32), "office"), "office")
     name = f"a declaration's life (anchor, review, release), N = {size:,}"
     return Figure(name, total / size, "gas", target)
 
 
-def _growth(gas: Gas) -> list[Figure]:
+def _growth(gas: Gas, key_of: KeyOf) -> list[Figure]:
     """How the cost of a record falls with the size of its batch."""
     figures = []
     for size in (10, 100, 1_000, 10_000, 100_000):
         anchored = gas(AnchorBatch(os.urandom(32), Segments(0, 0, size, size)), "anchorer")
         figures.append(Figure(f"anchor, per record, N = {size:,}", anchored / size, "gas"))
-        figures.append(_life(gas, size, None))
+        figures.append(_life(gas, key_of, size, None))
     return figures
 
 
@@ -106,10 +128,11 @@ def _draws(gas: Gas, ledger: EvmLedger) -> list[Figure]:
     entries += [bytes([3]) + bytes(16) + os.urandom(32) for _ in range(100)]
     tree = Tree(entries)
     gas(AnchorBatch(tree.root, Segments(100, 100, 200, 200)), "anchorer")
+    batch = ledger.batch_key(tree.root)
     activations = [
         gas(
             ActivateCertificate(
-                LedgerRecord(tree.root, leaf_index), entries[leaf_index], tree.proof(leaf_index).path, key, 9, now
+                LedgerRecord(batch, leaf_index), entries[leaf_index], tree.proof(leaf_index).path, key, 9, now
             ),
             "anchorer",
         )
@@ -118,15 +141,13 @@ def _draws(gas: Gas, ledger: EvmLedger) -> list[Figure]:
 
     def drawdowns(places: range, quantity: int) -> MakeDrawdowns:
         return MakeDrawdowns(
-            tuple(
-                LedgerDrawdown(LedgerRecord(tree.root, p), LedgerRecord(tree.root, 100 + p), quantity) for p in places
-            )
+            tuple(LedgerDrawdown(LedgerRecord(batch, p), LedgerRecord(batch, 100 + p), quantity) for p in places)
         )
 
     alone = gas(drawdowns(range(1), 1234), "anchorer")
     hundred = drawdowns(range(100), 4321)
     each = gas(hundred, "anchorer") / 100
-    gas(ChangeStatuses(tree.root, ((150, 5),), os.urandom(32), "office"), "office")
+    gas(ChangeStatuses(batch, ((150, 5),), os.urandom(32), "office"), "office")
     back = gas(RefundDrawdown(hundred, 50), "anchorer")
     return [
         Figure("activate a certificate (batch of 200)", sum(activations[1:]) / 99, "gas"),
@@ -143,7 +164,7 @@ def _proofs(gas: Gas, ledger: EvmLedger, inner_gas: InnerGas) -> list[Figure]:
         root = _root_over(entry, path)
         size = 1 << depth
         gas(AnchorBatch(root, Segments(0, 0, size, size)), "anchorer")
-        data = interface("TraceLedger").call_data("verify", root, 0, entry, path)
+        data = interface("TraceLedger").call_data("verify", ledger.batch_key(root), 0, entry, path)
         figures.append(
             Figure(f"verify, inner gas, depth {depth}", inner_gas(ledger.head().ledger_address, data), "gas", target)
         )

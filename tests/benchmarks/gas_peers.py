@@ -21,8 +21,7 @@ from eth_utils.crypto import keccak
 
 from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Accounts, EvmLedger, Fees, accounts_from_keys, deploy
-from backend.adapters.ledger.accounts import ContractCall, sign_call
-from backend.adapters.ledger.interface import Interface
+from backend.adapters.ledger.calls import ContractCall, Interface, sign_call
 from contracts import Artifact
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.gas import figures_of

@@ -67,8 +67,8 @@ def open_page(server: Server, browser: Browser) -> Iterator[Callable[..., Page]]
 
 
 def _is_complaint(line: ConsoleMessage) -> bool:
-    # Chromium reports a form that came back with its faults (422) like a missing file; that one is meant.
-    return line.type == "error" and "status of 422" not in line.text
+    # Chromium reports a form that came back, with its faults (422) or with what others did (412), like a missing file.
+    return line.type == "error" and not any(f"status of {meant}" in line.text for meant in (412, 422))
 
 
 def _is_ours(server: Server, url: str) -> bool:

@@ -19,10 +19,10 @@ DAMAGES = {
 COMMANDS = [
     ("chain", "status"),
     ("keys", "list"),
-    ("trust-file",),
-    ("audit",),
-    ("chain", "deploy", "--again"),
-    ("trs",),
+    *(
+        pytest.param(command, marks=pytest.mark.slow)
+        for command in (("trust-file",), ("audit",), ("chain", "deploy", "--again"), ("trs",))
+    ),
 ]
 NAMED = ("deployment.json", "chain.sqlite")
 

@@ -79,6 +79,37 @@ def cancel(desk: Desk) -> None:
     assert "Asked" in desk.run("chain", "cancel", announced, data=data).output
 
 
+def power(*arguments: object) -> Callable[[Desk], None]:
+    """A run of a command that uses a power over the contracts, by the accounts of the folder."""
+
+    def run(desk: Desk) -> None:
+        assert "Done." in desk.run("chain", *arguments, data=desk.copy()).output
+
+    return run
+
+
+def resume(desk: Desk) -> None:
+    data = desk.copy()
+    desk.run("chain", "pause", "--by", "guardian", data=data)
+    assert "paused until" in desk.run("chain", "powers", data=data).output
+    desk.run("chain", "resume", data=data)
+    assert "The ledger runs" in desk.run("chain", "powers", data=data).output
+
+
+def withdraw(desk: Desk) -> None:
+    data = desk.copy()
+    assert "Announced." in desk.run("chain", "role", "grant", "brake", "office", data=data).output
+    (announced,) = json.loads(desk.run("chain", "powers", "--json", data=data).stdout)["announced"]
+    assert "Cancelled." in desk.run("chain", "withdraw", announced["operation"], data=data).output
+
+
+def guardian(desk: Desk) -> None:
+    data = desk.copy()
+    desk.run("chain", "guardian", "propose", "--out", "guardian", "--in", "office", data=data)
+    assert "NotDue" in desk.run("chain", "guardian", "execute", data=data, code=1).output
+    desk.run("chain", "guardian", "cancel", data=data)
+
+
 def sign(desk: Desk) -> None:
     own = ("--rpc", desk.rpc, "--key", desk.key(), "--trust", desk.trust(), "--out", desk.files / "signed.json")
     desk.run("snapshot", "sign", desk.files / "bundle.json", *own)
@@ -111,12 +142,17 @@ def erase(desk: Desk) -> None:
     assert "Erased 1 record" in desk.run("erase", desk.invoice, "--yes", data=desk.copy()).output
 
 
+def inactive(desk: Desk, data: Path) -> set[str]:
+    people = json.loads(desk.run("users", "list", "--json", data=data).stdout)
+    return {one["email"] for one in people if not one["isActive"]}
+
+
 def shut_out(desk: Desk) -> None:
     """A person's token is refused from then on, and the person comes back without it."""
     data = desk.copy()
+    before = inactive(desk, data)
     assert "sessions ended, tokens revoked" in desk.run("users", "deactivate", MERCHANT, data=data).output
-    people = json.loads(desk.run("users", "list", "--json", data=data).stdout)
-    assert MERCHANT in [one["email"] for one in people if not one["isActive"]]
+    assert inactive(desk, data) - before == {MERCHANT}
     desk.run("tokens", "new", MERCHANT, "--name", "till", code=1, data=data)
     assert "may sign in again" in desk.run("users", "reactivate", MERCHANT, data=data).output
     assert json.loads(desk.run("tokens", "list", MERCHANT, "--json", data=data).stdout) == []
@@ -192,12 +228,24 @@ RUNS: dict[str, Callable[[Desk], None]] = {
     "audit": says("no discrepancies", "audit"),
     "backup": says("bytes", "backup", lambda desk: desk.files / "copies"),
     "chain accredit": lambda desk: act(desk, "accredit", desk.copy()) and None,
+    "chain agent move": power("agent", "move", "anchorer"),
+    "chain agent register": power("agent", "register", "guardian", "--role", "office"),
+    "chain agent suspend": power("agent", "suspend", "office"),
     "chain cancel": cancel,
     "chain deploy": lambda desk: desk.run("chain", "deploy", data=desk.files / "empty") and None,
+    "chain guardian cancel": guardian,
+    "chain guardian execute": guardian,
+    "chain guardian propose": guardian,
+    "chain pause": power("pause", "--renew"),
     "chain pending": says("No changes wait", "chain", "pending"),
+    "chain powers": says("Nothing is announced", "chain", "powers"),
     "chain reinstate": reinstate,
+    "chain resume": resume,
+    "chain role grant": withdraw,
+    "chain role revoke": power("role", "revoke", "revocation", "authority"),
     "chain status": says("ours", "chain", "status"),
     "chain suspend": lambda desk: act(desk, "suspend", desk.copy()) and None,
+    "chain withdraw": withdraw,
     "erase": erase,
     "import": import_records,
     "register": register,

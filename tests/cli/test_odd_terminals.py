@@ -94,10 +94,10 @@ def test_import_names_files_as_they_are_typed(desk, odd_files):
 @pytest.mark.parametrize(
     ("encoding", "environment"),
     [
-        ("ascii", {"PYTHONIOENCODING": "ascii"}),
+        pytest.param("ascii", {"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow),
         ("ascii", {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}),
         ("gbk", {"PYTHONIOENCODING": "gbk", "LC_ALL": "zh_CN.GBK"}),
-        ("utf-8", {"LC_ALL": "xx_YY.bogus"}),
+        pytest.param("utf-8", {"LC_ALL": "xx_YY.bogus"}, marks=pytest.mark.slow),
         ("utf-8", {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "20", "FORCE_COLOR": "1"}),
     ],
     ids=["ascii", "C", "gbk", "bogus", "narrow"],

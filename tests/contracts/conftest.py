@@ -12,9 +12,9 @@ from eth_utils.crypto import keccak
 
 from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Fees, Safeguards, accounts_from_keys, deploy
-from backend.adapters.ledger.accounts import ContractCall, sign_call
+from backend.adapters.ledger.calls import ContractCall, Interface, interface, refusal, sign_call
 from backend.adapters.ledger.chain import CallReverted
-from backend.adapters.ledger.interface import Interface, interface, refusal
+from backend.domain.ledger import batch_key
 
 EXTRA_AGENTS = {"other_anchorer": 1, "other_office": 2, "office_and_anchorer": 3, "all_roles": 7}
 
@@ -29,6 +29,10 @@ class World:
 
     def address(self, person):
         return self.accounts[person].address
+
+    def batch_key(self, person, root):
+        """The key of the batch that the person anchors under a root."""
+        return batch_key(self.ask("TraceLedger", "agentOf", self.address(person))[1], root)
 
     def call_data(self, contract, function, *arguments):
         return interface(contract).call_data(function, *arguments)

@@ -14,17 +14,18 @@ BALANCE = "CertificateBalance"
 
 
 class Batch:
-    """Eight certificates of 100 each, one report, ten declarations and an invoice, anchored."""
+    """Eight certificates of 100 each, one report, ten declarations and an invoice, anchored; or other entries."""
 
-    def __init__(self, world, by="anchorer", quantity=100):
+    def __init__(self, world, by="anchorer", quantity=100, entries=None, ends=(8, 9, 19, 20)):
         kinds = [1] * 8 + [2] + [3] * 10 + [4]
-        self.entries = [
+        self.entries = entries or [
             bytes([kind]) + (quantity if kind == 1 else 0).to_bytes(16, "big") + secrets.token_bytes(32)
             for kind in kinds
         ]
         self.tree = Tree(self.entries)
-        self.root, self.world, self.by = self.tree.root, world, by
-        world.act(by, "TraceLedger", "anchor", self.root, 8, 9, 19, 20)
+        self.world, self.by = world, by
+        world.act(by, "TraceLedger", "anchor", self.tree.root, *ends)
+        self.key = world.batch_key(by, self.tree.root)
         self.time = int(world.chain.head().time.timestamp())
 
     def activation(self, leaf_index, key, **stated):
@@ -36,11 +37,11 @@ class Batch:
             "valid_until": NO_END,
         } | stated
         statement = (key, parts["chapter"], parts["issued_at"], parts["valid_until"])
-        return (self.root, leaf_index), parts["entry"], list(self.tree.proof(leaf_index).path), statement
+        return (self.key, leaf_index), parts["entry"], list(self.tree.proof(leaf_index).path), statement
 
     def change(self, leaf_index, status, by="office"):
         changes = [(leaf_index // 64, (status + 1) << 4 * (leaf_index % 64))]
-        self.world.act(by, "TraceLedger", "changeStatuses", self.root, changes, DIGEST)
+        self.world.act(by, "TraceLedger", "changeStatuses", self.key, changes, DIGEST)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def an_accredited_key(world, **terms):
 
 
 def a_drawdown(batch, certificate=0, declaration=9, quantity=30, declarations=None):
-    return (batch.root, certificate, (declarations or batch).root, declaration, quantity)
+    return (batch.key, certificate, (declarations or batch).key, declaration, quantity)
 
 
 def draw_down(world, *drawdowns, by="anchorer"):
@@ -88,22 +89,36 @@ def refund(drawdowns, position):
 
 
 def remaining(world, batch, leaf_index=0):
-    return world.ask(BALANCE, "balanceOf", batch.root, leaf_index)[1]
+    return world.ask(BALANCE, "balanceOf", batch.key, leaf_index)[1]
 
 
 # ---- activation
 
 
 def test_activated_certificate_shows_what_it_covers(world, batch, key):
-    quantity, remaining, issuer, valid_until = world.ask(BALANCE, "balanceOf", batch.root, 0)
+    quantity, remaining, issuer, valid_until = world.ask(BALANCE, "balanceOf", batch.key, 0)
     assert (quantity, remaining, valid_until) == (100, 100, NO_END)
     assert world.ask("Accreditation", "keyOf", issuer) == key
-    assert world.ask(BALANCE, "balanceOf", batch.root, 2) == (0, 0, 0, 0)
+    assert world.ask(BALANCE, "balanceOf", batch.key, 2) == (0, 0, 0, 0)
 
 
 def test_certificate_activated_twice_is_refused(world, batch, key):
     refusal = world.refusal("anchorer", BALANCE, "open", *batch.activation(0, key))
     assert refusal.error == "CertificateBalanceAlreadyOpened"
+
+
+@pytest.mark.parametrize("person", ["anchorer", "other_anchorer"])
+def test_certificate_anchored_once_more_is_activated_once(world, batch, key, person):
+    """By its own anchorer in another batch, or by somebody else: or its quantity would be there twice."""
+    copies = [batch.entries[0], batch.entries[2], bytes([3]) + bytes(16) + secrets.token_bytes(32)]
+    again = Batch(world, person, entries=copies, ends=(2, 2, 3, 3))
+    refusal = world.refusal(person, BALANCE, "open", *again.activation(0, key))
+    assert refusal.error == "CertificateBalanceAlreadyOpened"
+    world.act(person, BALANCE, "open", *again.activation(1, key))
+    assert world.refusal("anchorer", BALANCE, "open", *batch.activation(2, key)).error == refusal.error
+    twice = Batch(world, person, entries=[batch.entries[3]] * 2, ends=(2, 2, 2, 2))
+    world.act(person, BALANCE, "open", *twice.activation(1, key))
+    assert world.refusal(person, BALANCE, "open", *twice.activation(0, key)).error == refusal.error
 
 
 @pytest.mark.parametrize("person", ["other_anchorer", "office_and_anchorer", "office", "authority", "stranger"])
@@ -115,7 +130,7 @@ def test_activation_by_others_than_anchorer_is_refused(world, batch, key, person
 def test_entry_not_at_its_leaf_is_refused(world, batch, key):
     certificate, entry, path, statement = batch.activation(2, key)
     more = entry[:1] + (1000).to_bytes(16, "big") + entry[17:]
-    for wrong in ((certificate, more, path), ((batch.root, 3), entry, path), (certificate, entry, path[1:])):
+    for wrong in ((certificate, more, path), ((batch.key, 3), entry, path), (certificate, entry, path[1:])):
         refusal = world.refusal("anchorer", BALANCE, "open", *wrong, statement)
         assert refusal.error == "CertificateBalanceNotIncluded"
 
@@ -137,7 +152,7 @@ def test_certificate_entry_outside_its_segment_is_refused(world, key):
     root = Tree([entry]).root
     world.act("anchorer", "TraceLedger", "anchor", root, 0, 0, 0, 1)
     statement = (key, 9, int(world.chain.head().time.timestamp()), NO_END)
-    refusal = world.refusal("anchorer", BALANCE, "open", (root, 0), entry, [], statement)
+    refusal = world.refusal("anchorer", BALANCE, "open", (world.batch_key("anchorer", root), 0), entry, [], statement)
     assert refusal.error == "CertificateBalanceNotIncluded"
 
 
@@ -167,7 +182,7 @@ def test_renewal_keeps_earlier_signature_covered(world, batch, key):
     signed_at = int(world.chain.head().time.timestamp())
     world.act("authority", "Accreditation", "accredit", key, 1 << 1, COFFEE, later, later + 10**6)
     assert not world.ask("Accreditation", "isAccredited", key, 1, 9, signed_at)
-    assert world.ask("Accreditation", "wasAccredited", key, 1, 9, signed_at)
+    assert world.ask("Accreditation", "wasAccredited", key, 1, 9, signed_at, signed_at)
     assert world.refusal("anchorer", BALANCE, "open", *Batch(world).activation(0, key, issued_at=signed_at)) is None
 
 
@@ -235,12 +250,53 @@ def test_drawdown_of_expired_certificate_is_refused(world, key):
 
 
 def test_drawdown_by_others_than_declarations_anchorer_is_refused(world, batch):
-    """The certificate may be another anchorer's: that is what certificates are for."""
     assert refused(world, a_drawdown(batch), by="other_anchorer").error == "CertificateBalanceNotOwnBatch"
     assert refused(world, a_drawdown(batch), by="office").error == "TraceLedgerRoleMissing"
-    elsewhere = Batch(world, "other_anchorer")
-    draw_down(world, a_drawdown(batch, declarations=elsewhere), by="other_anchorer")
+
+
+def allow(world, is_allowed, person="other_anchorer", by="anchorer"):
+    return world.act(by, BALANCE, "allowDrawdowns", world.address(person), is_allowed)
+
+
+def test_certificate_of_another_needs_its_anchorers_consent(world, batch):
+    """Or any anchorer, or its thief, could use up what it has no goods for."""
+    theirs = Batch(world, "other_anchorer")
+    drawdown = a_drawdown(batch, declarations=theirs)
+    refusal = refused(world, drawdown, by="other_anchorer")
+    assert (refusal.error, remaining(world, batch)) == ("CertificateBalanceDrawdownNotAllowed", 100)
+    assert refusal.arguments["caller"] == world.address("other_anchorer").lower()
+    # Allowing the owner, oneself, or by somebody else allows nobody.
+    allow(world, True, "anchorer", by="other_anchorer")
+    allow(world, True, by="other_anchorer")
+    assert refused(world, drawdown, by="other_anchorer").error == "CertificateBalanceDrawdownNotAllowed"
+    (event,) = allow(world, True).logs
+    numbers = [world.ask("TraceLedger", "agentOf", world.address(p))[1] for p in ("anchorer", "other_anchorer")]
+    assert [int.from_bytes(topic) for topic in event.topics[1:]] == numbers
+    assert world.ask(BALANCE, "mayDrawDown", *numbers)
+    draw_down(world, drawdown, by="other_anchorer")
     assert remaining(world, batch) == 70
+    allow(world, False)
+    again = a_drawdown(batch, declaration=10, declarations=theirs)
+    assert refused(world, again, by="other_anchorer").error == "CertificateBalanceDrawdownNotAllowed"
+    assert not world.ask(BALANCE, "mayDrawDown", *numbers)
+
+
+def test_consent_is_asked_for_each_certificates_batch(world, batch, key):
+    """Also where an earlier drawdown of the same call needed none."""
+    theirs = Batch(world, "other_anchorer")
+    world.act("other_anchorer", BALANCE, "open", *theirs.activation(0, key))
+    own, foreign = a_drawdown(theirs), a_drawdown(batch, declarations=theirs)
+    assert refused(world, own, by="other_anchorer") is None
+    for drawdowns in ((own, foreign), (foreign, own)):
+        assert refused(world, *drawdowns, by="other_anchorer").error == "CertificateBalanceDrawdownNotAllowed"
+
+
+def test_only_anchorers_allow_and_only_agents_are_allowed(world):
+    for person in ("office", "authority", "stranger"):
+        refusal = world.refusal(person, BALANCE, "allowDrawdowns", world.address("other_anchorer"), True)
+        assert refusal.error == "TraceLedgerRoleMissing"
+    refusal = world.refusal("anchorer", BALANCE, "allowDrawdowns", world.address("stranger"), True)
+    assert refusal.error == "CertificateBalanceAgentUnknown"
 
 
 @pytest.mark.parametrize("leaf_index", [0, 8, 19, 20, 2**32 - 1])
@@ -249,10 +305,14 @@ def test_drawdown_for_no_declaration_is_refused(world, batch, leaf_index):
 
 
 def test_drawdown_for_ended_declaration_is_refused(world, batch):
-    batch.change(9, DeclarationStatus.REJECTED)
-    batch.change(10, DeclarationStatus.RELEASED)
-    assert refused(world, a_drawdown(batch)).error == "CertificateBalanceDeclarationEnded"
-    assert refused(world, a_drawdown(batch, declaration=10)) is None
+    """Nobody gives back what was drawn down for goods that customs have released or seized."""
+    ends = [status for status in DeclarationStatus if not status.is_open]
+    for leaf_index, status in enumerate(ends, 9):
+        batch.change(leaf_index, status, by="anchorer" if status is DeclarationStatus.WITHDRAWN else "office")
+        assert refused(world, a_drawdown(batch, declaration=leaf_index)).error == "CertificateBalanceDeclarationEnded"
+    for leaf_index, status in enumerate((1, 2, 3), 9 + len(ends)):
+        batch.change(leaf_index, status)
+        assert refused(world, a_drawdown(batch, declaration=leaf_index)) is None
 
 
 def test_too_few_or_many_drawdowns_are_refused(world, batch):
@@ -325,18 +385,20 @@ def test_pause_stops_all_but_suspensions_and_revocations(world, paused, key):
     for act in (
         ("anchorer", "TraceLedger", "anchor", secrets.token_bytes(32), 0, 0, 0, 1),
         ("anchorer", "TraceLedger", "anchorMany", [(secrets.token_bytes(32), 0, 0, 0, 1)]),
-        ("office", "TraceLedger", "changeStatuses", paused.root, [(0, 5 << 36)], DIGEST),
-        ("anchorer", "TraceLedger", "changeStatuses", paused.root, [(0, 9 << 36)], DIGEST),
-        ("anchorer", "TraceLedger", "changeStatuses", paused.root, [(0, 4 << 12)], DIGEST),
+        ("office", "TraceLedger", "changeStatuses", paused.key, [(0, 5 << 36)], DIGEST),
+        ("anchorer", "TraceLedger", "changeStatuses", paused.key, [(0, 9 << 36)], DIGEST),
+        ("anchorer", "TraceLedger", "changeStatuses", paused.key, [(0, 4 << 12)], DIGEST),
         ("anchorer", BALANCE, "draw", [a_drawdown(paused)]),
         ("anchorer", BALANCE, "open", *paused.activation(2, key)),
         ("anchorer", BALANCE, "giveBack", *refund([a_drawdown(paused)], 0)),
     ):
         assert world.refusal(*act).error == "TraceLedgerPaused"
     paused.change(3, DocumentStatus.SUSPENDED, by="anchorer")
-    paused.change(3, DocumentStatus.REVOKED, by="authority")
+    paused.change(3, DocumentStatus.SUSPENDED, by="authority")
+    assert world.refusal("authority", "TraceLedger", "changeStatuses", paused.key, [(0, 1 << 12)], DIGEST)
+    paused.change(3, DocumentStatus.REVOKED, by="anchorer")
     world.act("guardian", "Accreditation", "suspend", key, paused.time)
-    assert world.ask("TraceLedger", "statusOf", paused.root, 3) == DocumentStatus.REVOKED
+    assert world.ask("TraceLedger", "statusOf", paused.key, 3) == DocumentStatus.REVOKED
     assert world.ask("TraceLedger", "isPaused")
     assert remaining(world, paused) == 100
 

@@ -21,13 +21,14 @@ LARGEST = 1 << 24
 
 
 def anchor(world, by="anchorer", *, origin_end=0, inspection_end=0, declaration_end=0, size=1, root=None):
+    """Anchor a batch; give its key."""
     root = root or secrets.token_bytes(32)
     world.act(by, "TraceLedger", "anchor", root, origin_end, inspection_end, declaration_end, size)
-    return root
+    return world.batch_key(by, root)
 
 
 def refused_anchor(world, by="anchorer", *, ends=(0, 0, 0), size=1, root=None):
-    return world.refusal(by, "TraceLedger", "anchor", root or secrets.token_bytes(32), *ends, size)
+    return world.refusal(by, "TraceLedger", "anchor", secrets.token_bytes(32) if root is None else root, *ends, size)
 
 
 def words(statuses):
@@ -120,7 +121,7 @@ def test_anchoring_emits_event(world):
     root = secrets.token_bytes(32)
     (event,) = world.act("anchorer", "TraceLedger", "anchor", root, 0, 0, 0, 5).logs
     assert event.address == world.addresses["TraceLedger"]
-    assert event.topics[1] == root
+    assert event.topics[1] == world.batch_key("anchorer", root)
     assert event.topics[2][12:] == bytes.fromhex(world.address("anchorer")[2:])
     assert event.data == agent(world, "anchorer")[2].to_bytes(32, "big") + (5).to_bytes(32, "big")
 
@@ -129,13 +130,55 @@ def test_unknown_root_has_no_batch(world):
     assert batch(world, secrets.token_bytes(32)) == (0,) * 7
 
 
-def test_root_anchored_twice_is_refused(world):
-    """Whoever anchored it, and whoever tries again."""
-    root = anchor(world)
-    for person in ("anchorer", "other_anchorer"):
-        refused = refused_anchor(world, person, root=root)
-        assert refused.error == "TraceLedgerAlreadyAnchored"
-        assert refused.arguments == {"root": "0x" + root.hex(), "anchoredAt": batch(world, root)[0]}
+def test_root_anchored_twice_by_one_agent_is_refused(world):
+    root = secrets.token_bytes(32)
+    key = anchor(world, root=root)
+    refused = refused_anchor(world, root=root)
+    assert refused.error == "TraceLedgerAlreadyAnchored"
+    assert refused.arguments == {"root": "0x" + root.hex(), "anchoredAt": batch(world, key)[0]}
+
+
+def test_batch_key_is_hash_of_agent_and_root(world):
+    root = secrets.token_bytes(32)
+    number = agent(world, "anchorer")[1]
+    expected = hashlib.sha256(bytes(31) + bytes([number]) + root).digest()
+    assert anchor(world, root=root) == expected == world.ask("TraceLedger", "batchKeyOf", number, root)
+    assert batch(world, root) == (0,) * 7, "a root alone names no batch"
+
+
+@pytest.mark.parametrize("ends", [(0, 0, 2), (2, 2, 2), (0, 1, 1)], ids=["same segments", "certificates", "a report"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "second"])
+def test_copied_anchoring_takes_nothing_from_its_owner(world, ends, is_first):
+    """A registered anchorer anchors what it saw another send, before or after it, also again after a reorganisation."""
+    ours = [bytes([3]) + bytes(16) + secrets.token_bytes(32) for _ in range(2)]
+    root = tree_root([leaf_hash(entry) for entry in ours])
+    for person in ("other_anchorer", "anchorer") if is_first else ("anchorer", "other_anchorer"):
+        segments = ends if person == "other_anchorer" else (0, 0, 2)
+        world.act(person, "TraceLedger", "anchor", root, *segments, 2)
+    own, copied = world.batch_key("anchorer", root), world.batch_key("other_anchorer", root)
+    assert batch(world, own)[2:] == (agent(world, "anchorer")[1], 0, 0, 2, 2)
+    assert batch(world, copied)[2:] == (agent(world, "other_anchorer")[1], *ends, 2)
+    withdrawal = {0: DeclarationStatus.WITHDRAWN}
+    assert refused_change(world, "other_anchorer", own, withdrawal).error == "TraceLedgerEdgeNotAllowed"
+    change(world, "anchorer", own, withdrawal)
+    assert (status(world, own, 0), status(world, copied, 0)) == (DeclarationStatus.WITHDRAWN, 0)
+    for key in (own, copied):
+        assert verify(world, key, 0, ours[0], tree_proof(0, [leaf_hash(entry) for entry in ours]))
+    assert declarations(world, own, 0, "other_anchorer")[0] == 0
+
+
+def test_one_copied_root_does_not_stop_the_others(world):
+    roots = [secrets.token_bytes(32) for _ in range(3)]
+    anchor(world, "other_anchorer", root=roots[1])
+    world.act("anchorer", "TraceLedger", "anchorMany", [(root, 0, 0, 1, 1) for root in roots])
+    numbers = [batch(world, world.batch_key("anchorer", root))[1] for root in roots]
+    assert numbers == list(range(numbers[0], numbers[0] + 3))
+
+
+def test_root_of_zeros_is_refused(world):
+    assert refused_anchor(world, root=NO_DIGEST).error == "TraceLedgerRootMissing"
+    many = [(secrets.token_bytes(32), 0, 0, 1, 1), (NO_DIGEST, 0, 0, 1, 1)]
+    assert world.refusal("anchorer", "TraceLedger", "anchorMany", many).error == "TraceLedgerRootMissing"
 
 
 def test_several_batches_are_anchored_all_or_none(world):
@@ -143,10 +186,11 @@ def test_several_batches_are_anchored_all_or_none(world):
     roots = [secrets.token_bytes(32) for _ in range(5)]
     batches = [(root, 1, 2, 3, 4 + step) for step, root in enumerate(roots)]
     receipt = world.act("anchorer", "TraceLedger", "anchorMany", batches)
-    assert [batch(world, root)[1:3] + batch(world, root)[6:] for root in roots] == [
+    keys = [world.batch_key("anchorer", root) for root in roots]
+    assert [batch(world, key)[1:3] + batch(world, key)[6:] for key in keys] == [
         (before + step, agent(world, "anchorer")[1], 3 + step) for step in range(1, 6)
     ]
-    assert [event.topics[1] for event in receipt.logs] == roots
+    assert [event.topics[1] for event in receipt.logs] == keys
     assert agent(world, "anchorer")[2] == before + 5
     again = [(secrets.token_bytes(32), 0, 0, 0, 1), batches[2]]
     refused = world.refusal("anchorer", "TraceLedger", "anchorMany", again)
@@ -158,9 +202,10 @@ def test_several_batches_are_anchored_all_or_none(world):
 
 def test_batch_numbers_rise_without_gap_after_refusals(world):
     before = {person: agent(world, person)[2] for person in ("anchorer", "other_anchorer")}
-    first = anchor(world, "anchorer")
+    root = secrets.token_bytes(32)
+    first = anchor(world, "anchorer", root=root)
     anchor(world, "other_anchorer")
-    assert refused_anchor(world, root=first)
+    assert refused_anchor(world, root=root)
     second = anchor(world, "anchorer")
     assert batch(world, first)[1] == before["anchorer"] + 1
     assert batch(world, second)[1] == before["anchorer"] + 2
@@ -220,16 +265,18 @@ def gallery(world):
     return root, dict(enumerate(shown))
 
 
+HOLDS = frozenset({(DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED), (DocumentStatus.SUSPENDED,) * 2})
+"""What an authority may do where only the issuer has suspended: suspend as well."""
 ALLOWED = {
     "anchorer": (DOCUMENT_EDGES, WITHDRAWAL_EDGES),
     "other_anchorer": (frozenset(), frozenset()),
     "office": (frozenset(), OFFICE_EDGES),
     "other_office": (frozenset(), OFFICE_EDGES),
-    "authority": (DOCUMENT_EDGES, frozenset()),
+    "authority": (HOLDS, frozenset()),
     "office_and_anchorer": (frozenset(), OFFICE_EDGES),
-    "all_roles": (DOCUMENT_EDGES, OFFICE_EDGES),
+    "all_roles": (HOLDS, OFFICE_EDGES),
 }
-"""For a batch of "anchorer": what each may do to documents and to declarations."""
+"""For a batch of "anchorer", in which no authority suspends: what each may do to documents and to declarations."""
 
 
 @pytest.mark.parametrize("person", ALLOWED)
@@ -330,7 +377,7 @@ def test_word_index_beyond_all_batches_is_refused(world, index):
     refused = world.refusal("office", "TraceLedger", "changeStatuses", root, [(index, 2)], DIGEST)
     assert refused.error == "TraceLedgerPlaceOutsideBatch"
     assert world.ask("TraceLedger", "statusWord", root, index) == 0
-    assert declarations(world, root, index) == (True, 0, 0)
+    assert declarations(world, root, index) == (agent(world, "anchorer")[1], 0, 0)
 
 
 def test_call_that_changes_nothing_is_refused(world):
@@ -359,13 +406,14 @@ def test_declarations_word_answers_segment_and_statuses(world):
         for index in range(3)
     ]
     statuses = [0, DeclarationStatus.RELEASED << 4 * (72 - 64), 0]
+    own = agent(world, "anchorer")[1]
     assert [declarations(world, root, index) for index in range(3)] == [
-        (True, segment[index], statuses[index]) for index in range(3)
+        (own, segment[index], statuses[index]) for index in range(3)
     ]
-    assert declarations(world, root, 1, "other_anchorer") == (False, segment[1], statuses[1])
-    assert declarations(world, secrets.token_bytes(32), 0) == (False, 0, 0)
-    for agent in ("office", "authority", "stranger"):
-        asked = ("declarationsOf", world.address(agent), root, 1)
+    assert declarations(world, root, 1, "other_anchorer") == (0, segment[1], statuses[1])
+    assert declarations(world, secrets.token_bytes(32), 0) == (0, 0, 0)
+    for person in ("office", "authority", "stranger"):
+        asked = ("declarationsOf", world.address(person), root, 1)
         assert world.refusal("anchorer", "TraceLedger", *asked).error == "TraceLedgerRoleMissing"
 
 
@@ -380,18 +428,32 @@ def test_random_changes_agree_with_rules_in_dictionary(world):
     chance = random.Random(1791)
     ends = {"origin_end": 40, "inspection_end": 75, "declaration_end": 230, "size": 260}
     root = anchor(world, **ends)
-    standing = dict.fromkeys(range(260), 0)
+    standing, held = dict.fromkeys(range(260), 0), set()
     for _ in range(60):
         person = chance.choice(["anchorer", "office", "authority"])
-        wanted = _random_changes(chance, person, standing, ends)
+        wanted = (
+            _random_changes(chance, person, standing, ends)
+            if person != "authority"
+            else {
+                leaf_index: int(leaf_index not in held)
+                for leaf_index in chance.sample([*range(75), *range(230, 260)], 20)
+                if standing[leaf_index] < DocumentStatus.REVOKED
+            }
+        )
         if wanted:
             assert refused_change(world, person, root, wanted) is None
             change(world, person, root, wanted)
-            standing |= wanted
-        spoilt = wanted | {chance.randrange(260): chance.randrange(9, 15)}
-        assert refused_change(world, person, root, spoilt).error == "TraceLedgerEdgeForbidden"
+            if person == "authority":
+                held ^= wanted.keys()
+            else:
+                standing |= wanted
+        leaf_index = chance.randrange(260)
+        refused = refused_change(world, person, root, {leaf_index: chance.randrange(9, 15)})
+        assert refused.error == "TraceLedgerEdgeForbidden"
+        assert refused.arguments["leafIndex"] == leaf_index
     read = [world.ask("TraceLedger", "statusWord", root, index) for index in range(5)]
-    assert {leaf_index: read[leaf_index // 64] >> 4 * (leaf_index % 64) & 15 for leaf_index in range(260)} == standing
+    shown = standing | {leaf_index: max(1, standing[leaf_index]) for leaf_index in held}
+    assert {leaf_index: read[leaf_index // 64] >> 4 * (leaf_index % 64) & 15 for leaf_index in range(260)} == shown
 
 
 def _random_changes(chance, person, standing, ends):

@@ -55,6 +55,20 @@ def answer(fields, code="AGREEMENT", **more):
     return found.conclusion, next((check.reason for check in found.checks if check.code == code), None)
 
 
+TERRITORIES = ("HK", "MO", "TW", "IN", "TL")
+"""Near parties of RCEP, and none themselves."""
+VIETNAMESE = {
+    "exporter": {"name": "Lamps of Vietnam", "countryCode": "VN"},
+    "originCountry": "VN",
+    "importCountry": "AU",
+    "originCriteria": "PSR",
+}
+MEXICAN = {
+    "exporter": {"name": "Lamparas", "countryCode": "MX"},
+    "originCountry": "MX",
+    "importCountry": "US",
+    "originCriteria": "PSR",
+}
 CONTRADICTIONS = [
     ("RCEP", {"importCountry": "US"}, "freeTradeAgreementName", "agreement-party"),
     ("RCEP", {"originCountry": "TW"}, "freeTradeAgreementName", "agreement-party"),
@@ -66,6 +80,27 @@ CONTRADICTIONS = [
     ("ACFTA", {"originCriteria": "NP"}, "originCriteria", "agreement-criterion"),
     ("CHAFTA", {"importCountry": "AU", "originCriteria": "NP"}, "originCriteria", "agreement-criterion"),
     ("RCEP", {"importCountry": "ID", "issueDate": "2023-01-01"}, "issueDate", "agreement-not-in-force"),
+    *(("RCEP", {"importCountry": territory}, "freeTradeAgreementName", "agreement-party") for territory in TERRITORIES),
+    ("CPTPP", {"originCriteria": "WO"}, "freeTradeAgreementName", "agreement-party"),
+    ("CPTPP", {**VIETNAMESE, "importCountry": "US"}, "freeTradeAgreementName", "agreement-party"),
+    ("CPTPP", {**VIETNAMESE, "originCriteria": "CTH"}, "originCriteria", "agreement-criterion"),
+    ("CPTPP", {**VIETNAMESE, "importCountry": "GB", "issueDate": "2024-12-14"}, "issueDate", "agreement-not-in-force"),
+    ("USMCA", {"importCountry": "US", "originCriteria": "PSR"}, "freeTradeAgreementName", "agreement-party"),
+    ("USMCA", {**MEXICAN, "originCriteria": "RVC"}, "originCriteria", "agreement-criterion"),
+    ("USMCA", {**MEXICAN, "importCountry": "MX"}, "freeTradeAgreementName", "agreement-domestic"),
+    ("USMCA", {**MEXICAN, "issueDate": "2020-06-30"}, "issueDate", "agreement-not-in-force"),
+    *(
+        ("GSP", {"importCountry": country, "originCriteria": "WO"}, "freeTradeAgreementName", "agreement-not-granted")
+        for country in ("CA", "DE", "JP", "KZ", "TR", "US")
+    ),
+    ("GSP", {"importCountry": "NO"}, "originCriteria", "agreement-criterion"),
+    ("ACFTA", {"departureDate": "2026-02-24", "issueDate": "2026-02-28"}, "issueDate", "agreement-retroactive"),
+    (
+        "ACFTA",
+        {"departureDate": "2025-02-24", "issueDate": "2026-02-25", "issuedRetroactively": True},
+        "issueDate",
+        "agreement-retroactive",
+    ),
 ]
 
 
@@ -85,13 +120,60 @@ def test_contradiction_is_refused_and_invalid(agreement, changes, field, reason)
         ("RCEP", {"importCountry": "ID", "issueDate": "2026-01-02"}),
         ("ACFTA", {"importCountry": "VN"}),
         ("CHAFTA", {"importCountry": "AU", "originCriteria": "PSR"}),
+        ("ACFTA", {"departureDate": "2026-02-24", "issueDate": "2026-02-27"}),
+        ("ACFTA", {"departureDate": "2025-03-02", "issueDate": "2026-03-02", "issuedRetroactively": True}),
+        ("RCEP", {"departureDate": "2025-09-24", "issueDate": "2026-02-27"}),
+        ("RCEP", {"description": "台灯 desk lamp"}),
+        ("RCEP", {"description": "220-240 V"}),
+        ("CPTPP", VIETNAMESE),
+        ("USMCA", MEXICAN),
+        ("USMCA", {**MEXICAN, "issueDate": "2022-03-03"}),
         ("NONE", {"importCountry": "US", "originCriteria": "NP"}),
+        ("NONE", {"description": "台灯"}),
         ("NONE", {"importCountry": "US", "originCriteria": "CTH"}),
     ],
 )
 def test_what_agrees_is_taken_and_valid(agreement, changes):
     assert faults(claim(agreement, **changes)) == {}
     assert verdict(claim(agreement, **changes)).conclusion is Conclusion.VALID
+
+
+@pytest.mark.parametrize(
+    ("agreement", "changes", "refused", "reason"),
+    [
+        ("RCEP", {"description": "台灯，8 瓦"}, {"description"}, "agreement-language"),
+        ("GSP", {"importCountry": "AU", "originCriteria": "PSR"}, set(), "agreement-unconfirmed"),
+        ("GSP", {**VIETNAMESE, "importCountry": "DE"}, set(), "agreement-unconfirmed"),
+        ("CPTPP", {**VIETNAMESE, "originCountry": "GB", "importCountry": "CA"}, set(), "agreement-unconfirmed"),
+        ("CPTPP", {**VIETNAMESE, "originCountry": "MX", "importCountry": "GB"}, set(), "agreement-unconfirmed"),
+    ],
+)
+def test_what_is_not_confirmed_is_left_open(agreement, changes, refused, reason):
+    assert set(faults(claim(agreement, **changes))) == refused
+    assert answer(claim(agreement, **changes)) == (Conclusion.INDETERMINATE, reason)
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("rcep", "RCEP"),
+        ("ＲＣＥＰ", "RCEP"),
+        ("区域全面经济伙伴关系协定", "RCEP"),
+        ("Form E", "ACFTA"),
+        ("ＦＯＲＭ Ｅ", "ACFTA"),
+        ("ChAFTA", "CHAFTA"),
+        ("CUSMA", "USMCA"),
+        ("Form A", "GSP"),
+    ],
+)
+def test_agreement_is_known_by_its_names(given, code):
+    assert conversions.agreement(given)[0] == code
+
+
+def test_usmca_holds_four_years():
+    fields = claim("USMCA", **MEXICAN, issueDate="2022-03-02")
+    assert answer(fields, "VALIDITY") == (Conclusion.VALID, "within-validity")
+    assert answer(fields, "VALIDITY", moment=NOON + timedelta(days=1)) == (Conclusion.INVALID, "term-ended")
 
 
 @pytest.mark.parametrize("language", languages())
@@ -210,36 +292,49 @@ def test_agreements_are_whole():
         assert set(agreement.criteria) <= ORIGIN_CRITERIA.keys()
         assert ("NP" in agreement.criteria) == (not agreement.parties)
         assert agreement.source
+        assert agreement.looked_up
+        assert set(agreement.languages) <= {"en", "es", "fr"}  # is_in_other_letters counts on Latin letters
         assert bool(agreement.languages) == bool(agreement.parties)
-    assert {"RCEP", "ACFTA", "CHAFTA", "NONE"} <= AGREEMENTS.keys()
+    assert {"RCEP", "ACFTA", "CHAFTA", "CPTPP", "USMCA", "GSP", "NONE"} <= AGREEMENTS.keys()
 
 
 def test_adding_an_agreement_takes_one_entry(monkeypatch, app):
     """One in the shape of CPTPP: another set of parties, joined one by one, without a form of its own."""
     added = Agreement(
-        code="CPTPP",
-        name="CPTPP",
+        code="LATER",
+        name="LATER",
         parties={"JP": date(2018, 12, 30), "VN": date(2019, 1, 14), "GB": date(2024, 12, 15)},
         criteria=("WO", "PE", "PSR"),
         term_months=12,
         languages=("en", "es", "fr"),
         source="made up for this test",
+        looked_up=date(2026, 3, 2),
     )
-    fields = claim("CPTPP", originCountry="VN", importCountry="GB", originCriteria="PSR")
+    fields = claim("LATER", originCountry="VN", importCountry="GB", originCriteria="PSR")
     assert set(faults(fields)) == {"freeTradeAgreementName"}
     assert answer(fields) == (Conclusion.INDETERMINATE, "agreement-unknown")
     with pytest.raises(Unusable):
-        conversions.agreement("cptpp")
-    monkeypatch.setitem(AGREEMENTS, "CPTPP", added)
+        conversions.agreement("later")
+    monkeypatch.setitem(AGREEMENTS, "LATER", added)
     with app.test_request_context():
-        assert ("CPTPP", "CPTPP") in choices.agreement_choices()
-    assert conversions.agreement("cptpp") == ("CPTPP", None)
+        assert ("LATER", "LATER") in choices.agreement_choices()
+    assert conversions.agreement("later") == ("LATER", None)
     assert faults(fields) == {}
     assert answer(fields) == (Conclusion.VALID, "agreement-fits")
     assert set(faults(fields | {"importCountry": "CN"})) == {"freeTradeAgreementName"}
     assert set(faults(fields | {"originCriteria": "RVC"})) == {"originCriteria"}
-    monkeypatch.setitem(AGREEMENTS, "CPTPP", replace(added, term_months=None))
+    monkeypatch.setitem(AGREEMENTS, "LATER", replace(added, term_months=None))
     assert answer(fields, "VALIDITY", moment=NOON + timedelta(days=2000))[1] == "within-validity"
+
+
+def what_else(agreement):
+    """An agreement's further terms, as the verifiers write them."""
+    late, granted = agreement.retroactive, agreement.beneficiaries
+    return (
+        ({"late": [late.unmarked_days, late.months]} if late else {})
+        | ({"from": sorted(granted)} if granted else {})
+        | ({"unconfirmed": sorted(map(" ".join, agreement.unconfirmed))} if agreement.unconfirmed else {})
+    )
 
 
 def in_the_page():
@@ -248,8 +343,8 @@ def in_the_page():
     table = text.partition("const AGREEMENTS = new Map([")[2].partition("].map(")[0]
     rows = json.loads(f"[{table.partition(chr(10))[2].strip().rstrip(',')}]")
     agreements = {
-        code: (months, criteria, {country: day for day, some in since.items() for country in some.split()})
-        for code, (months, criteria, since) in rows
+        code: (months, criteria, {country: day for day, some in since.items() for country in some.split()}, more)
+        for code, (months, criteria, since, more) in rows
     }
     dates = text.partition("const DATES_OF_THE_PAST = {")[2].partition("};")[0]
     return agreements, {int(kind): names for kind, names in re.findall(r'(\d): "([^"]+)"', dates)}
@@ -262,6 +357,7 @@ def test_verifiers_hold_the_same_tables():
             one.term_months,
             " ".join(one.criteria),
             {country: day.isoformat() for country, day in one.parties.items()},
+            what_else(one),
         )
         for code, one in AGREEMENTS.items()
         if one.parties

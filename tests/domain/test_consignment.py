@@ -81,6 +81,7 @@ def test_documents_take_these_edges_and_no_others():
 def test_every_status_but_the_first_is_a_step():
     others = {Step.ARRIVED, Step.ANCHORED, Step.DECISION_UNDONE}
     others |= {Step.PAPER_REVOKED, Step.PAPER_SUSPENDED, Step.PAPER_REINSTATED}
+    others |= {Step.ERASURE_REQUESTED, Step.ERASURE_AGREED}
     assert {Step.of(status) for status in DeclarationStatus} == set(Step) - others
 
 

@@ -52,6 +52,48 @@ def test_list_of_revoked_credentials_is_not_asked():
     assert "revocation-not-checked" not in codes(read(around()), Severity.WARNING)
 
 
+@pytest.mark.parametrize(
+    "said", [{"status": ["cancelled"]}, {"status": {"state": "revoked"}}, {"status": "已撤销"}, {"revoked": True}]
+)
+def test_taken_back_in_other_shapes_is_refused(said):
+    assert "taken-back" in codes(read(tradetrust(**said)), Severity.WRONG)
+    assert "taken-back" not in codes(read(tradetrust(revoked=False, status=["issued"])), Severity.WRONG)
+
+
+def test_status_list_of_sd_jwt_is_not_asked():
+    status = {"status_list": {"idx": 1, "uri": "https://example.org"}}
+    assert "revocation-not-checked" in codes(read(tradetrust(status=status)), Severity.WARNING)
+
+
+def test_end_within_the_subject_counts():
+    document = around(validUntil="2027-03-01")
+    document["credentialSubject"]["validUntil"] = "2026-06-01"
+    assert read(document).fields["validUntil"] == "2026-06-01"
+
+
+@pytest.mark.parametrize("end", ["2026-06-01T24:00:00Z", "2026-06-02T00:00:00+08", "2026-06-02T00:00Z"])
+def test_end_is_read_as_iso_8601_writes_it(end):
+    assert read(around(validUntil=end)).fields["validUntil"] == "2026-06-02"
+
+
+@pytest.mark.parametrize("said", [False, "false", "False", "no", 0, "0"])
+def test_agreement_with_preference_denied_is_refused(said):
+    reading = read(tradetrust(isPreferential=said, freeTradeAgreement="RCEP"))
+    assert "unusable" in codes(reading, Severity.WRONG)
+
+
+def test_unknown_word_for_a_preference_is_refused():
+    reading = read(tradetrust(isPreferential="perhaps", freeTradeAgreement="RCEP"))
+    assert "unusable-cell" in codes(reading, Severity.WRONG)
+
+
+@pytest.mark.parametrize("damage", [lambda jwt: f'"{jwt}"', lambda jwt: f"{jwt[:70]}\r\n{jwt[70:]}"])
+def test_wrapped_sd_jwt_is_known_as_one(damage):
+    damaged = damage(text(MAKERS))
+    assert is_document(damaged.encode())
+    assert refused(damaged) == "sd-form"
+
+
 @pytest.mark.parametrize("status", ["cancelled", "Canceled", "REVOKED", "void", "withdrawn", "suspended"])
 def test_document_that_was_taken_back_is_refused(status):
     assert "taken-back" in codes(read(tradetrust(status=status)), Severity.WRONG)
@@ -121,19 +163,26 @@ def usmca(**changes):
     return credential("USMCACertificationOfOrigin", subject | changes, validUntil="2027-03-04T08:00:00Z")
 
 
-def test_usmca_certification_lacks_agreement_and_quantity():
+def test_usmca_certification_lacks_only_its_quantity():
     reading = read(usmca())
     assert reading.fields["exporter"] == {"name": "Lake Steel", "countryCode": "MX"}
     assert (reading.fields["importCountry"], reading.fields["originCriteria"]) == ("US", "PSR")
     assert (reading.fields["issueDate"], reading.fields["validUntil"]) == ("2026-03-05", "2027-03-04")
     assert lacking(reading) == {"quantity", "unitCode"}
-    given = {"freeTradeAgreementName": "NONE", "quantity": "5", "unitCode": "TNE"}
-    assert read(usmca(), **given).is_complete
+    assert read(usmca(), quantity="5", unitCode="TNE").is_complete
 
 
-def test_usmca_is_never_recorded_as_no_preference():
-    assert "freeTradeAgreementName" not in read(usmca()).fields
-    assert "unusable" in codes(read(usmca()), Severity.WRONG)
+def test_usmca_is_recorded_as_what_it_is():
+    assert read(usmca()).fields["freeTradeAgreementName"] == "USMCA"
+    abroad = usmca(importerDetails=[{"name": "Ningbo Steel", "address": {"addressCountry": "CN"}}])
+    assert not read(abroad, quantity="5", unitCode="TNE").is_complete
+
+
+def test_usmca_criterion_without_counterpart_is_refused():
+    (good,) = usmca()["credentialSubject"]["goods"]
+    reading = read(usmca(goods=[good | {"originCriterion": "D"}]))
+    assert "originCriteria" not in reading.fields
+    assert "unusable" in codes(reading, Severity.WRONG)
 
 
 def test_usmca_edition_with_items_is_read():

@@ -206,7 +206,16 @@ def test_unknown_status_of_declaration_is_indeterminate():
 
 
 def held(**changes):
-    return replace(FACTS, accreditation=an_accreditation(**changes))
+    """What a ledger holds all the time."""
+    return holding(FACTS, an_accreditation(**changes))
+
+
+def holding(facts, terms, then=None):
+    """What a ledger holds now, and what it held then; a later suspension leaves the terms of the issue alone."""
+    then = then or terms
+    since = then.suspended_since
+    signed = then if since is None or since <= ISSUED else replace(then, suspended_since=None)
+    return replace(facts, accreditation=terms, accreditation_at_issue=signed, accreditation_at_anchoring=then)
 
 
 def test_an_issuer_that_was_never_accredited_is_invalid():
@@ -290,7 +299,8 @@ def test_a_revoked_key_cannot_backdate():
     """It writes the time of issue itself, but the anchor bounds it from above."""
     backdated = evidence_for(a_record(issued_at=NOON - 200 * HOUR))
     found = verdict(
-        backdated, replace(facts_for(backdated), accreditation=an_accreditation(suspended_since=NOON - 100 * HOUR))
+        backdated,
+        holding(facts_for(backdated), an_accreditation(suspended_since=NOON - 100 * HOUR), an_accreditation()),
     )
     assert outcomes(found.checks)["ISSUER_ACCREDITED"] == ("fail", "accreditation-revoked")
 
@@ -299,8 +309,28 @@ def test_a_lapsed_key_cannot_backdate():
     """A key whose accreditation ended a month ago signs today and writes last year's date."""
     backdated = evidence_for(a_record(issued_at=NOON - 100 * 24 * HOUR))
     lapsed = an_accreditation(valid_until=NOON - 30 * 24 * HOUR)
-    found = verdict(backdated, replace(facts_for(backdated), accreditation=lapsed))
-    assert found.conclusion is not Conclusion.VALID
+    found = verdict(backdated, holding(facts_for(backdated), lapsed))
+    assert_ruling(found, Conclusion.INDETERMINATE, "ISSUER_ACCREDITED", "anchored-after-expiry")
+
+
+def test_signed_in_lifted_suspension_stays_invalid():
+    """Lifting it does not make the stolen window good; the issuer is in good standing again."""
+    then = an_accreditation(suspended_since=ISSUED)
+    found = verdict(facts=holding(FACTS, an_accreditation(), then))
+    assert_ruling(found, Conclusion.INVALID, "ISSUER_ACCREDITED", "signed-while-suspended")
+    assert outcomes(found.checks)["ISSUER_STANDING"] == ("pass", "good-standing")
+
+
+def test_anchored_in_lifted_suspension_is_indeterminate():
+    """Who held the key then may have dated back what seems to be signed before."""
+    then = an_accreditation(suspended_since=ANCHORED)
+    found = verdict(facts=holding(FACTS, an_accreditation(), then))
+    assert_ruling(found, Conclusion.INDETERMINATE, "ISSUER_ACCREDITED", "anchored-after-change")
+
+
+def test_nothing_recorded_in_time_is_invalid():
+    found = verdict(facts=replace(FACTS, accreditation_at_issue=None, accreditation_at_anchoring=None))
+    assert_ruling(found, Conclusion.INVALID, "ISSUER_ACCREDITED", "not-accredited-at-issue")
 
 
 def test_record_dated_after_its_anchor_is_invalid():

@@ -6,7 +6,7 @@ import pytest
 
 from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
-from backend.domain.records import document_of, fields_of, quantity_of
+from backend.domain.records import document_as_signed, document_of, fields_of, quantity_of
 from tests.helpers.builders import (
     FIELDS,
     certificate_fields,
@@ -228,3 +228,32 @@ def test_an_arrival_needs_its_time_zone():
 def test_only_certificates_of_origin_have_ledger_quantity():
     quantities = [quantity_of(document_of(kind, FIELDS[kind]())) for kind in Kind]
     assert quantities == [Decimal(500), *[None] * (len(Kind) - 1)]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "unit", "gross", "is_refused"),
+    [
+        ("500", "KGM", "100", True),
+        ("0.5", "TNE", "100", True),
+        ("100", "KGM", "100", False),
+        ("500", "H87", "1", False),
+    ],
+)
+def test_certified_mass_is_within_gross_weight(quantity, unit, gross, is_refused):
+    fields = certificate_fields(quantity=quantity, unitCode=unit, grossWeightMeasure=gross)
+    if not is_refused:
+        document_of(Kind.CERTIFICATE_OF_ORIGIN, fields)
+        return
+    with pytest.raises(Invalid) as refused:
+        document_of(Kind.CERTIFICATE_OF_ORIGIN, fields)
+    assert "less than the quantity" in refused.value.problems[0][1]
+    assert document_as_signed(Kind.CERTIFICATE_OF_ORIGIN, fields)  # what was signed before stays readable
+
+
+def test_conforming_report_beyond_its_limit_is_refused():
+    result = {"characteristic": "Lead", "value": "9", "unit": "mg/kg", "limit": "≤ 1", "meetsLimit": False}
+    with pytest.raises(Invalid) as refused:
+        document_of(Kind.INSPECTION_REPORT, report_fields(results=[result], conforms=True))
+    assert "one of the two is wrong" in refused.value.problems[0][1]
+    assert document_of(Kind.INSPECTION_REPORT, report_fields(results=[result], conforms=False))
+    assert document_as_signed(Kind.INSPECTION_REPORT, report_fields(results=[result], conforms=True))

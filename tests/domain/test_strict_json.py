@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import struct
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from backend.domain.strict_json import (
     canonical,
     loads,
 )
+from backend.messages.catalogue import say
 
 HOSTILE = {
     "a key twice": '{"status": 0, "status": 4}',
@@ -54,6 +56,19 @@ HOSTILE = {
     "a plus sign": "[+1]",
     "a bare word": "undefined",
 }
+
+
+BROKEN = ["", "{", '{"a"', '{"a":1', "[1 2]", "{} {}", '["a', '["a\nb"]', '["\\x"]', '["\\u12"]', "[1,]", "{'a': 1}"]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_broken_grammar_is_told_in_own_words(text):
+    """The parser of the standard library speaks English only."""
+    with pytest.raises(HostileJson) as refused:
+        loads(text)
+    told = say(refused.value, "zh")
+    assert "不是 JSON" in told
+    assert not re.search("[A-Za-z]{2}", told.replace("JSON", "")), told
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())

@@ -1,5 +1,9 @@
 """Tables as people's programs write them: encodings, titles, guards, local numbers, customs' own codes."""
 
+import bz2
+import gzip
+import lzma
+
 import pytest
 
 from backend.domain.interop.columns import CHINA_UNITS
@@ -61,6 +65,48 @@ def test_ambiguous_encoding_is_asked_then_read(name, encoding):
     assert refusal.value.reason == "which-encoding"
     assert name in words(refusal.value.reason, refusal.value.values, "en")
     assert item(read_consignments(content, TableStyle(encoding)))["description"] == name
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("檯燈，黑色", "big5"),
+        ("雨傘", "big5"),
+        ("โคมไฟตั้งโต๊ะ", "cp874"),
+        ("Επιτραπέζιο", "cp1253"),
+        ("مصباح", "cp1256"),
+        ("Masa lambası ışık", "cp1254"),
+        ("Đèn bàn", "cp1258"),
+    ],
+)
+def test_encoding_of_a_neighbour_is_asked(name, encoding):
+    with pytest.raises(UnknownFormat) as refusal:
+        read_consignments(table({"gname": name}, encoding=encoding))
+    assert refusal.value.reason == "which-encoding"
+    assert name in words(refusal.value.reason, refusal.value.values, "en")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("name", ["一二三 lamp", "黑色台灯" * 40, "LED lamp"])
+def test_wide_characters_without_mark_are_read(name, encoding):
+    """一 is U+4E00: of its two bytes one is zero as well."""
+    read = read_consignments(table(*[{"gname": name}] * 9, encoding=encoding))
+    assert item(read)["description"] == name
+
+
+def test_lines_of_two_encodings_are_named():
+    first, _, rest = table({"gname": "台灯"}).partition(b"\n")
+    second = table({"gname": "黑色台灯", "copNo": "B"}, encoding="gbk").partition(b"\n")[2]
+    with pytest.raises(UnknownFormat) as refusal:
+        read_consignments(first + b"\n" + rest.rstrip() + b"\n" + second)
+    assert (refusal.value.reason, refusal.value.values["lines"]) == ("mixed-encodings", "3")
+
+
+@pytest.mark.parametrize("packed", [gzip.compress, bz2.compress, lzma.compress])
+def test_compressed_file_is_called_so(packed):
+    with pytest.raises(UnknownFormat) as refusal:
+        read_file(packed(table({})), {})
+    assert refusal.value.reason == "packed"
 
 
 def test_everyday_chinese_is_read_and_shown():
@@ -227,3 +273,158 @@ def test_units_of_single_pieces_are_no_longer_mixed():
     assert CHINA_UNITS["007"] == unit("个")[0] == "C62"
     assert why(read_consignments(table({"unit": "11"})), "unit") == "china-unit-short"
     assert len(blocked(read_consignments(table({"unit": "bucket"})))[0]) < 150
+
+
+# What spreadsheets put in place of a value
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "code"),
+    [
+        ("orderNo", "1.23457E+12", "shortened-number"),
+        ("orderNo", "1.23457e12", "shortened-number"),
+        ("orderNo", "1,23457E12", "shortened-number"),
+        ("logisticsNo", "7.1E-05", "shortened-number"),
+        ("gname", "#N/A", "spreadsheet-error"),
+        ("orderNo", "#VALUE!", "spreadsheet-error"),
+        ("customsCode", "########", "spreadsheet-error"),
+        ("logisticsNo", '="W-"&1', "formula"),
+        ("gcode", "=0901110000", "formula"),
+        ("customsCode", "101", "office-short"),
+        ("unit", "斤", "local-mass"),
+        ("unit", "市斤", "local-mass"),
+        ("packNo", "2.5", "no-whole-number"),
+        ("qty", "2²", "no-number"),
+        ("qty", "½", "no-number"),
+    ],
+)
+def test_lost_value_is_refused_with_its_cause(column, cell, code):
+    assert why(read_consignments(table({column: cell})), column) == code
+
+
+@pytest.mark.parametrize("cell", ["5E3", "E12-7", "#12", "1.25", "O-1E+", "123456789012345678"])
+def test_number_of_an_order_may_look_odd(cell):
+    read = read_consignments(table({"orderNo": cell}))
+    assert not blocked(read)
+    assert read.declarations[0].fields["orderReference"] == cell
+
+
+def test_perhaps_cut_digits_are_told():
+    read = read_consignments(table({"orderNo": "123456789012345000"}, {"copNo": "MS-2", "orderNo": "120000"}))
+    assert not blocked(read)
+    assert len(told(read, "perhaps-cut")) == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "field", "value"),
+    [
+        ("qty", "２０", "quantity", "20"),
+        ("price", "６．５", "unitPrice", "6.5"),
+        ("gcode", "９４０５２１００９０", "hsCode", "9405210090"),
+        ("currency", "ＵＳＤ", "currency", "USD"),
+        ("currency", "usd", "currency", "USD"),
+        ("unit", "ｋｇ", "unitCode", "KGM"),
+        ("unit", "台", "unitCode", "H87"),
+        ("unit", "条", "unitCode", "H87"),
+    ],
+)
+def test_code_in_other_letters_is_read_and_told(column, cell, field, value):
+    read = read_consignments(table({column: cell}))
+    assert not blocked(read)
+    assert item(read)[field] == value
+    assert [note.where for note in read.notes if note.severity is Severity.CONVERTED].count(column) >= 1
+
+
+def test_description_keeps_its_full_width():
+    assert item(read_consignments(table({"gname": "ＬＥＤ灯"})))["description"] == "ＬＥＤ灯"
+
+
+@pytest.mark.parametrize("name", ["ＳＧ", "新加坡", "Singapore", "sgp", "132"])
+def test_country_is_known_by_its_names(name):
+    assert read_consignments(table({"country": name})).declarations[0].fields["destinationCountry"] == "SG"
+
+
+@pytest.mark.parametrize(
+    "heading", ["G CODE", "g_code", "ｇｃｏｄｅ", "gco\u200bde", "\u00a0gcode\u00a0", "HS-Code", "hs code"]
+)
+def test_heading_is_known_however_it_is_written(heading):
+    content = table({}).decode().replace("gcode", heading, 1)
+    assert not blocked(read_consignments(content.encode()))
+
+
+@pytest.mark.parametrize("end", [b"\x1a", b"\0\0", b"\n,,,\n\n"])
+def test_end_of_file_is_no_row(end):
+    assert read_consignments(table({}) + end).row_count == 1
+
+
+def test_repeated_header_is_left_out_and_told():
+    content = table({"copNo": "A"}, {"copNo": "B"}).split(b"\n")
+    read = read_consignments(b"\n".join([*content[:2], content[0], *content[2:]]))
+    assert not blocked(read)
+    assert [declared.rows for declared in read.declarations] == [(2,), (4,)]
+    assert "3" in told(read, "header-again")[0]
+
+
+def test_sep_line_that_stayed_is_passed_over():
+    assert not blocked(read_consignments(b"sep=;\n" + table({}, delimiter=",")))
+
+
+@pytest.mark.parametrize("cell", ['="0901110000"&""', '=T("0901110000")', "=0901110000"])
+def test_formula_around_a_text_is_no_guard(cell):
+    assert why(read_consignments(table({"gcode": cell})), "gcode") == "formula"
+
+
+@pytest.mark.parametrize("cell", ["9405-21-0090", "'9405210090'"])
+def test_code_with_other_signs_has_no_twelve_digits(cell):
+    assert "12" not in blocked(read_consignments(table({"gcode": cell})))[0]
+
+
+def test_lost_characters_are_refused():
+    assert why(read_consignments(table({"gname": "lamp \ufffd\ufffd"})), "gname").startswith("the text holds \ufffd")
+
+
+def test_zone_of_whole_hours_is_read():
+    read = read_consignments(table({"arrivalDateTime": "2026-03-01 08:30:00+08"}))
+    assert read.declarations[0].fields["arrivalDateTime"] == "2026-03-01T08:30:00+08:00"
+
+
+@pytest.mark.parametrize(
+    ("qty", "unit_code", "is_told"), [("500", "035", True), ("5", "TNE", True), ("2", "035", False)]
+)
+def test_items_heavier_than_their_packages_are_told(qty, unit_code, is_told):
+    read = read_consignments(table({"qty": qty, "unit": unit_code, "grossWeight": "12.4"}))
+    assert bool(told(read, "items-above-gross")) is is_told
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "value"),
+    [
+        ("country", "UK", "GB"),
+        ("country", "香港", "HK"),
+        ("country", "Russia", "RU"),
+        ("country", "Turkey", "TR"),
+        ("currency", "RMB", "CNY"),
+        ("currency", "美元", "USD"),
+        ("currency", "501", "CAD"),
+        ("currency", "601", "AUD"),
+        ("unit", "012", "H87"),
+        ("unit", "001", "H87"),
+        ("unit", "076", "LBR"),
+        ("unit", "本", "H87"),
+        ("ieFlag", "出口", "export"),
+        ("ieFlag", "i", "import"),
+    ],
+)
+def test_everyday_word_or_customs_code_is_read(column, cell, value):
+    read = read_consignments(table({column: cell}))
+    fields = read.declarations[0].fields
+    ours = {"country": "destinationCountry", "currency": "currency", "unit": "unitCode", "ieFlag": "direction"}[column]
+    assert (fields.get(ours) or item(read).get(ours)) == value
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "reason"),
+    [("currency", "840", "china-currency-unknown"), ("currency", "$", "no-currency"), ("qty", "-5", "negative-number")],
+)
+def test_cell_is_refused_for_what_it_is(column, cell, reason):
+    assert why(read_consignments(table({column: cell})), column) == reason

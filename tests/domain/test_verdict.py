@@ -97,3 +97,11 @@ def test_checks_run_in_order_until_decisive_failure():
         ("THIRD", "differs"),
     ]
     assert made == ["FIRST", "SILENT", "SECOND", "THIRD"]
+
+
+def test_check_registered_later_is_made():
+    """Which checks a scope has is kept between runs, and counted anew when one comes."""
+    register = Register()
+    assert register.run(Scope.MATCH, None) == []
+    register.add(registered(function=lambda _: registered().answer("fits")))
+    assert [check.code for check in register.run(Scope.MATCH, None)] == ["MATCH"]

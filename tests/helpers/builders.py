@@ -19,6 +19,8 @@ from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.records import ProofState
 from backend.domain.verdict import LedgerFacts
+from backend.services import issuance, statements
+from backend.services.ports import AppContext
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 """The moment at which most things happen in tests."""
@@ -278,9 +280,11 @@ def facts_for(evidence: Evidence, **changes: Any) -> LedgerFacts:
     """What a ledger says of that evidence when all is well."""
     assert evidence.anchor is not None
     batch, _ = sealed_with_others(evidence.entry)
-    anchored = AnchoredBatch(evidence.anchor.root, NOON - timedelta(hours=1), 1, 1, batch.segments)
+    anchored = AnchoredBatch(NOON - timedelta(hours=1), 1, 1, batch.segments)
     facts = LedgerFacts(NOON, anchored, 0, an_accreditation(), state=ProofState.FINAL, anchor_block=None)
-    return replace(facts, **changes)
+    held = changes.get("accreditation", facts.accreditation)
+    # The ledger held the same all the time, unless told otherwise.
+    return replace(facts, **{"accreditation_at_issue": held, "accreditation_at_anchoring": held, **changes})
 
 
 def outcomes(checks: Sequence[Any]) -> dict[str, tuple[str, str]]:
@@ -300,7 +304,7 @@ PDF = (
 
 _RESTS_ON_A_VERSION = re.compile(
     r"(?P<thing>/(?P<kind>declarations|records|issuers)/[^/]+)"
-    r"/(decisions|withdrawal|revocation|accreditation|suspension|reinstatement)"
+    r"/(decisions|withdrawal|revocation|erasure-request|erasure-consent|accreditation|suspension|reinstatement)"
 )
 _READERS = {"declarations": "officer", "issuers": "authority"}
 
@@ -346,6 +350,26 @@ class Api:
         body = {"role": "merchant", "name": name, "email": f"{self.fresh('rival')}@example.org"}
         joined = self.post("/organisations", "authority", body).get_json()
         self.bearers["rival"] = {"Authorization": f"Bearer {joined['token']}"}
+
+    def kept_paper(self) -> str:
+        """The id of a certificate that nobody may erase yet: a declaration that named it was withdrawn."""
+        certificate = self.certificate()
+        declaration = self.declaration([certificate])
+        assert self.post(f"/declarations/{declaration['id']}/withdrawal", "merchant").status_code == 201
+        return str(certificate["id"])
+
+    def request_sent_back(self, ctx: AppContext) -> str:
+        """The id of a request of the merchant's that the chamber sent back."""
+        with ctx.work(reading=True) as work:
+            merchant, chamber = (work.persons.find_by_email(f"{who}@example.org") for who in ("merchant", "chamber"))
+        assert merchant is not None
+        assert chamber is not None
+        kind, fields = Kind.CERTIFICATE_OF_ORIGIN, certificate_fields()
+        stated = statements.issue_statement(ctx, merchant, kind, fields, chamber.organisation.id)
+        with ctx.work(reading=True) as work:
+            request = work.requests.find_about(stated.id)
+        assert request is not None
+        return issuance.send_back(ctx, chamber, request.id, "The weight is missing.").id
 
     def certificate(self, **changes: Any) -> dict[str, Any]:
         name = self.get("/me", "merchant").get_json()["organisation"]

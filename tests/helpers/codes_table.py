@@ -14,10 +14,11 @@ from typing import Any
 
 from backend.cli.verify import EXIT
 from backend.domain import bundle, trust
-from backend.domain.agreements import AGREEMENTS
+from backend.domain.agreements import AGREEMENTS, Agreement
 from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.records import ProofState
+from backend.domain.signature_terms import GRACE
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, REGISTER, ActionBy, Outcome, RegisteredCheck, Scope
 from backend.messages.verdict import ACTION_BY, REASONS, check_title
 
@@ -161,28 +162,32 @@ digits of `hsCode`; bit 0 covers all. They count for the kinds above that say so
 
 **Clocks** may differ by {minutes} minutes. `issued-after-anchoring`: `validFrom` is later than the anchoring by more
 than that. `not-yet-issued`: it is later than the time asked about by more than that. `snapshot-too-new`: `readAt` is
-later than the time asked about by more than that. `anchored-after-expiry`: the anchoring is later than the end of the
-late terms by that or more. All else is compared exactly; a snapshot is `snapshot-too-old` when it is older than the
+later than the time asked about by more than that. The *grace* between signing and anchoring is {hours} hours.
+All else is compared exactly; a snapshot is `snapshot-too-old` when it is older than the
 reader allows.
 
-**Accreditation.** A reading tells what the ledger holds of the key now (`accreditation`), what it held when the
-record was signed (`accreditationAtIssue`, at the record's `validFrom`) and when it was anchored
-(`accreditationAtAnchoring`: at the later of `validFrom` and the anchoring less {minutes} minutes; where it held
-nothing then, at the anchoring). The *terms* are those of the issue; where there are none, those of the anchoring;
-where there are none, those of now. The *late terms* are those of the anchoring, else the terms. *Suspended* is the
-earlier `suspendedSince` of the terms and of now: what the ledger learns of a key reaches back, what the authority
-renews, narrows or widens does not.
+**Accreditation.** A reading tells what the ledger holds of the key now (`accreditation`), the *terms* by which the
+signature is judged (`accreditationAtIssue`) and the *late terms* that must bear them out (`accreditationAtAnchoring`);
+the ledger answers the last two itself (`termsOfSignature(key, moment, anchoredAt)`). The terms are those that it had
+recorded at the record's `validFrom`; where it had recorded none yet, those of {minutes} minutes later; where there are
+none either, null, unless it took over the history of a ledger that was lost (`takenOverUntil`): then what it held at
+the earlier of the anchoring and the end of that time, else at that end. *Seen* is the later of `validFrom` and the
+anchoring. The late terms are the terms where it was seen within the grace, else those recorded the grace before it was
+seen. `suspendedSince` of both is not what stood then, but the beginning of the earliest suspension, standing or lifted,
+that held at any time from `validFrom` until it was seen; in the terms it is null where that lies after `validFrom`.
 
 Asked in this order; the first that applies is the answer of ISSUER_ACCREDITED. `assurance` of the record is `stated`:
 `self-attested`. No snapshot or node tells of it: `ledger-not-consulted`, or `snapshot-record-mismatch`. There is none
-now, or its `kinds` is 0: `never-accredited`. (After these there is no ISSUER_STANDING.) By the terms: the bit of the
-kind is not set: `kind-not-covered`. Where chapters count: no `hsCode` shown and bit 0 not set, `hs-code-withheld`;
-not 6 to 13 digits, `fields-invalid`; bit not set, `chapter-not-covered`. `issued-after-anchoring`. Suspended at or
-before the anchoring: `accreditation-revoked`. Not `validFrom` <= the record's `validFrom` < `validUntil`, or
-suspended at or before the latter: `not-accredited-at-issue`. By the late terms: `anchored-after-expiry`; kind or
-chapter (bit 0 where no `hsCode` is shown) not covered, or `suspendedSince` at or before the anchoring:
-`anchored-after-change`. Else `accredited`. ISSUER_STANDING, by those of now: `suspendedSince` at or before the time
-asked about, `accreditation-revoked`; `validUntil` at or before it, a note; else `good-standing`.
+now, or its `kinds` is 0: `never-accredited`. (After these there is no ISSUER_STANDING.) Terms or late terms are null:
+`not-accredited-at-issue`. By the terms: the bit of the kind is not set: `kind-not-covered`. Where chapters count: no
+`hsCode` shown and bit 0 not set, `hs-code-withheld`; not 6 to 13 digits, `fields-invalid`; bit not set,
+`chapter-not-covered`. `issued-after-anchoring`. Suspended now, since a moment until it was seen:
+`accreditation-revoked`. Suspended by the terms, until `validFrom`: `signed-while-suspended`. Not `validFrom` <= the
+record's `validFrom` < `validUntil`: `not-accredited-at-issue`. By the late terms: ended the grace before it was seen,
+or earlier: `anchored-after-expiry`; kind or chapter (bit 0 where no `hsCode` is shown) not covered, begun after the
+record's `validFrom`, or suspended until it was seen: `anchored-after-change`. Else `accredited`. `wasAccredited` of the
+contract says the same of a certificate: whether it is `accredited`. ISSUER_STANDING, by those of now: `suspendedSince`
+at or before the time asked about, `accreditation-revoked`; `validUntil` at or before it, a note; else `good-standing`.
 
 **Dates of a record.** `validFrom` that is no RFC 3339 time: `entry-kind-mismatch`. Then VALIDITY asks in this order.
 `validUntil` that is no such time: `fields-invalid`. `not-yet-issued`. `dated-ahead`: one of the fields below, as far as
@@ -195,10 +200,15 @@ is the `issueDate`'s day of the month so many months later, or that month's last
 
 **Agreements.** AGREEMENT is asked of certificates of origin that show a `freeTradeAgreementName` other than `NONE`, in
 this order; only texts are judged. It is not in the table: `agreement-unknown`. `originCountry`, `importCountry` or the
-exporter's `countryCode` is no party: `agreement-party`. The first two are the same: `agreement-domestic`.
-`originCriteria` is none of its criteria: `agreement-criterion`. `issueDate` is before the day on which it came into
-force for either country: `agreement-not-in-force`. Fields are withheld, and `exporter`, `originCountry`,
-`importCountry`, `originCriteria` or `issueDate` is among them: `agreement-withheld`. Else `agreement-fits`.
+exporter's `countryCode` is no party: `agreement-party`; where the table names those whose goods a one-sided preference
+is for, instead `originCountry` is one of them and `importCountry` is no party: `agreement-not-granted`. The first two
+are the same: `agreement-domestic`. `originCriteria` is none of its criteria: `agreement-criterion`. `issueDate` is
+before the day on which it came into force for either country: `agreement-not-in-force`. `issueDate` is later after
+`departureDate` than the table allows (months as for the term), or later than the days where `issuedRetroactively` is
+not true, unless it may be withheld: `agreement-retroactive`. `description` has letters, and none of A to Z:
+`agreement-language`. Fields are withheld, and `exporter`, `originCountry`, `importCountry`, `originCriteria` or
+`issueDate` is among them: `agreement-withheld`. The table does not confirm it for these two countries, or for goods of
+`originCountry`: `agreement-unconfirmed`. Else `agreement-fits`.
 
 {agreements}
 
@@ -217,15 +227,28 @@ def _dates() -> Iterator[str]:
 
 
 def _agreements() -> Iterator[str]:
-    yield "| agreement | months | criteria | parties, by the day on which it came into force | source |"
-    yield "|---|---|---|---|---|"
+    yield "| agreement | months | criteria | parties, by the day on which it came into force | further terms | source |"
+    yield "|---|---|---|---|---|---|"
     for agreement in AGREEMENTS.values():
         since: dict[str, list[str]] = {}
         for country, day in agreement.parties.items():
             since.setdefault(day.isoformat(), []).append(country)
         parties = "; ".join(f"{day} {' '.join(countries)}" for day, countries in sorted(since.items())) or "–"
         months, criteria = agreement.term_months or "–", " ".join(agreement.criteria)
-        yield f"| `{agreement.code}` | {months} | {criteria} | {parties} | {agreement.source} |"
+        source = f"{agreement.source}. Read on {agreement.looked_up.isoformat()}"
+        if agreement.not_confirmed:
+            source += f"; not confirmed: {agreement.not_confirmed}"
+        terms = "; ".join(_further_terms(agreement)) or "–"
+        yield f"| `{agreement.code}` | {months} | {criteria} | {parties} | {terms} | {source} |"
+
+
+def _further_terms(agreement: Agreement) -> Iterator[str]:
+    if agreement.beneficiaries:
+        yield f"for goods of {' '.join(sorted(agreement.beneficiaries))}"
+    if agreement.unconfirmed:
+        yield f"not confirmed for {', '.join(sorted(map(' to '.join, agreement.unconfirmed)))}"
+    if (late := agreement.retroactive) is not None:
+        yield f"issued at most {late.unmarked_days} days after shipment, marked {late.months} months"
 
 
 def _rules() -> Iterator[str]:
@@ -235,6 +258,7 @@ def _rules() -> Iterator[str]:
         RULES.strip().format(
             segments=", ".join(f"{segment.value} {segment.name}" for segment in Segment),
             minutes=minutes,
+            hours=int(GRACE.total_seconds() // 3600),
             dates="\n".join(_dates()),
             agreements="\n".join(_agreements()),
         )

@@ -40,6 +40,8 @@ class Form:
     method: str
     in_main: bool
     controls: list[Control] = field(default_factory=list)
+    has_nameless_button: bool = False
+    """Its main button sends nothing of its own; named ones beside it do something else."""
 
     @property
     def variants(self) -> int:
@@ -120,6 +122,8 @@ class _Reader(HTMLParser):
     def _input(self, tag: str, given: Mapping[str, str | None]) -> None:
         kind = (given.get("type") or ("submit" if tag == "button" else "text")).lower()
         if not given.get("name"):
+            if kind == "submit" and self._form is not None:
+                self._form.has_nameless_button = True
             return
         default = "on" if kind in ("checkbox", "radio") else ""
         self._add(kind, given, given.get("value") or default, is_on="checked" in given)
@@ -166,6 +170,8 @@ def fill(form: Form, page: Page, variant: int = 0, own: Mapping[str, str] | None
     sent: list[tuple[str, Any]] = []
     for name, group in groupby(_sorted_by_name(form.controls), key=lambda control: control.name):
         controls = list(group)
+        if controls[0].type == "submit" and form.has_nameless_button and variant == 0:
+            continue
         if name in typed and controls[0].type != "hidden":
             sent.append((name, typed.pop(name)))
         else:

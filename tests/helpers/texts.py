@@ -13,7 +13,7 @@ from pydantic_core import PydanticKnownError
 from werkzeug.exceptions import default_exceptions
 
 import backend
-from backend.cli import chain, importing, localised, main
+from backend.cli import chain, importing, localised, main, powers
 from backend.domain import errors
 from backend.domain.agreements import AGREEMENTS
 from backend.domain.fields import ORIGIN_CRITERIA
@@ -107,6 +107,8 @@ def of_tables() -> set[Key]:
         *chain.WORDS.values(),
         *chain.OPERATIONS.values(),
         *chain.STATES.values(),
+        *powers.ROLE_NAMES.values(),
+        *powers.STATES.values(),
         *errors.ForeignLedger.choices,
         *(role.names for role in Role),
         *(text for stated in KINDS.values() for text in _of_kind(stated)),

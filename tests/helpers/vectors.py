@@ -35,6 +35,8 @@ CHOSEN = (
     "narrowed to another chapter since",
     "widened to its chapter since",
     "narrowed on its way",
+    "ended the grace before",
+    "signed while suspended, lifted since",
     "accredited after it signed",
     "a merchant's statement",
     "expired",

@@ -16,8 +16,9 @@ import requests
 
 from tests.conftest import DemoUser, people_in
 from tests.helpers.builders import if_match
+from tests.helpers.postgres import installation_at
 
-READY_SECONDS = 90
+READY_SECONDS = 180
 
 
 @dataclass
@@ -99,16 +100,20 @@ def start(folder: Path, port: int | None = None) -> Server:
     """Start a server on a data folder and wait until it answers."""
     port = port or free_port()
     output = folder.with_name(f"{folder.name}-{port}.log")
-    environment = {**os.environ, "DATA_DIR": str(folder), "PORT": str(port)}
+    environment = {**os.environ, **installation_at(folder), "PORT": str(port)}
     with output.open("a") as log:
         process = subprocess.Popen(command("serve"), env=environment, stdout=log, stderr=log, text=True)
     server = Server(folder, port, process, output)
     deadline = time.monotonic() + READY_SECONDS
-    while not _answers(server):
-        assert process.poll() is None, output.read_text()
-        assert time.monotonic() < deadline, output.read_text()
-        time.sleep(0.1)
-    server.people = people_in(folder)
+    try:
+        while not _answers(server):
+            assert process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, output.read_text()
+            time.sleep(0.1)
+        server.people = people_in(folder)
+    except BaseException:
+        process.kill()  # nobody else knows of it yet
+        raise
     return server
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.journeys.conftest import Server, command, start
 from tests.journeys.papers import a_certificate
 
+pytestmark = pytest.mark.sqlite  # PostgreSQL is copied by its own tools
+
 
 def provenport(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "DATA_DIR": str(folder)}

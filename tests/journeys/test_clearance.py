@@ -1,13 +1,14 @@
 """One consignment's whole way over the programming interface, and its tampered twins."""
 
 import json
-import sqlite3
 from contextlib import closing
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from backend.store.encryption import DataKeys
+from tests.helpers.postgres import as_it_lies
 from tests.journeys.conftest import Server
 from tests.journeys.papers import a_certificate, a_declaration, a_report
 
@@ -72,14 +73,15 @@ def test_certificate_altered_in_our_database_releases_nothing(server: Server, by
     declaration = _lodged(server, [certificate, report])
     assert server.settled_verdict(declaration)["verdict"] == "VALID"
     with (
-        sqlite3.connect(server.folder / "provenport.sqlite", timeout=20) as database,
+        as_it_lies(server.folder) as database,
         closing(DataKeys(server.folder / "record.keys")) as keys,
     ):
-        (kept,) = database.execute("select disclosures from record where id = ?", (certificate,)).fetchone()
+        kept = database.execute(text("select disclosures from record where id = :id"), {"id": certificate}).scalar_one()
         disclosures = json.loads(keys.open(kept))
         disclosures[0] = disclosures[0][:-4] + "AAAA"
         altered = {"by who has the keys": keys.encrypt(json.dumps(disclosures).encode()), "by others": kept[:-1] + b"x"}
-        database.execute("update record set disclosures = ? where id = ?", (altered[by], certificate))
+        change = text("update record set disclosures = :altered where id = :id")
+        database.execute(change, {"altered": altered[by], "id": certificate})
     verdict = server.settled_verdict(declaration)
     assert verdict["verdict"] == "INVALID"
     assert "record-altered" in _reasons(verdict, "fail")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.helpers.postgres import installation_at
 from tests.journeys.conftest import Server, command, free_port, start
 from tests.journeys.papers import a_certificate, a_declaration
 
@@ -82,7 +83,7 @@ def test_credentials_are_for_their_owner_only(server: Server) -> None:
 
 
 def _refusal(folder: Path, port: int) -> str:
-    environment = {**os.environ, "DATA_DIR": str(folder), "PORT": str(port)}
+    environment = {**os.environ, **installation_at(folder), "PORT": str(port)}
     ended = subprocess.run(command("serve"), env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1, ended.stdout
     assert "Traceback" not in ended.stderr
@@ -109,7 +110,7 @@ def test_a_folder_of_another_version_is_told(tmp_path: Path, marker: str) -> Non
 
 
 def test_trs_command_runs_beside_the_running_server(server: Server) -> None:
-    environment = {**os.environ, "DATA_DIR": str(server.folder)}
+    environment = {**os.environ, **installation_at(server.folder)}
     told = subprocess.run(command("trs"), env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert "arrival → release" in told.stdout
     assert told.stdout.count("\n") == 3

@@ -27,6 +27,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(mounted)], check=False)
 
 
+@pytest.mark.sqlite
 @pytest.mark.slow
 def test_full_disk_loses_no_record_and_recovers(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTAKE_LEAST_FREE_MB", "0")

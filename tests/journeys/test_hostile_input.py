@@ -1,20 +1,21 @@
 """Bad input against the really started server: a clear 4xx, and nothing stored."""
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from tests.helpers.postgres import as_it_lies
 from tests.journeys.conftest import Server
 from tests.journeys.papers import a_certificate, a_declaration
 
 
 def _rows(server: Server) -> dict[str, int]:
     tables = ("record", "consignment", "stored_file", "decision", "organisation", "person")
-    with sqlite3.connect(server.folder / "provenport.sqlite", timeout=20) as database:
-        return {table: database.execute(f"select count(*) from {table}").fetchone()[0] for table in tables}
+    with as_it_lies(server.folder) as database:
+        return {table: database.execute(text(f"select count(*) from {table}")).scalar_one() for table in tables}
 
 
 @pytest.fixture(autouse=True)

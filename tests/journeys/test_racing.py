@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.helpers.postgres import installation_at
 from tests.journeys.conftest import Server, command
 from tests.journeys.papers import a_certificate, a_declaration, a_report
 
@@ -60,7 +61,7 @@ def test_hundred_parallel_drawdowns_take_exactly_fifty(server: Server) -> None:
     server.until(drawn, 60)
     audit = subprocess.run(
         command("audit", "--rpc", f"{server.url}/rpc"),
-        env={"DATA_DIR": str(server.folder), "PATH": ""},
+        env={**installation_at(server.folder), "PATH": ""},
         capture_output=True,
         text=True,
         timeout=120,

@@ -8,8 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.postgres import installation_at
 from tests.journeys.conftest import Server
-from tests.journeys.readme_output import JOURNEY, STUDY, TIMES, claim_lines, comparable, shown
+from tests.journeys.readme_output import (
+    JOURNEY,
+    MODEL,
+    STUDY,
+    TIMES,
+    claim_lines,
+    comparable,
+    shown,
+    with_figures,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,7 +36,7 @@ def _commands() -> list[str]:
 
 
 def _run(server: Server, command: str) -> str:
-    environment = {**os.environ, "DATA_DIR": str(server.folder), "PORT": str(server.port)}
+    environment = {**os.environ, **installation_at(server.folder), "PORT": str(server.port)}
     command = command.replace("var/", f"{server.folder}/").replace("events.csv", f"{server.folder}/events.csv")
     if re.match(rf".venv/bin/clearance-sim ({'|'.join(TAKE_MINUTES)})", command):
         command = " ".join([*command.split()[:2], "--help"])
@@ -37,7 +47,7 @@ def _run(server: Server, command: str) -> str:
         command = command.replace(".venv/bin/clearance-sim", f"{_python()} -m clearance_sim")
         command = command.replace(".venv/bin/python", _python())
     done = subprocess.run(
-        command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -82,7 +92,14 @@ def test_claim_shown_is_what_the_study_finds(tmp_path: Path) -> None:
     """The whole study, as README names it: minutes. ``make readme`` writes it anew."""
     command = [_python(), "-m", "clearance_sim", "claim", "--json", "claim.json"]
     subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
-    assert shown(README, STUDY) == claim_lines(json.loads((tmp_path / "claim.json").read_text(encoding="utf-8")))
+    study = json.loads((tmp_path / "claim.json").read_text(encoding="utf-8"))
+    assert shown(README, STUDY) == claim_lines(study)
+    model = MODEL.read_text(encoding="utf-8")
+    assert model == with_figures(model, study)
+    share = re.search(r"^\| L, .*? \| (\d+\.\d) ", model, re.MULTILINE)
+    assert share is not None
+    typed = model.replace(f"| {share[1]} (", "| 44.9 (", 1)
+    assert typed != with_figures(typed, study), "a figure typed by hand is found"
 
 
 def test_readme_types_no_figure_of_the_claim() -> None:

@@ -82,7 +82,7 @@ def test_problem_speaks_it(client, people):
     problem = client.get("/api/v1/records/none", headers=wanted).get_json()
     assert problem["detail"] == "«no such record»"
     refused = client.post("/api/v1/invoices", json={"currency": "x" * 9}, headers=wanted).get_json()
-    assert {"«Please fill this in.»"} <= {fault["message"] for fault in refused["errors"]}
+    assert {"«is missing»"} <= {fault["message"] for fault in refused["errors"]}
     assert all(fault["message"].startswith("«") for fault in refused["errors"])
 
 

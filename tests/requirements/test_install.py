@@ -176,6 +176,7 @@ def test_set_up_takes_three_lines(project):
     assert "1/3" not in project.make("run-server").stdout  # base holds what the server needs
 
 
+@pytest.mark.slow
 def test_changed_lock_rebuilds_the_environment(project):
     """What the lock names no more goes, too: otherwise it would hide that something still needs it."""
     project.lock("base", project.wheel("needed", "1.0"), project.wheel("dropped", "1.0"))
@@ -188,6 +189,7 @@ def test_changed_lock_rebuilds_the_environment(project):
     assert (project.installed("needed"), project.installed("dropped")) == ("2.0", "")
 
 
+@pytest.mark.slow
 def test_lost_interpreter_is_replaced(project):
     """As after an upgrade of the system's Python."""
     assert project.make("simulator").returncode == 0
@@ -196,6 +198,7 @@ def test_lost_interpreter_is_replaced(project):
     assert project.installed("needed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entry", "told"),
     [

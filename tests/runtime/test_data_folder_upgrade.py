@@ -225,6 +225,17 @@ def test_waiting_work_becomes_final(opened: Opened) -> None:
     assert states[MANIFEST["newcomer"]] == "accredited"
 
 
+def test_contract_of_its_time_takes_new_terms(opened: Opened) -> None:
+    """Its contract knows the act by another signature, and judges what was signed before as it did."""
+    chamber = opened.get("/me", "chamber")
+    issuer = next(one for one in MANIFEST["issuers"] if MANIFEST["issuers"][one][0] == chamber["organisation"])
+    until = "2031-01-01T00:00:00Z"
+    answer = opened.api.post(f"/issuers/{issuer}/accreditation", "authority", {"validUntil": until})
+    assert answer.status_code == 202
+    demo.settle(opened.system.ctx)
+    assert opened.get(f"/issuers/{issuer}", "authority")["validUntil"] == until
+
+
 def test_drawdown_leaves_remaining_quantity(opened: Opened) -> None:
     """Of 1,000 on the certificate 200 were drawn by the release, and 200 more are declared."""
     drawn = MANIFEST["drawn"]

@@ -1,4 +1,4 @@
-"""An installation of its own for each test: real SQLite, real signatures, a ledger in memory."""
+"""An installation of its own for each test: real database, real signatures, a ledger in memory."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -25,6 +25,7 @@ from backend.store.encryption import DataKeys, keys_of
 from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import certificate_fields, lodgement_fields, report_fields
 from tests.helpers.fakes import Clock, FakeLedger, QuickPasswords
+from tests.helpers.postgres import database_url, name_for, ours
 
 NAMES = {
     "authority": (Role.AUTHORITY, "Accreditation Authority"),
@@ -90,17 +91,27 @@ class Installation:
 class Blueprint:
     """An installation as it stands before every test: built once, copied for each."""
 
-    database: bytes
+    folder: Path
+    database: bytes | None
+    """SQLite's file; on PostgreSQL a database is copied instead."""
     keys: bytes
     ledger: FakeLedger
     master: bytes
     ids: dict[str, str]
 
 
-def _app_context(folder: Path, ledger: FakeLedger, clock: Clock, master: bytes) -> tuple[InstallationContext, Engine]:
+def engine_at(folder: Path, keys: DataKeys, template: Path | None = None) -> Engine:
+    """An engine of its own on an installation's database, as another process has one."""
+    return open_engine(database_url(folder, template) or f"sqlite:///{folder / 'db.sqlite'}", keys)
+
+
+def _app_context(
+    folder: Path, ledger: FakeLedger, clock: Clock, master: bytes, template: Path | None = None
+) -> tuple[InstallationContext, Engine]:
     keys = DataKeys(folder / "record.keys")
-    engine = open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)
-    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
+    engine = engine_at(folder, keys, template)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     ctx = InstallationContext(
         work=UnitOfWorkFactory(engine),
         ledger=ledger,
@@ -130,24 +141,26 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     release_lease(ctx)
     engine.dispose()  # the last connection to close moves the write-ahead log into the file
     keys_of(engine.dialect).close()
-    database = (folder / "db.sqlite").read_bytes()
-    return Blueprint(
-        database, (folder / "record.keys").read_bytes(), ledger, master, {n: p.id for n, p in people.items()}
-    )
+    database = (folder / "db.sqlite").read_bytes() if ours() is None else None
+    ids = {name: person.id for name, person in people.items()}
+    return Blueprint(folder, database, (folder / "record.keys").read_bytes(), ledger, master, ids)
 
 
 @pytest.fixture
 def installation(tmp_path: Path, blueprint: Blueprint) -> Iterator[Installation]:
     """An installation with its people, accredited and settled."""
-    (tmp_path / "db.sqlite").write_bytes(blueprint.database)
+    if blueprint.database is not None:
+        (tmp_path / "db.sqlite").write_bytes(blueprint.database)
     (tmp_path / "record.keys").write_bytes(blueprint.keys)
     ledger = deepcopy(blueprint.ledger)
-    ctx, engine = _app_context(tmp_path, ledger, ledger.clock, blueprint.master)
+    ctx, engine = _app_context(tmp_path, ledger, ledger.clock, blueprint.master, blueprint.folder)
     with ctx.work(reading=True) as work:
         people = {name: work.persons.find(person_id) for name, person_id in blueprint.ids.items()}
     yield Installation(ctx, ledger, ledger.clock, ctx.keys.passwords, people)
     engine.dispose()
     keys_of(engine.dialect).close()
+    if (server := ours()) is not None:
+        server.drop(name_for(tmp_path))
 
 
 def somebody(installation: Installation, role: Role) -> Person:

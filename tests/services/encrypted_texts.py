@@ -9,19 +9,20 @@ from sqlalchemy import text
 
 from backend.adapters.files import FolderFiles
 from backend.domain import bundle
-from backend.services import erasure, selective_disclosure
+from backend.services import bundles, erasure
 from backend.store import tables
 from backend.store.crypto_shredding import follow_the_keys
-from backend.store.database import open_engine
 from backend.store.encryption import DataKeys, EncryptedValue, KeyDestroyed, keys_of
 from backend.store.unit_of_work import UnitOfWorkFactory
+from tests.helpers.postgres import copy_of_database, ours, stored_bytes
+from tests.services.conftest import engine_at
 
 SECRET = "Salmon-coloured lamp for Mr Tan of Bukit Timah"
 
 
 def shown(installation, record, audience=None, *names):
-    choice = selective_disclosure.choose(installation.ctx, installation.merchant, record.id, audience, names)
-    return bundle.write(selective_disclosure.present(installation.ctx, choice))
+    choice = bundles.choose(installation.ctx, installation.merchant, record.id, audience, names)
+    return bundle.write(bundles.present(installation.ctx, choice))
 
 
 def held_certificate(installation, **changes):
@@ -37,7 +38,8 @@ def erase(installation, record):
 
 def bytes_on_disk(installation):
     folder = installation.ctx.files._folder.parent
-    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    files = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    return files if ours() is None else files + stored_bytes(folder, "*")
 
 
 def everything_encrypted(installation):
@@ -65,7 +67,10 @@ def readable_in(copies, installation):
 def older_copy(installation, folder):
     """The installation's database and files as they are now, to be opened beside it."""
     installation.ctx.work.scrub()
-    shutil.copytree(installation.ctx.files._folder.parent, folder)
+    source = installation.ctx.files._folder.parent
+    shutil.copytree(source, folder)
+    engine_of(installation).dispose()
+    copy_of_database(source, folder)
     return folder
 
 
@@ -77,9 +82,9 @@ def put_newest_keys(installation, copy):
 def opened_again(installation, copy):
     """A copy of the database and the files, opened as at a start, with the keys that were put beside it."""
     with closing(DataKeys(copy / "record.keys")) as newest:
-        engine = open_engine(f"sqlite:///{copy / 'db.sqlite'}", newest)
+        engine = engine_at(copy, newest)
         stored = FolderFiles(copy / "files", newest)
-        erased = follow_the_keys(engine, stored, installation.clock())
+        erased = follow_the_keys(engine, stored.is_erased, installation.clock())
         yield replace(installation, ctx=replace(installation.ctx, work=UnitOfWorkFactory(engine), files=stored)), erased
         engine.dispose()
 

@@ -1,7 +1,6 @@
 """What is too much is refused before anything is stored; what was taken in goes on, and nobody waits for a flood."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -57,9 +56,7 @@ def test_nearly_full_disk_admits_no_more(installation):
     free = [10_000]
     installation.ctx = replace(
         installation.ctx,
-        settings=ServiceSettings(
-            admission=AdmissionLimits(least_free_bytes=5_000, disk_usage=lambda: SimpleNamespace(free=free[0]))
-        ),
+        settings=ServiceSettings(admission=AdmissionLimits(least_free_bytes=5_000, free_bytes=lambda: free[0])),
     )
     issue(installation, 0)
     free[0] = 4_999

@@ -1,23 +1,28 @@
 """From database to ledger, whatever happens in between."""
 
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
 import pytest
 
+from backend.domain import bundle
 from backend.domain.consignment import Decision, Step
 from backend.domain.errors import Conflict, Invalid, LedgerUnavailable
+from backend.domain.evidence import Segments
 from backend.domain.kinds import Kind
-from backend.domain.ledger import AnchorBatch, ChangeStatuses, DeclarationStatus, DocumentStatus
+from backend.domain.ledger import AnchorBatch, ChangeStatuses, DeclarationStatus, DocumentStatus, batch_key
 from backend.domain.outbox import TransactionState
 from backend.domain.records import ProofState
 from backend.domain.verdict import Conclusion
-from backend.services import accreditation, decisions, issuance, statements
+from backend.services import accreditation, bundles, decisions, issuance, statements
 from backend.services.anchoring import anchor_sealed, batches, is_under_way, poll_receipts, run_once, seal_stored
-from backend.services.verification import verdict_on
+from backend.services.audit import audit
+from backend.services.verification import verdict_on, verdict_on_bundle
 from tests.helpers.builders import certificate_fields
+from tests.helpers.fakes import ANCHORERS
 
 
 class Crash(BaseException):
@@ -122,7 +127,10 @@ def test_crash_at_ledger_loses_and_repeats_nothing(installation, method, after):
     assert len(anchored_batches(installation)) == 1
     assert state_of(installation, consignment.record) is ProofState.FINAL
     batch, leaf_index = installation.record(consignment.id).batch, installation.record(consignment.id).leaf_index
-    assert installation.ledger.status(batch.root, leaf_index) == DeclarationStatus.EXAMINATION
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(batch.root), leaf_index)
+        == DeclarationStatus.EXAMINATION
+    )
     assert_nonces_without_gaps(installation)
 
 
@@ -158,6 +166,9 @@ class FailingWork:
         unit.commit = failing
         return unit
 
+    def run(self, use_case):
+        return self._real.run(use_case)
+
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("nth", range(1, 6))
@@ -170,7 +181,9 @@ def test_crash_at_any_commit_loses_and_repeats_nothing(installation, nth, after)
     installation.settle()
     batch, leaf_index = installation.record(consignment.id).batch, installation.record(consignment.id).leaf_index
     assert len(anchored_batches(installation)) == 1
-    assert installation.ledger.status(batch.root, leaf_index) == DeclarationStatus.DETAINED
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(batch.root), leaf_index) == DeclarationStatus.DETAINED
+    )
     assert [event.step for event in installation.consignment(consignment.id).events].count(Step.ANCHORED) == 1
     assert_nonces_without_gaps(installation)
 
@@ -226,7 +239,10 @@ def test_a_ledger_that_was_down_loses_nothing(installation):
     installation.ledger.down = False
     installation.settle()
     batch, leaf_index = installation.record(consignment.id).batch, installation.record(consignment.id).leaf_index
-    assert installation.ledger.status(batch.root, leaf_index) == DeclarationStatus.EXAMINATION
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(batch.root), leaf_index)
+        == DeclarationStatus.EXAMINATION
+    )
     assert state_of(installation, consignment.record) is ProofState.FINAL
 
 
@@ -246,7 +262,9 @@ def test_changes_of_one_record_arrive_in_order(installation):
     installation.settle(20)
     assert [call.places[0][1] for call in statuses_sent(installation, "office")] == [2, 3, 1, 4]
     batch, leaf_index = installation.record(consignment.id).batch, installation.record(consignment.id).leaf_index
-    assert installation.ledger.status(batch.root, leaf_index) == DeclarationStatus.RELEASED
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(batch.root), leaf_index) == DeclarationStatus.RELEASED
+    )
 
 
 def test_many_changes_of_one_batch_travel_together(installation):
@@ -291,7 +309,10 @@ def test_one_refused_change_leaves_the_others(installation):
     issuance.revoke(installation.ctx, installation.chamber, bad.id, "forged invoice")
     installation.settle(20)
     kept = installation.record(bad.id)
-    assert installation.ledger.status(kept.batch.root, kept.leaf_index) == DocumentStatus.REVOKED
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(kept.batch.root), kept.leaf_index)
+        == DocumentStatus.REVOKED
+    )
 
 
 # Refusals
@@ -410,7 +431,10 @@ def test_status_in_lost_block_is_written_again(installation):
         run_once(installation.ctx)
         installation.ledger.mine()
     kept = installation.record(record.id)
-    assert installation.ledger.status(kept.batch.root, kept.leaf_index) == DocumentStatus.REVOKED
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(kept.batch.root), kept.leaf_index)
+        == DocumentStatus.REVOKED
+    )
 
 
 def test_a_round_takes_no_more_than_its_share(installation, monkeypatch):
@@ -430,4 +454,90 @@ def test_the_clock_may_stand_still(installation):
         decisions.decide(frozen, installation.officer, consignment.id, decision, "next")
     installation.settle(20)
     batch, leaf_index = installation.record(consignment.id).batch, installation.record(consignment.id).leaf_index
-    assert installation.ledger.status(batch.root, leaf_index) == DeclarationStatus.REJECTED
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(batch.root), leaf_index) == DeclarationStatus.REJECTED
+    )
+
+
+# Another anchorer who copies our roots
+
+
+def sealed_root(installation):
+    with installation.ctx.work(reading=True) as work:
+        (batch,) = work.batches.pending()
+    return batch.root, batch.segments
+
+
+OTHER_SEGMENTS = Segments(0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("segments", [None, OTHER_SEGMENTS], ids=["same segments", "other segments"])
+def test_root_copied_before_us_is_anchored_as_ours(installation, segments):
+    record = installation.issue_certificate()
+    seal_stored(installation.ctx)
+    root, ours = sealed_root(installation)
+    assert installation.ledger.act_as("other_anchorer", AnchorBatch(root, segments or ours))
+    installation.settle()
+    kept = installation.record(record.id)
+    assert kept.proof_state is ProofState.FINAL
+    batch = installation.ledger.batch(installation.ledger.batch_key(root))
+    assert (batch.anchorer, batch.segments) == (installation.ledger.anchorer(), ours)
+    assert [call.root for call in anchored_batches(installation)] == [root]
+    assert verdict_on(installation.ctx, kept).conclusion is Conclusion.VALID
+    assert not audit(installation.ctx).discrepancies
+
+
+def test_root_copied_after_reorganisation_stays_ours(installation):
+    """Whoever is quicker the second time gets nothing by it."""
+    record = installation.issue_certificate()
+    installation.settle()
+    root = installation.record(record.id).batch.root
+    installation.ledger.reorganise(len(installation.ledger._blocks) - 1)
+    assert installation.ledger.act_as("other_anchorer", AnchorBatch(root, OTHER_SEGMENTS))
+    for _ in range(4):
+        run_once(installation.ctx)
+    installation.settle()
+    assert state_of(installation, record) is ProofState.FINAL
+    assert installation.ledger.batch(installation.ledger.batch_key(root)).anchorer == installation.ledger.anchorer()
+
+
+def test_copied_batch_changes_no_verdict_on_ours(installation):
+    """What its anchorer does in the copy concerns the bundle that names the copy, and no other."""
+    record = installation.issue_certificate()
+    installation.settle()
+    kept = installation.record(record.id)
+    root, ours = kept.batch.root, bundle.write(bundles.bundle_of(installation.ctx, kept))
+    copied, revoked = AnchorBatch(root, kept.batch.segments), ((kept.leaf_index, 2),)
+    assert installation.ledger.act_as("other_anchorer", copied)
+    key = batch_key(ANCHORERS["other_anchorer"], root)
+    assert installation.ledger.act_as("other_anchorer", ChangeStatuses(key, revoked, bytes(32)))
+    (anchoring,) = installation.ledger.anchorings(key)
+    theirs = deepcopy(ours)
+    theirs["records"][0]["anchor"]["transaction"] = anchoring.transaction_hash.hex()
+    assert verdict_on_bundle(installation.ctx, ours).conclusion is Conclusion.VALID
+    assert verdict_on_bundle(installation.ctx, theirs).conclusion is Conclusion.INVALID
+
+
+@pytest.mark.parametrize("segments", [None, OTHER_SEGMENTS], ids=["same segments", "other segments"])
+def test_earlier_ledger_with_copied_root_is_not_believed(installation, segments):
+    """There a root is whoever's who anchors it first: the batch is another's, and the trouble is told."""
+    installation.ledger._state.has_keys = False
+    record = installation.issue_certificate()
+    seal_stored(installation.ctx)
+    root, ours = sealed_root(installation)
+    assert installation.ledger.act_as("other_anchorer", AnchorBatch(root, segments or ours))
+    for _ in range(4):
+        run_once(installation.ctx)
+    assert state_of(installation, record) is ProofState.SEALED
+    with installation.ctx.work(reading=True) as work:
+        assert [batch.trouble for batch in work.batches.pending()] == ["another anchorer has anchored this root"]
+
+
+def test_earlier_ledger_is_used_as_before(installation):
+    installation.ledger._state.has_keys = False
+    record = installation.issue_certificate()
+    installation.settle()
+    root = installation.record(record.id).batch.root
+    assert installation.ledger.batch_key(root) == root
+    assert state_of(installation, record) is ProofState.FINAL
+    assert not audit(installation.ctx).discrepancies

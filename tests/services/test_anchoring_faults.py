@@ -17,13 +17,15 @@ from backend.domain.records import ProofState
 from backend.services import anchoring, decisions
 from backend.services.anchoring import acquire_lease, batches, pipeline, release_lease, run_once, seal_stored
 from backend.store.encryption import keys_of
+from tests.helpers.postgres import copy_of_database, in_its_words, ours
 from tests.services.test_anchoring import anchored_batches, assert_nonces_without_gaps, state_of, transactions
 
 
 def in_database(installation, statement, **values):
     """Change something behind the application's back."""
     with installation.ctx.work() as work:
-        work._session.execute(text(statement), values)
+        dialect = work._session.connection().dialect.name
+        work._session.execute(text(in_its_words(statement, dialect)), values)
         work.commit()
 
 
@@ -113,7 +115,10 @@ def test_status_whose_nonce_is_taken_arrives_once(installation):
     installation.clock.pass_by(anchoring.PATIENCE)
     installation.settle()
     record = installation.record(consignment.id)
-    assert installation.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.EXAMINATION
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(record.batch.root), record.leaf_index)
+        == DeclarationStatus.EXAMINATION
+    )
 
 
 def test_a_gap_before_open_transactions_is_filled(installation):
@@ -269,7 +274,7 @@ def test_orphaned_blocks_are_recovered_at_every_depth(installation, depth):
     assert {state_of(installation, record) for record in records} == {ProofState.FINAL}
     assert len(anchored_batches(installation)) == 3
     for record in records:
-        assert installation.ledger.batch(batch_of(installation, record).root) is not None
+        assert installation.ledger.batch(installation.ledger.batch_key(batch_of(installation, record).root)) is not None
     assert_nonces_without_gaps(installation)
 
 
@@ -284,24 +289,34 @@ def test_chain_restored_from_older_copy_gets_everything_again(installation):
     installation.settle()
     record = installation.record(consignment.id)
     assert record.proof_state is ProofState.FINAL
-    assert installation.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.DETAINED
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(record.batch.root), record.leaf_index)
+        == DeclarationStatus.DETAINED
+    )
     assert_nonces_without_gaps(installation)
 
 
-def database_file(installation):
-    with installation.ctx.work(reading=True) as work:
-        return work._session.connection().engine.url.database
+def folder_of(installation):
+    """The installation's folder, once nobody has its database open any more."""
+    installation.ctx.work._engine.dispose()
+    return installation.ctx.files._folder.parent
 
 
 def restore_from(installation, snapshot):
     """Put an older copy of the database back."""
-    with sqlite3.connect(snapshot) as source, sqlite3.connect(database_file(installation)) as target:
-        source.backup(target)
+    folder = folder_of(installation)
+    copy_of_database(snapshot, folder)
+    if ours() is None:
+        with sqlite3.connect(snapshot) as source, sqlite3.connect(folder / "db.sqlite") as target:
+            source.backup(target)
 
 
 def save_to(installation, snapshot):
-    with sqlite3.connect(database_file(installation)) as source, sqlite3.connect(snapshot) as target:
-        source.backup(target)
+    folder = folder_of(installation)
+    copy_of_database(folder, snapshot)
+    if ours() is None:
+        with sqlite3.connect(folder / "db.sqlite") as source, sqlite3.connect(snapshot) as target:
+            source.backup(target)
 
 
 def test_a_restored_database_recognises_roots_already_anchored(installation, tmp_path):
@@ -488,7 +503,10 @@ def test_two_workers_with_one_lease_are_harmless(installation, monkeypatch):
     installation.settle()
     record = installation.record(consignment.id)
     assert record.proof_state is ProofState.FINAL
-    assert installation.ledger.status(record.batch.root, record.leaf_index) == DeclarationStatus.EXAMINATION
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(record.batch.root), record.leaf_index)
+        == DeclarationStatus.EXAMINATION
+    )
     assert len([call for call in installation.ledger.mined("anchorer") if isinstance(call[1], AnchorBatch)]) == 1
     assert_nonces_without_gaps(installation)
 

@@ -88,7 +88,7 @@ def test_change_by_holder_of_keys_is_found(busy, content, expected):
 def test_root_unknown_to_database_is_found(busy):
     call = AnchorBatch(b"\5" * 32, Segments(0, 0, 0, 1))
     busy.ledger.send(busy.ledger.sign(call, busy.ledger.next_nonce("anchorer")).raw)
-    assert names(busy) == ["root-unknown-to-database"]
+    assert names(busy) == ["batch-unknown-to-database"]
 
 
 def test_batch_lost_by_ledger_is_found(busy):

@@ -15,9 +15,9 @@ from backend.services.audit import audit
 from backend.services.verification import verdict_on
 from backend.store import encryption, tables, unit_of_work
 from backend.store.crypto_shredding import follow_the_keys
-from backend.store.database import open_engine
 from backend.store.encryption import DataKeys, KeyMissing
 from tests.helpers.builders import PDF
+from tests.services.conftest import engine_at
 from tests.services.encrypted_texts import (
     SECRET,
     bytes_on_disk,
@@ -79,9 +79,9 @@ def test_keys_older_than_the_database_stop_the_start(installation, tmp_path):
     held_certificate(installation)
     installation.ctx.work.scrub()
     with closing(DataKeys(older)) as old:
-        engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", old)
+        engine = engine_at(tmp_path, old)
         with pytest.raises(KeyMissing, match="put its newest copy back"):
-            follow_the_keys(engine, FolderFiles(tmp_path / "files", old), installation.clock())
+            follow_the_keys(engine, FolderFiles(tmp_path / "files", old).is_erased, installation.clock())
         engine.dispose()
     assert older.stat().st_size == 64
 
@@ -94,7 +94,7 @@ def test_crash_after_the_commit_ends_keys_next_start(installation, monkeypatch):
         patch.setattr(unit_of_work, "destroy_forgotten", lambda _: None)  # the process ends here
         erase(installation, record)
     assert SECRET.encode() in b"".join(unb64(d) for d in disclosures_in(readable_in(before, installation)))
-    follow_the_keys(engine_of(installation), installation.ctx.files, installation.clock())
+    follow_the_keys(engine_of(installation), installation.ctx.files.is_erased, installation.clock())
     assert readable_in(before, installation) == []
 
 
@@ -119,9 +119,9 @@ def test_outdated_keys_stop_the_start_destroying_none(installation, tmp_path, wh
         work.commit()
     before = older.read_bytes()
     with closing(DataKeys(older)) as old:
-        engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", old)
+        engine = engine_at(tmp_path, old)
         with pytest.raises(KeyMissing, match="put its newest copy back"):
-            follow_the_keys(engine, FolderFiles(tmp_path / "files", old), installation.clock())
+            follow_the_keys(engine, FolderFiles(tmp_path / "files", old).is_erased, installation.clock())
         engine.dispose()
     assert older.read_bytes() == before
 
@@ -150,7 +150,7 @@ def test_crash_overwriting_keys_is_noticed_by_older_copy(installation, tmp_path,
         assert again.record(record.id).disclosures == []
         lost = [one for one in readable_in(sealed, again) if SECRET.encode() in one]
         assert lost == []
-    follow_the_keys(engine_of(installation), installation.ctx.files, installation.clock())
+    follow_the_keys(engine_of(installation), installation.ctx.files.is_erased, installation.clock())
     assert installation.record(record.id).erased_at is not None
 
 
@@ -199,7 +199,7 @@ def test_thousands_of_keys_end_at_once(installation):
         keys(installation).reserve(50_000)
         work._session.execute(insert(tables.key_to_destroy), [{"number": n} for n in range(40_000)])
         work.commit()
-    follow_the_keys(engine_of(installation), installation.ctx.files, installation.clock())
+    follow_the_keys(engine_of(installation), installation.ctx.files.is_erased, installation.clock())
     assert keys(installation).destroyed == 40_000
 
 
@@ -215,7 +215,7 @@ def test_row_naming_another_key_is_taken_for_altered(installation, number, colum
         session.execute(text(f"UPDATE record SET {column} = :it WHERE id = :id"), {"it": altered, "id": record.id})
         work.commit()
     assert verdict_on(installation.ctx, installation.record(record.id)).conclusion is Conclusion.INVALID
-    follow_the_keys(engine_of(installation), installation.ctx.files, installation.clock())
+    follow_the_keys(engine_of(installation), installation.ctx.files.is_erased, installation.clock())
     audit(installation.ctx)
 
 

@@ -147,7 +147,10 @@ def test_sound_papers_are_released_and_the_ledger_knows(installation):
     kept = installation.consignment(consignment.id)
     assert kept.status is DeclarationStatus.RELEASED
     assert taken.verdict["verdict"] == "VALID"
-    assert installation.ledger.status(kept.record.batch.root, kept.record.leaf_index) == DeclarationStatus.RELEASED
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(kept.record.batch.root), kept.record.leaf_index)
+        == DeclarationStatus.RELEASED
+    )
     assert [event.step for event in kept.events] == [Step.LODGED, Step.ANCHORED, Step.RELEASED]
 
 
@@ -375,7 +378,10 @@ def test_release_and_withdrawal_at_once_have_one_winner(installation):
         assert sum(act.exception() is None for act in acts) == 1
         installation.settle()
         kept = installation.consignment(consignment.id)
-        assert installation.ledger.status(kept.record.batch.root, kept.record.leaf_index) == kept.status
+        assert (
+            installation.ledger.status(installation.ledger.batch_key(kept.record.batch.root), kept.record.leaf_index)
+            == kept.status
+        )
 
 
 # How long it took

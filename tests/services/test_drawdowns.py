@@ -22,6 +22,7 @@ from backend.services.audit import audit
 from backend.services.decisions import NotReleasable
 from backend.services.verification import verdict_on_consignment
 from tests.helpers.builders import goods_item, lodgement_fields
+from tests.services.test_anchoring_faults import in_database
 
 
 def release(installation, consignment, **changes):
@@ -38,18 +39,18 @@ def lodged(installation, certificates, quantity="200", number=1):
     return installation.consignment(consignment.id)
 
 
-def ledger_record(record):
-    return LedgerRecord(record.batch.root, record.leaf_index)
+def ledger_record(installation, record):
+    return LedgerRecord(installation.ledger.batch_key(record.batch.root), record.leaf_index)
 
 
 def remaining(installation, certificate):
-    opened = installation.ledger.certificate_balance(*_where(installation, certificate))
+    opened = installation.ledger.certificate_balance(LedgerRecord(*_where(installation, certificate)))
     return None if opened is None else opened.remaining
 
 
 def _where(installation, certificate):
     kept = installation.record(certificate.id)
-    return kept.batch.root, kept.leaf_index
+    return installation.ledger.batch_key(kept.batch.root), kept.leaf_index
 
 
 def rows(installation, consignment):
@@ -65,19 +66,21 @@ def quantity_check(installation, consignment):
 
 def drawdown_elsewhere(installation, certificate, declaration, steps):
     """What another server does: draws the certificate for a declaration, past our database."""
-    opened = installation.ledger.certificate_balance(*_where(installation, certificate))
+    opened = installation.ledger.certificate_balance(LedgerRecord(*_where(installation, certificate)))
     if opened is None:
         with installation.ctx.work(reading=True) as work:
             kept = work.records.get(certificate.id)
         from backend.services.anchoring.drawdowns import _activation_call
 
-        _send(installation, _activation_call(kept, ledger_record(kept)))
+        _send(installation, _activation_call(kept, ledger_record(installation, kept)))
     _send(
         installation,
         MakeDrawdowns(
             (
                 LedgerDrawdown(
-                    ledger_record(installation.record(certificate.id)), ledger_record(declaration.record), steps
+                    ledger_record(installation, installation.record(certificate.id)),
+                    ledger_record(installation, declaration.record),
+                    steps,
                 ),
             )
         ),
@@ -211,7 +214,7 @@ def test_parallel_releases_take_exactly_what_there_is(installation):
 # What the ledger refuses
 
 
-@pytest.mark.parametrize("what", ["overdrawn", "revoked", "accreditation suspended"])
+@pytest.mark.parametrize("what", ["overdrawn", "revoked", "accreditation suspended", "activated elsewhere"])
 def test_release_with_refused_drawdown_is_reverted(installation, what):
     certificate = installation.issue_certificate()
     other, consignment = lodged(installation, [certificate], "400", 1), lodged(installation, [certificate], "100", 2)
@@ -220,9 +223,12 @@ def test_release_with_refused_drawdown_is_reverted(installation, what):
         drawdown_elsewhere(installation, certificate, other, 450_000)
         why = "CertificateBalanceOverdrawn"
     elif what == "revoked":
-        root, leaf_index = _where(installation, certificate)
-        _send(installation, ChangeStatuses(root, ((leaf_index, 2),), bytes(32), "anchorer"))
+        batch, leaf_index = _where(installation, certificate)
+        _send(installation, ChangeStatuses(batch, ((leaf_index, 2),), bytes(32), "anchorer"))
         why = "CertificateBalanceNotActive"
+    elif what == "activated elsewhere":
+        installation.ledger._state.activated.add(installation.record(certificate.id).entry.encode())
+        why = "CertificateBalanceAlreadyOpened"
     else:
         installation.ledger._state.accreditations.clear()
         why = "CertificateBalanceIssuerNotAccredited"
@@ -282,8 +288,8 @@ def test_drawdown_reverted_on_chain_is_undone(installation):
     ours = installation.ledger._pool.pop()
     installation.ledger.holding = False
     nonce = installation.ledger.next_nonce("anchorer")
-    installation.ledger._state.balances[ledger_record(installation.record(certificate.id))] = replace(
-        installation.ledger.certificate_balance(*_where(installation, certificate)), remaining=0
+    installation.ledger._state.balances[ledger_record(installation, installation.record(certificate.id))] = replace(
+        installation.ledger.certificate_balance(LedgerRecord(*_where(installation, certificate))), remaining=0
     )
     installation.ledger.send(ours)
     assert installation.ledger.next_nonce("anchorer") == nonce + 1
@@ -412,8 +418,8 @@ def test_new_chain_repeats_activations_and_drawdowns(installation):
 
 
 def rejected_elsewhere(installation, consignment, status=DeclarationStatus.REJECTED):
-    root, leaf_index = _where(installation, consignment.record)
-    _send(installation, ChangeStatuses(root, ((leaf_index, int(status)),), bytes(32), "office"), "office")
+    batch, leaf_index = _where(installation, consignment.record)
+    _send(installation, ChangeStatuses(batch, ((leaf_index, int(status)),), bytes(32), "office"), "office")
 
 
 @pytest.mark.parametrize("status", [DeclarationStatus.REJECTED, DeclarationStatus.RETURNED])
@@ -475,14 +481,6 @@ def test_a_withdrawal_forgets_what_was_never_drawn(installation):
 # The audit
 
 
-def in_database(installation, statement):
-    from sqlalchemy import text
-
-    with installation.ctx.work() as work:
-        work._session.execute(text(statement))
-        work.commit()
-
-
 def drawn_house(installation):
     certificate = installation.issue_certificate()
     first, second = lodged(installation, [certificate], "100", 1), lodged(installation, [certificate], "50", 2)
@@ -517,7 +515,7 @@ def test_audit_finds_drawdown_made_by_others(installation):
 
 def test_audit_finds_balance_without_drawdowns(installation):
     certificate, *_ = drawn_house(installation)
-    where = ledger_record(installation.record(certificate.id))
+    where = ledger_record(installation, installation.record(certificate.id))
     installation.ledger._state.balances[where] = replace(installation.ledger._state.balances[where], remaining=1)
     assert {one.name for one in audit(installation.ctx).discrepancies} == {"balance-differs"}
 

@@ -1,6 +1,7 @@
 """What its holder erases is gone, nobody else's proof or file suffers, and what others still need stays."""
 
 import os
+from datetime import timedelta
 from hashlib import sha256
 
 import pytest
@@ -30,6 +31,9 @@ from tests.services.encrypted_texts import (
     readable_in,
     shown,
 )
+
+LONGER_THAN_ANY_RULE = timedelta(days=6 * 366)
+"""After which the law lets go of what a declaration relies on; tests/services/test_retention.py is about before."""
 
 
 def test_what_is_erased_is_gone_from_every_file(installation):
@@ -177,6 +181,7 @@ def test_what_customs_still_need_is_not_erased(installation):
         erasure.erase(installation.ctx, installation.merchant, consignment.id)
     declarations.withdraw(installation.ctx, installation.merchant, consignment.id)
     installation.settle()
+    installation.clock.pass_by(LONGER_THAN_ANY_RULE)
     erase(installation, certificate)
     with installation.ctx.work(reading=True) as work:
         dossier = verdict_on_consignment(installation.ctx, work, work.consignments.get(consignment.id))
@@ -189,6 +194,8 @@ def test_certificate_with_pending_drawdown_is_kept(installation):
     consignment = installation.lodge([certificate, installation.issue_report()])
     installation.settle()
     decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.RELEASE, "Papers in order")
+    erasure.request_consent(installation.ctx, installation.merchant, certificate.id, "A buyer asks for it")
+    erasure.agree(installation.ctx, installation.officer, certificate.id, "Not needed any more")
     with pytest.raises(Conflict, match="on their way"):
         erase(installation, certificate)
     installation.settle()

@@ -27,12 +27,12 @@ from backend.services.idempotency import (
 from backend.services.organisations import OrganisationProfile, register
 from backend.services.ports import AppContext, Keys
 from backend.store import tables
-from backend.store.database import open_engine
 from backend.store.encryption import DataKeys
 from backend.store.unit_of_work import UnitOfWorkFactory
 from tests.helpers.builders import certificate_fields, lodgement_fields
 from tests.helpers.fakes import Clock, QuickPasswords
-from tests.services.encrypted_texts import engine_of, everything_encrypted, readable_in
+from tests.services.conftest import engine_at
+from tests.services.encrypted_texts import everything_encrypted, readable_in
 
 SPAWN = get_context("spawn")
 """A process of its own, which shares nothing with this one but the files."""
@@ -170,7 +170,7 @@ def test_erasure_takes_answers_about_record_along(installation):
 def registered(folder: Path, person_id: str, die: str = "") -> KeptResponse:
     """Register an organisation under a key, as another process on the same database; ``die`` says when it is killed."""
     keys = DataKeys(folder / "record.keys")
-    engine = open_engine(f"sqlite:///{folder / 'db.sqlite'}", keys)
+    engine = engine_at(folder, keys)
     ctx = _context(UnitOfWorkFactory(engine))
 
     def perform(within):
@@ -193,7 +193,7 @@ def _context(work):
 
 
 def folder_of(installation):
-    return Path(engine_of(installation).url.database).parent
+    return installation.ctx.files._folder.parent
 
 
 def test_two_processes_with_one_key_do_it_once(installation):

@@ -1,6 +1,7 @@
 """Real input comes in whole or not at all."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from backend.domain.errors import Conflict, NotAllowed, NotFound
 from backend.domain.interop.reading import Severity
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.records import Assurance, RequestState
+from backend.messages.imports import report
 from backend.services import declarations, importing
 from backend.services.importing import Given, TooMuch, UnknownIssuer
 from backend.services.ports import joined
@@ -64,7 +66,7 @@ def records(installation):
 
 def requests(installation):
     with installation.ctx.work(reading=True) as work:
-        return list(work.requests.search(merchant=installation.merchant.organisation, state=RequestState.WAITING))
+        return list(work.requests.search(installation.merchant.organisation, RequestState.WAITING))
 
 
 # Who
@@ -307,7 +309,36 @@ def test_end_of_imported_document_is_told(installation):
     assert [n.field for n in told(bring(installation, credential_of(validUntil=past)), "expired")] == ["validUntil"]
     assert not told(bring(installation, credential_of(validUntil=ahead)), "expired")
     expiring = credential_of(validUntil=ahead, expirationDate=past)
-    assert [n.where for n in told(bring(installation, expiring), "expired")] == [""]
+    assert [n.where for n in told(bring(installation, expiring), "expired")] == ["/expirationDate"]
+
+
+def test_end_earlier_today_is_told(installation):
+    """Of the day of its end a document holds until the hour that its maker names."""
+    hour_ago = (installation.ctx.now() - timedelta(hours=1)).isoformat()
+    assert told(bring(installation, credential_of(validUntil=hour_ago)), "expired")
+
+
+def test_end_of_the_agreements_term_is_told(installation):
+    issued = (installation.ctx.now() - timedelta(days=400)).date().isoformat()
+    certificate = certificate_fields(issueDate=issued, validUntil=None, freeTradeAgreementName="RCEP")
+    plan = bring(installation, own("certificate-of-origin", certificate), issuers=["Zhejiang Chamber"])
+    assert [note.field for note in told(plan, "expired")] == ["validUntil"]
+
+
+def test_future_date_is_told_of_incomplete_documents(installation):
+    ahead = (installation.ctx.now() + timedelta(days=9)).isoformat()
+    plan = bring(installation, credential_of(issuanceDate=ahead))
+    assert [note.field for note in plan.files[0].notes if note.code == "fault"] == ["issueDate"]
+
+
+def test_report_in_chinese_holds_no_english_sentence(installation):
+    """Values and names of fields aside, which are what the file says."""
+    late = table(f"{row('MS-1', grossWeight='0')},2036-01-01T08:00+08:00", header=f"{HEADER},arrivalDateTime")
+    modes = table(row("MS-2") + ",1210", header=f"{HEADER},tradeMode")
+    for file in (late, table(f"{row('MS-1')},2036-01-01T08:00+08:00", header=f"{HEADER},arrivalDateTime"), modes):
+        for note in bring(installation, file).files[0].notes:
+            words = report(note, "zh")
+            assert not re.search("[a-z]+ [a-z]+", words), words
 
 
 def test_an_altered_credential_is_told_and_kept_out(installation):

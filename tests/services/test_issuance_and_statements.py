@@ -1,6 +1,7 @@
 """Issuers sign, confirm, send back and revoke; merchants state and correct."""
 
 import pytest
+from sqlalchemy import text
 
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.kinds import KINDS, Kind, Signing
@@ -135,7 +136,10 @@ def test_confirmed_statement_is_superseded_by_the_issuers_record(installation):
     assert new.holder.id == installation.merchant.organisation.id
     assert verdict_on(installation.ctx, new).conclusion is Conclusion.VALID
     assert verdict_on(installation.ctx, old).conclusion is Conclusion.INVALID
-    assert installation.ledger.status(old.batch.root, old.leaf_index) == DocumentStatus.SUPERSEDED
+    assert (
+        installation.ledger.status(installation.ledger.batch_key(old.batch.root), old.leaf_index)
+        == DocumentStatus.SUPERSEDED
+    )
     assert request_about(installation, statement).state is RequestState.CONFIRMED
 
 
@@ -204,6 +208,51 @@ def test_only_a_request_sent_back_is_corrected_once(installation):
     state(installation, instead_of=request.id)
     with pytest.raises(Conflict):
         state(installation, instead_of=request.id)
+
+
+@pytest.mark.parametrize("way", ["original_of", "latest_of", "line_of"])
+def test_versions_in_a_circle_are_followed_once(installation, way):
+    """Only an altered database holds a circle; following it must end."""
+    first, second, third = (state(installation) for _ in range(3))
+    replaced = {first.id: second.id, second.id: third.id, third.id: first.id}
+    with installation.ctx.work() as work:
+        connection = work._session.connection()
+        for older, newer in replaced.items():
+            connection.execute(
+                text("UPDATE record SET superseded_by_id = :newer WHERE id = :older"), {"newer": newer, "older": older}
+            )
+            connection.execute(
+                text("UPDATE record SET supersedes_id = :older WHERE id = :newer"), {"newer": newer, "older": older}
+            )
+        work.commit()
+    with installation.ctx.work(reading=True) as work:
+        found = getattr(work.records, way)(work.records.get(first.id))
+    assert {one.id for one in (found if way == "line_of" else [found])} <= set(replaced)
+
+
+def test_request_sent_back_is_withdrawn_by_merchant(installation):
+    first = state(installation)
+    request = request_about(installation, first)
+    with pytest.raises(Conflict):
+        statements.withdraw_request(installation.ctx, installation.merchant, request.id)
+    issuance.send_back(installation.ctx, installation.chamber, request.id, "wrong")
+    with pytest.raises(NotFound):
+        statements.withdraw_request(installation.ctx, installation.rival, request.id)
+    statements.withdraw_request(installation.ctx, installation.merchant, request.id)
+    assert request_about(installation, first).state is RequestState.WITHDRAWN
+    with pytest.raises(Conflict):
+        statements.withdraw_request(installation.ctx, installation.merchant, request.id)
+
+
+def test_request_withdrawn_is_neither_corrected_nor_confirmed(installation):
+    first = state(installation)
+    request = request_about(installation, first)
+    issuance.send_back(installation.ctx, installation.chamber, request.id, "wrong")
+    statements.withdraw_request(installation.ctx, installation.merchant, request.id)
+    with pytest.raises(Conflict):
+        state(installation, instead_of=request.id)
+    with pytest.raises(Conflict):
+        confirm(installation, first)
 
 
 @pytest.mark.parametrize("reason", ["", "  "])

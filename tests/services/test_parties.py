@@ -17,6 +17,7 @@ from backend.services.organisations import (
     sign_in,
 )
 from backend.services.verification import verdict_on
+from tests.helpers.postgres import stored_bytes
 
 
 def newcomer(email="new@x.org", role=Role.CHAMBER):
@@ -41,7 +42,7 @@ def test_first_person_signs_in_with_credentials_shown_once(installation):
 
 def test_secrets_are_kept_only_as_hashes(installation, tmp_path):
     joined = register(installation.ctx, newcomer(), Credentials("the-password-itself", "pp_the-token-itself"))
-    stored = b"".join(path.read_bytes() for path in tmp_path.glob("db.sqlite*"))
+    stored = stored_bytes(tmp_path, "db.sqlite*")
     assert joined.person.email.encode() in stored
     assert b"the-password-itself" not in stored
     assert b"the-token-itself" not in stored
@@ -215,6 +216,7 @@ def test_unknown_organisation_is_not_found(installation):
 def test_suspending_ends_trust_and_reinstating_brings_it_back(installation):
     record = installation.issue_certificate()
     installation.settle()
+    installation.clock.pass_by(timedelta(minutes=1))
     accreditation.suspend(installation.ctx, installation.authority, installation.chamber.organisation.id)
     assert standing(installation, "chamber").pending
     installation.settle()

@@ -10,7 +10,7 @@ from backend.domain.kinds import Audience, Kind
 from backend.domain.sd_jwt import unb64
 from backend.domain.selective_disclosure import every_field, fields_for
 from backend.domain.verdict import Conclusion
-from backend.services import selective_disclosure
+from backend.services import bundles
 from backend.services.verification import verdict_on_bundle
 from tests.helpers.builders import FIELDS
 from tests.services.encrypted_texts import SECRET, held_certificate, shown
@@ -58,4 +58,4 @@ def test_field_that_does_not_exist_cannot_be_shown(installation):
 def test_others_cannot_show_a_record(installation, who):
     record = held_certificate(installation)
     with pytest.raises(NotFound):
-        selective_disclosure.choose(installation.ctx, installation.people[who], record.id, Audience.BUYER)
+        bundles.choose(installation.ctx, installation.people[who], record.id, Audience.BUYER)

@@ -2,6 +2,8 @@
 
 import multiprocessing
 from collections import Counter
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,9 @@ from sqlalchemy import text
 from backend.domain.consignment import Decision
 from backend.domain.errors import Conflict, StaleVersion
 from backend.services import accreditation, decisions, declarations, issuance
-from backend.store.database import open_engine
 from backend.store.encryption import DataKeys
 from backend.store.unit_of_work import UnitOfWorkFactory
+from tests.services.conftest import engine_at
 from tests.services.test_issuance_and_statements import state
 
 ROUNDS = 12
@@ -106,19 +108,21 @@ def test_authority_is_told_which_act_came_between(installation):
     assert refused.value.changes[0].organisation == "Accreditation Authority"
 
 
+def _advance(work_of: UnitOfWorkFactory, key: str) -> None:
+    with work_of() as work:
+        work.consignments.next_version(work.consignments.get(key), 1)
+        work.commit()
+
+
 def _decide(folder: str, ids: list[str], start: Any, results: Any) -> None:
     keys = DataKeys(Path(folder) / "record.keys")
-    engine = open_engine(f"sqlite:///{folder}/db.sqlite", keys)
+    engine = engine_at(Path(folder), keys)
     work_of, won = UnitOfWorkFactory(engine), []
     for key in ids:
         start.wait(timeout=60)
-        try:
-            with work_of() as work:
-                work.consignments.next_version(work.consignments.get(key), 1)
-                work.commit()
+        with suppress(StaleVersion):
+            work_of.run(partial(_advance, work_of, key))
             won.append(key)
-        except StaleVersion:
-            continue
     results.put(won)
     engine.dispose()
     keys.close()

@@ -255,13 +255,14 @@ def _write(ground: Ground, ctx: InstallationContext, record_id: str, status: int
     with ctx.work(reading=True) as work:
         record = work.records.get(record_id)
         taken = work.outbox.open_nonces(signer)
-    call = ChangeStatuses(record.batch.root, ((record.leaf_index, int(status)),), os.urandom(32), signer)
+    batch = ctx.ledger.batch_key(record.batch.root)
+    call = ChangeStatuses(batch, ((record.leaf_index, int(status)),), os.urandom(32), signer)
     nonce = max([ctx.ledger.next_nonce(signer), *(number + 1 for number in taken)])
     ctx.ledger.send(ctx.ledger.sign(call, nonce).raw)
     with ground.elsewhere.open("a") as file:
         file.write(f"{signer}\n")
     for _ in range(500):
-        if ctx.ledger.status(record.batch.root, record.leaf_index) == status:
+        if ctx.ledger.status(batch, record.leaf_index) == status:
             return
         time.sleep(0.002)
 
@@ -354,10 +355,11 @@ def _evaluated(ground: Ground, counted: Counter[str], missed: int) -> Outcome:
                     gaps.append(
                         f"{signer}: {len(ours)} transactions and {elsewhere[signer]} elsewhere, first {ours[0]}"
                     )
-        roots = Counter(anchoring_.root for anchoring_ in ctx.ledger.anchorings())
-        twice = [root.hex() for root, count in roots.items() if count > 1]
-        twice += [b.root.hex() for b in batches if roots[b.root] != 1]
-        twice += [root.hex() for root in roots if root not in {b.root for b in batches}]
+        keys = Counter(anchoring_.batch_key for anchoring_ in ctx.ledger.anchorings())
+        ours = {ctx.ledger.batch_key(b.root) for b in batches}
+        twice = [key.hex() for key, count in keys.items() if count > 1]
+        twice += [key.hex() for key in ours if keys[key] != 1]
+        twice += [key.hex() for key in keys if key not in ours]
         differences = [str(found) for found in audit(ctx).discrepancies]
     return Outcome(counted, missed, lost, twice, gaps, refused, len(answered), recovery, differences)
 
@@ -375,7 +377,7 @@ def _is_whole(ctx: InstallationContext, record) -> bool:  # type: ignore[no-unty
     if record.proof_state is not ProofState.FINAL or record.proof is None:
         return False
     entry_is_signed = sha256(record.signed_jwt.encode()).hexdigest() == record.digest
-    on_ledger = ctx.ledger.status(record.batch.root, record.leaf_index) == record.status
+    on_ledger = ctx.ledger.status(ctx.ledger.batch_key(record.batch.root), record.leaf_index) == record.status
     return entry_is_signed and on_ledger and record.proof.proves(record.entry.encode(), record.batch.root)
 
 

@@ -1,9 +1,11 @@
 """Kills a migration with SIGKILL at each of its statements, and looks at what is left: the old tables or the new ones.
 
-A process of its own, since forking copies the locks of other threads; tests/adapters/test_migrations.py starts it.
+``python -m tests.stress.killed_migration FOLDER [KILLS]``: with KILLS only at so many statements, others each time. A
+process of its own, since forking copies the locks of other threads; tests/adapters/test_migrations.py starts it.
 """
 
 import os
+import random
 import shutil
 import signal
 import sqlite3
@@ -21,7 +23,7 @@ from backend.store.encryption import DataKeys
 FIRST = "0001"
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, kills: int | None = None) -> None:
     """Tell how many kills there were, how often old tables were left and how often new ones."""
     old, new = folder / "old.sqlite", folder / "new.sqlite"
     _in_child(lambda: _upgrade(old, to=FIRST))
@@ -32,7 +34,7 @@ def main(folder: Path) -> None:
     shape = {"old": _shape(old), "new": _shape(new)}
     assert shape["old"] != shape["new"]
     found = {"old": 0, "new": 0}
-    for nth in range(int(statements.read_text()) + 2):
+    for nth in _places(int(statements.read_text()) + 2, kills):
         victim = folder / f"{nth}.sqlite"
         shutil.copy(old, victim)
         code = _in_child(lambda path=victim, n=nth: _upgrade(path, kill_at=n))
@@ -42,8 +44,16 @@ def main(folder: Path) -> None:
         found[is_left] += 1
         assert _in_child(lambda path=victim: _upgrade(path)) == 0
         assert _shape(victim) == shape["new"]
+        victim.unlink()
     assert all(found.values()), found
     print(f"{sum(found.values())} kills: {found['old']} left the old tables, {found['new']} the new ones, none between")
+
+
+def _places(count: int, kills: int | None) -> list[int]:
+    """Where it is killed. The last two, before the commit and after it, are always among them."""
+    if kills is None or kills >= count:
+        return list(range(count))
+    return sorted([*random.sample(range(count - 2), kills - 2), count - 2, count - 1])
 
 
 def _upgrade(path: Path, to: str = "head", kill_at: int | None = None, counted: Path | None = None) -> None:
@@ -103,4 +113,4 @@ def _in_child(work: Callable[[], None]) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -140,6 +140,11 @@ def papered(kind: Kind, fields: dict[str, Any], **more: Any) -> Question:
     return sample(records=[(a_record(kind, fields), kind)], **more).question()
 
 
+def form_e(**changes: Any) -> Question:
+    """A certificate under the agreement of ASEAN and China, of 2 March 2026."""
+    return claiming(freeTradeAgreementName="ACFTA", issueDate="2026-03-02", **changes)
+
+
 def claims() -> dict[str, tuple[Question, str, str]]:
     """What papers say against the clock, and certificates of origin against their agreement."""
     shown = ["freeTradeAgreementName", "originCountry", "hsCode", "quantity", "issueDate"]
@@ -167,6 +172,42 @@ def claims() -> dict[str, tuple[Question, str, str]]:
             "INVALID",
             "agreement-not-in-force",
         ),
+        "a claim that nobody grants": (
+            claiming(freeTradeAgreementName="GSP", importCountry="US", originCriteria="WO"),
+            "INVALID",
+            "agreement-not-granted",
+        ),
+        "a claim that may be granted": (
+            claiming(freeTradeAgreementName="GSP", importCountry="NO", originCriteria="WO"),
+            "INDETERMINATE",
+            "agreement-unconfirmed",
+        ),
+        "a claim for another's goods": (
+            claiming(freeTradeAgreementName="GSP", originCountry="VN", importCountry="DE", originCriteria="WO"),
+            "INDETERMINATE",
+            "agreement-unconfirmed",
+        ),
+        "a claim of two who may not trade so": (
+            claiming(
+                exporter={"name": "Lamps", "countryCode": "GB"},
+                freeTradeAgreementName="CPTPP",
+                originCountry="GB",
+                importCountry="CA",
+                originCriteria="WO",
+            ),
+            "INDETERMINATE",
+            "agreement-unconfirmed",
+        ),
+        "a claim after shipment": (form_e(departureDate="2026-02-26"), "INVALID", "agreement-retroactive"),
+        "a claim in the days of grace": (form_e(departureDate="2026-02-27"), "VALID", "agreement-fits"),
+        "a claim marked so": (form_e(departureDate="2025-03-02", issuedRetroactively=True), "VALID", "agreement-fits"),
+        "a claim marked too late": (
+            form_e(departureDate="2025-03-01", issuedRetroactively=True),
+            "INVALID",
+            "agreement-retroactive",
+        ),
+        "a claim in other letters": (claiming(description="台灯 8 W"), "VALID", "agreement-fits"),
+        "a claim in another language": (claiming(description="台灯"), "INDETERMINATE", "agreement-language"),
         "a claim of nobody's": (claiming(freeTradeAgreementName="__proto__"), "INDETERMINATE", "agreement-unknown"),
         "a claim half shown": (
             sample(
@@ -208,7 +249,9 @@ def terms_of_the_past() -> dict[str, tuple[Question, str, str]]:
     suspended = an_accreditation(suspended_since=NOON - 3 * HOUR)
     meanwhile = an_accreditation(suspended_since=NOON - 1.5 * HOUR)
     now = an_accreditation(suspended_since=NOON - HOUR / 2)
-    rotated = an_accreditation(valid_until=NOON - 1.5 * HOUR)
+    grace_before = NOON - 73 * HOUR  # the certificate was anchored one hour ago
+    long_ended = an_accreditation(valid_until=grace_before)
+    just_not_ended = an_accreditation(valid_until=grace_before + timedelta(seconds=1))
     told = {
         "renewed since": (holding(later, whole), "VALID", "accredited"),
         "narrowed to another chapter since": (holding(other, whole), "VALID", "accredited"),
@@ -220,20 +263,22 @@ def terms_of_the_past() -> dict[str, tuple[Question, str, str]]:
         "widened on its way": (holding(whole, other, whole), "INVALID", "chapter-not-covered"),
         "narrowed on its way": (holding(other, whole, other), "INDETERMINATE", "anchored-after-change"),
         "another kind on its way": (holding(reports, whole, reports), "INDETERMINATE", "anchored-after-change"),
-        "rotated on its way": (holding(rotated, whole, rotated), "INDETERMINATE", "anchored-after-expiry"),
-        "renewed on its way": (holding(later, an_accreditation(valid_until=NOON - HOUR), later), "VALID", "accredited"),
+        "ended the grace before": (holding(long_ended, whole, long_ended), "INDETERMINATE", "anchored-after-expiry"),
+        "ended within the grace": (holding(just_not_ended, whole, just_not_ended), "VALID", "accreditation-expired"),
+        "begun again on its way": (holding(later, whole, later), "INDETERMINATE", "anchored-after-change"),
         "suspended on its way, lifted since": (
             holding(whole, whole, meanwhile),
             "INDETERMINATE",
             "anchored-after-change",
         ),
-        "signed while suspended, lifted since": (holding(whole, suspended), "INVALID", "accreditation-revoked"),
+        "signed while suspended, lifted since": (holding(whole, suspended), "INVALID", "signed-while-suspended"),
+        "suspended then and now": (holding(suspended, suspended), "INVALID", "accreditation-revoked"),
         "suspended since": (holding(now, whole), "INVALID", "accreditation-revoked"),
         "suspended in retrospect": (holding(suspended, whole), "INVALID", "accreditation-revoked"),
-        "accredited after it signed": (holding(whole, None, whole), "VALID", "accredited"),
-        "accredited after it was anchored": (holding(whole, None), "VALID", "accredited"),
-        "accredited later, from later on": (holding(later, None), "INVALID", "not-accredited-at-issue"),
-        "accredited later, for another chapter": (holding(whole, None, other), "INVALID", "chapter-not-covered"),
+        "accredited after it signed": (holding(whole, None, whole), "INVALID", "not-accredited-at-issue"),
+        "accredited after it was anchored": (holding(whole, None), "INVALID", "not-accredited-at-issue"),
+        "known then, and not when it was anchored": (holding(whole, whole, None), "INVALID", "not-accredited-at-issue"),
+        "accredited for another chapter later": (holding(whole, None, other), "INVALID", "not-accredited-at-issue"),
         "terms of nothing": (holding(whole, an_accreditation(kinds=0)), "INVALID", "kind-not-covered"),
         "terms of nothing now": (holding(an_accreditation(kinds=0), whole), "INVALID", "never-accredited"),
     }
@@ -378,7 +423,7 @@ def cases() -> dict[str, tuple[Question, str, str]]:
             "entry-quantity-mismatch",
         ),
         "lapsed before": (plain.reading(**holding(earlier)).question(), "INVALID", "not-accredited-at-issue"),
-        "lapsed between": (plain.reading(**holding(lapsed)).question(), "INDETERMINATE", "anchored-after-expiry"),
+        "lapsed between": (plain.reading(**holding(lapsed)).question(), "VALID", "accreditation-expired"),
         "suspended key": (
             plain.reading(**holding(an_accreditation(suspended_since=NOON - HOUR / 2))).question(),
             "INVALID",

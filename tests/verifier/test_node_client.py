@@ -75,7 +75,7 @@ def serving(system, rule: Rule = lambda method, params, result: result) -> Itera
         def _result(self, asked: Any) -> Any:
             if asked["method"] == "provenport_trust":
                 return trust_of(system.ctx, "the node").as_json()
-            return system.node.answer(asked["method"], asked["params"])
+            return system.node(asked["method"], asked["params"])
 
         def _answer(self, raw: Raw) -> None:
             self.send_response(raw.status)
@@ -134,6 +134,7 @@ def test_the_constants_are_those_of_the_contracts():
         ("TraceLedger", "statusOf(bytes32,uint256)", node_client.STATUS_OF),
         ("Accreditation", "accreditationOf(bytes32)", node_client.ACCREDITATION_OF),
         ("Accreditation", "accreditationAt(bytes32,uint40)", node_client.ACCREDITATION_AT),
+        ("Accreditation", "termsOfSignature(bytes32,uint40,uint40)", node_client.TERMS_OF_SIGNATURE),
     ):
         name, _, types = function.rstrip(")").partition("(")
         found = [f for f in load(contract).abi if f.get("name") == name and f["type"] == "function"]
@@ -164,6 +165,17 @@ def foreign(method, params, result):
 
 def changing(method_changed, change):
     return lambda method, params, result: change(result) if method == method_changed else result
+
+
+def failing(selector, message):
+    """A view that fails, in the node's own words."""
+
+    def rule(method, params, result):
+        if method == "eth_call" and params[0]["data"].startswith(f"0x{selector}"):
+            raise NodeRefused(3, message)
+        return result
+
+    return rule
 
 
 def calls(selector, answer):
@@ -271,7 +283,8 @@ FAULTS: dict[str, tuple[Rule, str]] = {
     "a batch of another form": (calls(node_client.BATCH_OF, "0x" + "00" * 32), NOT_READ),
     "a status that is none": (calls(node_client.STATUS_OF, "0x" + "00" * 31 + "0e"), "status-unknown"),
     "an accreditation of another form": (calls(node_client.ACCREDITATION_OF, "0xzz"), NOT_READ),
-    "past terms of another form": (calls(node_client.ACCREDITATION_AT, "0xzz"), NOT_READ),
+    "past terms of another form": (calls(node_client.TERMS_OF_SIGNATURE, "0xzz"), NOT_READ),
+    "past terms withheld": (failing(node_client.TERMS_OF_SIGNATURE, "too many requests"), NOT_READ),
     "no receipt": (changing("eth_getTransactionReceipt", lambda _: None), "not-final"),
     "a receipt of something else": (changing("eth_getTransactionReceipt", without_its_log), "anchor-mismatch"),
     "a receipt of a block that is gone": (
@@ -384,6 +397,16 @@ def test_node_tells_terms_of_the_past(system, api, settle):
             assert next(by_page([question])).verdict == "VALID"
     for by in (by_product, by_program):
         assert by(Question(content, trust_of(system.ctx, "Operator"), datetime.now(UTC))).verdict == "VALID"
+
+
+def test_contract_of_earlier_version_is_still_read(system, api, settle):
+    """It has no answer about a signature: what it held at the times in question is asked instead."""
+    content = narrowed_since(api, settle)
+    with serving(system, failing(node_client.TERMS_OF_SIGNATURE, "execution reverted")) as url:
+        assert ask(url, content) == ("VALID", [])
+        if node() is not None:
+            question = Question(content, Trust(), datetime.now(UTC), rpc=url)
+            assert next(by_page([question])).verdict == "VALID"
 
 
 def test_altered_snapshot_is_reported_despite_the_node(system, content):

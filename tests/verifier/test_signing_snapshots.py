@@ -230,7 +230,7 @@ STATED = {
     "suspended": (an_answer(node_client.STATUS_OF, 0, 1), "suspended"),
     "replaced": (an_answer(node_client.STATUS_OF, 0, 3), "superseded"),
     "a suspended key": (an_answer(node_client.ACCREDITATION_OF, 4, 1_700_000_000), "accreditation-revoked"),
-    "a key for other kinds then": (an_answer(node_client.ACCREDITATION_AT, 0, 4), "kind-not-covered"),
+    "a key for other kinds then": (an_answer(node_client.TERMS_OF_SIGNATURE, 0, 4), "kind-not-covered"),
     "an unknown key": (calls(node_client.ACCREDITATION_OF, "0x" + "00" * 160), "never-accredited"),
 }
 

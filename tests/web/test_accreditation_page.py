@@ -2,6 +2,7 @@
 
 import pytest
 
+from backend.messages.catalogue import gettext
 from tests.helpers.builders import Api, certificate_fields
 from tests.helpers.forms import fill, read_page
 from tests.web.test_pages import Browser, browser, signed_in  # noqa: F401 - fixtures
@@ -134,3 +135,28 @@ def test_interface_leaves_open_terms_as_they_stand(api, chamber, settle):
     api.post(f"/issuers/{chamber['id']}/accreditation", "authority", {"chapters": None})
     settle()
     assert api.post("/certificates-of-origin", "page", certificate).status_code == 201
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("role", ["merchant", "laboratory"])
+def test_who_is_not_accredited_reads_so_first(app, api, settle, role, language):
+    body = {"role": role, "name": f"Newcomer {role} {language}", "email": f"{api.fresh('new')}@example.org"}
+    joined = api.post("/organisations", "authority", body).get_json()
+    client = app.test_client()
+    client.set_cookie("language", language)
+    form = next(form for form in read_page(client.get("/sign-in").text).forms if form.in_main)
+    typed = fill(form, read_page(""), own={"email": body["email"], "password": joined["password"]})
+    assert client.post("/sign-in", data=dict(typed)).status_code == 302
+    told = gettext(
+        "Your organisation is not accredited yet. Customs accept what it signs once the authority has done so.",
+        language,
+    )
+    suspended = gettext("The accreditation of {name} is suspended since {since}: ask the authority.", language)
+    assert told in client.get("/").text
+    for act, notice in (("accreditation", None), ("suspension", suspended.partition("{since}")[2])):
+        assert api.post(f"/issuers/{joined['id']}/{act}", "authority", {}).status_code == 202
+        settle()
+        page = client.get("/").text
+        assert told not in page
+        assert ('<div class="notice notice-wait">' in page) is (notice is not None)
+        assert notice is None or notice in page

@@ -8,9 +8,11 @@ from backend.domain.ledger import DeclarationStatus
 from backend.messages.catalogue import gettext
 from backend.messages.verdict import UNDONE, UNKNOWN_REFUSAL, undone_reason
 from backend.services.anchoring.status_changes import revert_release
+from backend.web.presentation.labels import why_held
 from tests.helpers.builders import Api
 from tests.web.test_lost_updates import browser  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.usefixtures("nothing_delegated")
 RELEASE = {"decision": "release", "reason": "Papers in order"}
 RAW_NAME = re.compile(r"\b(CertificateBalance|TraceLedger|Accreditation|AccessManager)[A-Z]\w+")
 """How the contracts call their errors."""
@@ -77,6 +79,22 @@ def test_pages_tell_undone_decision_in_words(undone, browser, who, path, languag
     assert gettext(UNDONE["CertificateBalanceOverdrawn"], language) in client.get(f"{path}/{undone}").text
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_reason_of_undone_release_holds_no_goods(app, api, undone, browser, language):  # noqa: F811
+    """That papers were in order is no reason to detain: what the merchant reads is why the release was undone."""
+    with api.ctx.work(reading=True) as work, app.test_request_context(headers={"Accept-Language": language}):
+        told = why_held(work.consignments.get(undone))
+    assert told.endswith(gettext(UNDONE["CertificateBalanceOverdrawn"], language))
+    assert RELEASE["reason"] not in told
+    assert gettext("Customs write:", language) not in browser("merchant", language).get(f"/declarations/{undone}").text
+    detained = api.declaration()["id"]
+    reason = {"decision": "detain", "reason": "Seal is broken"}
+    assert api.post(f"/declarations/{detained}/decisions", "officer", reason).status_code == 201
+    page = browser("merchant", language).get(f"/declarations/{detained}").text
+    assert gettext("Customs write:", language) in page
+    assert "Seal is broken" in page
+
+
 def test_unknown_refusal_is_told_without_its_name():
     assert RAW_NAME.search("TraceLedgerSomethingNew(7)")
     for language in ("en", "zh"):
@@ -108,8 +126,8 @@ def test_revoked_paper_of_released_goods_reaches_both(api, settle, browser, lang
 
 def test_alerted_declarations_can_be_listed(api, undone):
     api.admit_rival()
-    for who, is_there in (("officer", True), ("merchant", True), ("rival", False)):
-        listed = api.get("/declarations?alerted=true&limit=200", who).get_json()["declarations"]
+    for who, is_there in (("officer", True), ("merchant", True), ("officer-ningbo", False), ("rival", False)):
+        listed = api.get("/declarations?alerted=true", who).get_json()["declarations"]
         assert (undone in [one["id"] for one in listed]) is is_there
         assert all(one["alertedAt"] for one in listed)
 

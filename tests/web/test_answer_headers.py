@@ -21,11 +21,60 @@ def api(app, people):
     return Api(app.test_client(), people)
 
 
+def address(rule):
+    """An address of a route, with something in each of its places; whether that exists is no matter."""
+    one_of = re.sub(r"<any\('([^']+)'[^>]*>", r"\1", rule.rule)
+    return re.sub(r"<(?:[a-z]+(?:\([^)]*\))?:)?[a-z_]+>", "1", one_of)
+
+
 def addresses(app):
-    """Every address that can be read, with something in each of its places; whether that exists is no matter."""
+    """Every address that can be read."""
     for rule in app.url_map.iter_rules():
         if "GET" in (rule.methods or ()) and rule.endpoint not in KEPT_BY_ANYBODY:
-            yield rule.endpoint, re.sub(r"<(?:[a-z]+(?:\([^)]*\))?:)?[a-z_]+>", "1", rule.rule)
+            yield rule.endpoint, address(rule)
+
+
+def refusals_of_wrong_methods(app):
+    """(route, answer, the methods that it has) of every route, asked by a method that it lacks."""
+    client = app.test_client()
+    for rule in app.url_map.iter_rules():
+        right = set(app.url_map.bind("").allowed_methods(address(rule)))
+        wrong = next(method for method in ("PUT", "DELETE", "PATCH") if method not in right)
+        yield rule.rule, client.open(address(rule), method=wrong), right
+
+
+def test_every_route_names_its_methods(app):
+    refused = list(refusals_of_wrong_methods(app))
+    assert len(refused) > 100
+    assert [
+        (route, answer.status)
+        for route, answer, right in refused
+        if answer.status_code != 405 or set(answer.headers["Allow"].split(", ")) != right
+    ] == []
+
+
+def test_every_write_is_numbered_and_not_kept(app, people):
+    client, headers = app.test_client(), people["officer"].bearer
+    writes = [rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())]
+    assert len(writes) > 60
+    answers = [(rule.rule, client.post(address(rule), headers=headers)) for rule in writes]
+    assert [
+        (route, answer.status)
+        for route, answer in answers
+        if "no-store" not in answer.headers.get("Cache-Control", "") or not answer.headers.get("X-Request-Id")
+    ] == []
+
+
+def test_pages_of_somebody_signed_in_are_not_kept(app, people):
+    """Where the page exists and is shown, not refused."""
+    client = app.test_client()
+    token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/sign-in").text)[1]
+    typed = {"csrf_token": token, "email": people["merchant"].email, "password": people["merchant"].password}
+    assert client.post("/sign-in", data=typed).status_code == 302
+    shown = [path for endpoint, path in addresses(app) if endpoint.startswith("pages.") and "1" not in path]
+    answers = {path: client.get(path) for path in shown}
+    assert sum(answer.status_code == 200 for answer in answers.values()) > 8
+    assert [path for path, answer in answers.items() if "no-store" not in answer.headers["Cache-Control"]] == []
 
 
 def test_no_answer_is_kept_without_leave(app, people):

@@ -156,6 +156,35 @@ def test_a_merchant_does_not_lodge_in_anothers_name(api):
     assert_problem(api.post("/declarations", "merchant", lodgement_fields(merchant={"name": "Rival"})), 422)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("arrivalDateTime", "2026-11-01", "2026-03-31T14:05+08:00"),
+        ("arrivalDateTime", "1764400000", "2026-03-31T14:05+08:00"),
+        ("arrivalDateTime", "2026-02-30T08:00:00Z", "2026-02-30"),
+        ("movementDate", "2026-02-30", "2026-02-30"),
+        ("direction", "out", "'export', 'import'"),
+        ("previousProcedureTypeCode", "1210", "'9610', '9710', '9810'"),
+    ],
+)
+def test_program_is_told_precisely_in_chinese(api, name, value, words):
+    """What forms say of their pickers would send a program the wrong way."""
+    chinese = {"Accept-Language": "zh"}
+    answer = api.post("/declarations", "merchant", lodgement_fields(**{name: value}), headers=chinese)
+    (fault,) = assert_problem(answer, 422)["errors"]
+    assert fault["field"] == name
+    assert words in fault["message"]
+    assert " or " not in fault["message"]
+
+
+@pytest.mark.parametrize("name", ["customs_office", "CustomsOffice", "customsoffice"])
+def test_field_in_another_spelling_is_refused(api, name):
+    fields = lodgement_fields(declarationReference=api.fresh("D"))
+    fields[name] = fields.pop("customsOffice")
+    problem = assert_problem(api.post("/declarations", "merchant", fields), 422)
+    assert {fault["field"] for fault in problem["errors"]} == {name, "customsOffice"}
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "text/xml", ""])
 def test_another_content_type_is_refused(api, content_type):
     data = json.dumps(certificate_fields(certificateNumber=api.fresh("C")))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backend.domain.kinds import CERTIFIED, KINDS, OWN
+from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, OWN
 from backend.domain.parties import Role
 from backend.services.simulations import run_next
 from tests.helpers.builders import (
@@ -40,6 +40,8 @@ EXPECTED = {
     "POST /files": only(*ROLES),
     "POST /declarations": only("merchant", "rival"),
     "GET /declarations": everybody,
+    "POST /confirmation-requests/<request_id>/withdrawal": only("merchant", otherwise=404),
+    "GET /confirmation-requests": only("merchant", "rival", *ISSUERS, done=200),
     "GET /declarations/<declaration_id>": only("merchant", "officer", otherwise=404, done=200),
     "POST /declarations/<declaration_id>/decisions": only("officer"),
     "POST /declarations/<declaration_id>/arrival": only("merchant", "officer", otherwise=404),
@@ -52,6 +54,10 @@ EXPECTED = {
     "GET /declarations/<declaration_id>/evidence": only("merchant", "officer", otherwise=404, done=200),
     "GET /records/<record_id>/presentation": own_record,
     "POST /records/<record_id>/erasure": only(otherwise=404) | {"merchant": 409},
+    # A declaration that is not decided yet names it, and nobody has asked.
+    "POST /records/<record_id>/erasure-request": only(otherwise=404) | {"merchant": 409},
+    "POST /records/<record_id>/erasure-consent": only(otherwise=404)
+    | {"merchant": 403, "chamber": 403, "officer": 409},
     "POST /verify": dict.fromkeys(ASKERS, 200),
     "POST /organisations": only("authority"),
     "GET /issuers": only("officer", "authority", done=200),
@@ -126,6 +132,8 @@ def body_for(api, route):
         "POST /declarations/<declaration_id>/arrival": lambda: {"arrivedAt": "2026-11-01T00:00:00Z"},
         "POST /verify": lambda: bundle,
         "POST /records/<record_id>/erasure": lambda: {"confirm": "erase for good"},
+        "POST /records/<record_id>/erasure-request": lambda: {"reason": "a buyer asks for it"},
+        "POST /records/<record_id>/erasure-consent": lambda: {"reason": "not needed"},
         "POST /organisations": lambda: {"role": "merchant", "name": "N", "email": f"{api.fresh('n')}@example.org"},
         "POST /issuers/<organisation_id>/accreditation": dict,
         "POST /issuers/<organisation_id>/suspension": dict,
@@ -156,6 +164,8 @@ def path_for(api, route, lapsed):
         return path.replace("<delegation_id>", made["id"])
     if "<declaration_id>" in path:
         return path.replace("<declaration_id>", api.declaration([])["id"])
+    if "confirmation-requests" in path and "<" in path:
+        return path.replace("<request_id>", api.request_sent_back(api.ctx))
     if "<simulation_id>" in path:
         simulation = api.post("/simulations", "analyst", {"scenario": "office", "replications": 1}).get_json()["id"]
         while "cancellation" not in path and run_next(api.ctx, lambda: False):

@@ -20,6 +20,7 @@ from tests.helpers.builders import KeyedApi
 from tests.web import test_every_operation as derived
 from tests.web import test_forms_sent as forms
 
+pytestmark = pytest.mark.sqlite
 SMALL = {
     "accreditation_change",
     "alembic_version",
@@ -57,12 +58,15 @@ EXEMPT = {
 }
 """Parts of statements that are not bounded, and why that is so."""
 PATHS = {
-    "merchant": ["/", "/records", "/records?replaced=yes", "/declarations", "/declarations/new", "/products"],
+    "merchant": [
+        *("/", "/records", "/records?replaced=yes", "/products", "/requests", "/requests?state=all"),
+        *("/declarations", "/declarations?alerted=yes", "/declarations/new"),
+    ],
     "chamber": ["/", "/records", "/requests", "/requests?state=all"],
-    "officer": ["/", "/desk", "/desk?status=all", "/desk?status=released"],
+    "officer": ["/", "/desk", "/desk?status=all", "/desk?status=released", "/desk?alerted=yes"],
     "authority": ["/", "/accreditations"],
     "analyst": ["/", "/release-times", "/simulations"],
-    "": ["/healthz", "/metrics"],
+    "": ["/healthz", "/readyz", "/metrics"],
 }
 
 
@@ -99,8 +103,38 @@ def statements(app, people, system, settle) -> dict[str, tuple[Any, ...]]:
                 assert installation.browser(role).get(path).status_code == 200, path
         last = world.api.get("/declarations?limit=2", "officer").get_json()["next"]
         world.api.get(f"/declarations?limit=2&status=LODGED&after={last}", "officer")
+        certificate = _revoked_after_release(world.api, settle)
+        for path, role in (
+            ("/confirmation-requests?limit=1", "merchant"),
+            ("/confirmation-requests?limit=1&state=sent-back", "chamber"),
+            ("/declarations?alerted=true&limit=1", "merchant"),
+            ("/declarations?alerted=true&limit=1", "officer"),
+        ):
+            after = world.api.get(path, role).get_json()["next"]
+            assert after is not None, path
+            assert world.api.get(f"{path}&after={after}", role).status_code == 200
+        paper = world.api.get("/confirmation-requests?limit=1", "merchant").get_json()["requests"][0]["statement"]
+        for path in (
+            f"/declarations?paper={certificate}&after={after}",
+            f"/products/{installation.record(paper).product.id}?after={paper}",
+        ):
+            assert installation.browser("merchant").get(path).status_code == 200, path
         settle()
     return found
+
+
+def _revoked_after_release(api: Any, settle: Any) -> str:
+    """A certificate that was revoked once goods were released on it; its declaration is the latest alerted one."""
+    certificate = api.certificate()
+    declaration = api.declaration([certificate, api.report()])["id"]
+    settle()
+    decision = {"decision": "release", "reason": "Papers in order"}
+    assert api.post(f"/declarations/{declaration}/decisions", "officer", decision).status_code == 201
+    settle()
+    assert (
+        api.post(f"/records/{certificate['id']}/revocation", "chamber", {"reason": "Made elsewhere"}).status_code == 201
+    )
+    return str(certificate["id"])
 
 
 @dataclass(frozen=True)
@@ -198,10 +232,11 @@ def test_statement_of_any_request_is_bounded(statements, system):
 @pytest.mark.parametrize(
     ("index", "table"),
     [
-        ("ix_record_number", "record"),
+        ("uq_record_number", "record"),
         ("ix_record_held", "record"),
         ("ix_consignment_merchant", "consignment"),
         ("ix_status_change_pending", "status_change"),
+        ("ix_paper_kept", "paper"),
     ],
 )
 def test_missing_index_is_noticed(statements, system, tmp_path, index, table):

@@ -2,11 +2,16 @@
 
 import csv
 import io
+import re
 
 import pytest
 
+from backend.domain.consignment import ClearanceEvent, Step
+from backend.services import release_times
 from clearance_sim.trs import read_log, study
-from tests.helpers.builders import Api
+from tests.helpers.builders import NOON, Api
+
+AN_EVENT = ClearanceEvent("d", Step.LODGED, NOON, NOON, "CNYIU", "merchant")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,42 @@ def test_events_since_the_future_are_a_heading_only(api):
     ]
 
 
-@pytest.mark.parametrize("query", ["since=yesterday", "since=2026-01-01T00:00:00", "until=2026-01-01T00:00:00Z"])
+@pytest.mark.parametrize("path", ["/release-times/events.csv", "/api/v1/clearance-events"])
+def test_events_are_sent_in_pieces(app, people, api, monkeypatch, path):
+    """However many there are: none is read before the reader takes the first piece."""
+    read = []
+
+    def events(*args, **options):
+        for number in range(1_200):
+            read.append(number)
+            yield AN_EVENT
+
+    monkeypatch.setattr(release_times, "events", events)
+    client = app.test_client()
+    analyst = people["analyst"]
+    if not path.startswith("/api"):
+        token = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/sign-in").text)[1]
+        form = {"email": analyst.email, "password": analyst.password, "csrf_token": token}
+        assert client.post("/sign-in", data=form).status_code == 302
+    answer = client.get(path, headers=analyst.bearer if path.startswith("/api") else {}, buffered=False)
+    assert answer.is_streamed
+    pieces = answer.iter_encoded()
+    next(pieces)
+    assert len(read) < 1_000
+    assert sum(piece.count(b"\r\n") for piece in pieces) > 0
+    answer.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=yesterday",
+        "since=1764400000",
+        "since=2026-01-01",
+        "since=2026-01-01T00:00:00",
+        "until=2026-01-01T00:00:00Z",
+    ],
+)
 def test_zoneless_time_or_unknown_parameter_is_a_problem(api, query):
     answer = api.get(f"/clearance-events?{query}", "officer")
     assert (answer.status_code, answer.content_type) == (422, "application/problem+json")

@@ -53,6 +53,19 @@ class World:
         self.settle()
         return {"record_id": made["id"]}
 
+    def kept_paper(self) -> dict[str, str]:
+        """A certificate that a withdrawn declaration keeps."""
+        return {"record_id": self.api.kept_paper()}
+
+    def paper_asked_about(self) -> dict[str, str]:
+        paper = self.kept_paper()
+        asked = self.api.post(f"/records/{paper['record_id']}/erasure-request", "merchant", {"reason": "a buyer asks"})
+        return paper | {"etag": asked.headers["ETag"]}
+
+    def request_sent_back(self) -> dict[str, str]:
+        """A request that the chamber sent back."""
+        return {"request_id": self.api.request_sent_back(self.system.ctx)}
+
     def declaration(self) -> dict[str, str]:
         return {"declaration_id": self.api.declaration([])["id"]}
 
@@ -130,6 +143,8 @@ CALLS = {
     "get /records/{record_id}/presentation": Call("merchant", World.certificate),
     "post /records/{record_id}/revocation": Call("chamber", World.certificate),
     "post /records/{record_id}/erasure": Call("merchant", World.invoice),
+    "post /records/{record_id}/erasure-request": Call("merchant", World.kept_paper),
+    "post /records/{record_id}/erasure-consent": Call("officer", World.paper_asked_about),
     "get /declarations": Call("officer"),
     "post /declarations": Call("merchant", World.certificate),
     "get /declarations/{declaration_id}": Call("merchant", World.declaration),
@@ -150,6 +165,8 @@ CALLS = {
     "get /keys/{thumbprint}/records": Call("authority", World.issuer),
     "post /signing-requests": Call("outside"),
     "post /signing-requests/{request_id}/signature": Call("outside", World.prepared),
+    "get /confirmation-requests": Call("merchant"),
+    "post /confirmation-requests/{request_id}/withdrawal": Call("merchant", World.request_sent_back),
     "get /customs-offices": Call("merchant"),
     "post /customs-offices": Call("authority", World.office),
     "get /office-delegations": Call("officer"),
@@ -211,7 +228,7 @@ def real(value: Any, live: Mapping[str, str]) -> Any:
 
 def standing_for(call: Call, world: World) -> dict[str, str]:
     """What the examples' ids, times and signatures stand for in one call."""
-    names = {**examples.PARAMETERS, "signature": examples.SIGNATURE}
+    names = {**examples.PARAMETERS, "signature": examples.SIGNATURE, "etag": examples.ETAG}
     live = {names[name]: value for name, value in call.live(world).items() if name in names}
     return live | {
         examples.A_MOMENT_AHEAD: ahead(),

@@ -17,6 +17,7 @@ from tests.helpers.builders import (
     receipt_fields,
     waybill_fields,
 )
+from tests.helpers.postgres import installation_at
 from tests.web.test_pages import Browser, browser, signed_in  # noqa: F401 - fixtures
 
 
@@ -150,11 +151,10 @@ def test_merchant_erases_a_paper_only_after_confirming(merchant, api, settle):
 
 
 def test_paper_that_customs_need_is_not_erased(merchant, api, settle):
-    """The page says what to withdraw first."""
     certificate = api.certificate()
     api.declaration([certificate])
     settle()
-    assert "Withdraw that first" in merchant.get(f"/records/{certificate['id']}/erase", status=422)
+    assert "have not decided" in merchant.get(f"/records/{certificate['id']}/erase", status=422)
     merchant.post(f"/records/{certificate['id']}/erase", {"sure": "yes"}, status=422)
 
 
@@ -220,7 +220,7 @@ def test_an_operator_erases_a_record_for_its_holder(system, api, settle):
     settle()
 
     def run(*arguments):
-        environment = {"DATA_DIR": str(system.folder.path)}
+        environment = installation_at(system.folder.path)
         return CliRunner().invoke(cli, ["erase", *arguments], env=environment)
 
     assert "Nothing was erased" in run(certificate["id"]).output

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from io import BytesIO
-from shutil import copytree
 from time import monotonic, sleep
 from typing import Any
 
@@ -14,10 +13,10 @@ from backend.domain.parties import ApiToken
 from backend.runtime.app import create_app, running
 from backend.services.anchoring import is_under_way
 from backend.services.idempotency import KEPT_FOR
-from backend.settings import Settings
 from backend.store.tables import metadata
-from tests.conftest import people_in
+from tests.conftest import copied, people_in
 from tests.helpers.builders import PDF, Api, invoice_fields
+from tests.helpers.postgres import stored_bytes
 from tests.web import test_every_operation as derived
 
 AT_ONCE = 4
@@ -92,12 +91,11 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory, demonstration, system):
-    folder = copytree(demonstration, tmp_path_factory.mktemp("own") / "data")
-    with running(Settings(folder)) as opened:
+    with running(copied(demonstration, tmp_path_factory.mktemp("own") / "data")) as opened:
         opened.ctx = replace(opened.ctx, simulator=system.ctx.simulator)
         opened.worker.start(opened.ctx)
         app = create_app(opened)
-        held = Held(app.test_client(), people_in(folder))
+        held = Held(app.test_client(), people_in(opened.folder.path))
         description = held.get("/openapi.json").get_json()
         yield Installation(opened, app, derived.World(held, opened, lambda: settled(opened)), description)
 
@@ -199,7 +197,7 @@ def test_answer_with_secrets_lies_encrypted(installation):
     }
     key = {"Idempotency-Key": installation.world.api.fresh("k")}
     joined = installation.world.api.post("/organisations", "authority", body, headers=key).get_json()
-    lying = b"".join(path.read_bytes() for path in installation.system.folder.path.glob("provenport.sqlite*"))
+    lying = stored_bytes(installation.system.folder.path, "provenport.sqlite*")
     assert b"Secretive Trading" in lying
     assert joined["token"].encode() not in lying
     assert joined["password"].encode() not in lying

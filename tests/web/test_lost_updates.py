@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
@@ -45,6 +46,16 @@ def certificate(api: Api) -> str:
     return f"/records/{api.certificate()['id']}"
 
 
+def kept_paper(api: Api) -> str:
+    return f"/records/{api.kept_paper()}"
+
+
+def paper_asked_about(api: Api) -> str:
+    path = kept_paper(api)
+    assert api.post(f"{path}/erasure-request", "merchant", {"reason": "a buyer asks"}).status_code == 201
+    return path
+
+
 def issuer(api: Api) -> str:
     body = {"role": "chamber", "name": "Passing Chamber", "email": f"{api.fresh('passing')}@example.org"}
     return f"/issuers/{api.post('/organisations', 'authority', body).get_json()['id']}"
@@ -60,6 +71,22 @@ CHANGES = {
     ),
     "revocation": Change(
         certificate, "chamber", "revocation", {"reason": "a"}, ("chamber", "revocation", {"reason": "b"}), "REVOKED"
+    ),
+    "erasure request": Change(
+        kept_paper,
+        "merchant",
+        "erasure-request",
+        {"reason": "a"},
+        ("chamber", "revocation", {"reason": "b"}),
+        "REVOKED",
+    ),
+    "erasure consent": Change(
+        paper_asked_about,
+        "officer",
+        "erasure-consent",
+        {"reason": "a"},
+        ("officer", "erasure-consent", {"reason": "b"}),
+        "erasure-agreed",
     ),
     "accreditation": Change(
         issuer, "authority", "accreditation", {"chapters": [94]}, ("authority", "accreditation", {}), "accredit"
@@ -195,15 +222,16 @@ def test_threads_racing_on_one_version_have_one_winner(app, people):
 # On the pages
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser(app, people):
+    @cache  # An account may sign in ten times a minute.
     def sign_in(role, language="en"):
         client = app.test_client()
         client.set_cookie("language", language)
         page = read_page(client.get("/sign-in").text)
         form = next(one for one in page.forms if any(control.type == "password" for control in one.controls))
         typed = {"email": people[role].email, "password": people[role].password}
-        client.post("/sign-in", data=dict(fill(form, page, own=typed)))
+        assert client.post("/sign-in", data=dict(fill(form, page, own=typed))).status_code == 302
         return client
 
     return sign_in
@@ -223,6 +251,8 @@ PAGES = [
     PageChange("decision", "officer", "/desk/{id}", "/decide"),
     PageChange("withdrawal", "merchant", "/declarations/{id}", "/withdraw"),
     PageChange("revocation", "chamber", "/records/{id}", "/revoke"),
+    PageChange("erasure request", "merchant", "/records/{id}/erase", "/erasure-request"),
+    PageChange("erasure consent", "officer", "/records/{id}", "/erasure-consent"),
     PageChange("accreditation", "authority", "/accreditations", "/{id}/accredit"),
     PageChange("suspension", "authority", "/accreditations", "/{id}/suspend"),
     PageChange("reinstatement", "authority", "/accreditations", "/{id}/reinstate"),
@@ -231,7 +261,7 @@ PAGES = [
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("case", PAGES, ids=[case.change for case in PAGES])
-def test_form_sent_too_late_shows_the_other_act(api, browser, settle, case, language):
+def test_form_sent_too_late_shows_the_other_act(api, browser, settle, system, case, language):
     change = CHANGES[case.change]
     path = change.thing(api)
     thing = path.rsplit("/", 1)[1]
@@ -247,15 +277,20 @@ def test_form_sent_too_late_shows_the_other_act(api, browser, settle, case, lang
     form = next(one for one in page.forms if one.action.endswith(case.form.format(id=thing)))
     who, act, body = earlier
     assert api.post(f"{path}/{act}", who, body).status_code in (201, 202)
-    answer = client.post(form.action, data=dict(fill(form, page)))
+    sent = dict(fill(form, page))
+    answer = client.post(form.action, data=sent)
     assert answer.status_code == 412
     assert "notice-bad" in answer.text
     if body and "reason" in body:
         assert body["reason"] in answer.text
-    assert api.get("/me", who).get_json()["organisation"] in answer.text
+    with system.ctx.work(reading=True) as work:
+        other = work.organisations.find_by_name(api.get("/me", who).get_json()["organisation"])
+    assert (other.local_name if language == "zh" and other.local_name else other.name) in answer.text
     fresh = next((one for one in read_page(answer.text).forms if one.action == form.action), None)
     if case.change == "decision":
         assert fresh is not None
+        assert [one for one in fresh.controls if one.name == "decision" and one.is_on] == [], "it is to be made anew"
+        assert next(one.value for one in fresh.controls if one.name == "reason") == sent["reason"]
         assert client.post(form.action, data=dict(fill(fresh, page))).status_code == 302
 
 

@@ -1,7 +1,6 @@
 """Whatever people typed or we made of it, none of it stands on the chain: not as it is, not as a hash without salt."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from decimal import Decimal
@@ -9,13 +8,15 @@ from hashlib import sha256
 
 import pytest
 from eth_utils.crypto import keccak
+from sqlalchemy import inspect, text
 
 from backend.adapters.keys.vault import opened_vault
-from backend.adapters.ledger.accounts import ContractCall, Fees, sign_call
+from backend.adapters.ledger.calls import ContractCall, Fees, sign_call
 from backend.domain.sd_jwt import unb64
 from backend.runtime.app import ledger_accounts
 from backend.store.encryption import DataKeys, NotEncrypted
 from tests.helpers.builders import Api, order_fields, receipt_fields
+from tests.helpers.postgres import as_it_lies
 
 SHORTEST = 5
 """Shorter values turn up in random bytes; their hashes are looked for all the same."""
@@ -41,16 +42,13 @@ def leaves(value: object) -> Iterator[str]:
         yield str(value)
 
 
-def stored_values(path) -> set[bytes]:
+def stored_values(folder) -> set[bytes]:
     """Every value of every table, and what lies inside the records: fields, salts, disclosures, signed texts."""
     found: set[bytes] = set()
-    with sqlite3.connect(path) as database, closing(DataKeys(path.with_name("record.keys"))) as keys:
-        tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
-        for table in set(tables) - NOT_VALUES:
-            cursor = database.execute(f"select * from {table}")
-            names = [column[0] for column in cursor.description]
-            for row in cursor:
-                for name, value in zip(names, row, strict=True):
+    with as_it_lies(folder) as database, closing(DataKeys(folder / "record.keys")) as keys:
+        for table in set(inspect(database).get_table_names()) - NOT_VALUES:
+            for row in database.execute(text(f"select * from {table}")).mappings():
+                for name, value in row.items():
                     if (table, name) not in OF_THE_CHAIN:
                         found |= {v for v in inside(name, opened(keys, value)) if v}
     return found
@@ -87,7 +85,7 @@ def inside(name: str, value: object) -> Iterator[bytes]:
         with suppress(json.JSONDecodeError):  # people may type what only begins like JSON
             yield from (text.encode() for text in leaves(json.loads(value)))
     elif isinstance(value, int | float):
-        yield str(Decimal(str(value))).encode()
+        yield str(Decimal(str(int(value) if isinstance(value, bool) else value))).encode()
 
 
 def on_chain(system, first: int = 0) -> bytes:
@@ -95,11 +93,11 @@ def on_chain(system, first: int = 0) -> bytes:
     last = system.chain.head().number
     blobs = []
     for number in range(first, last + 1):
-        block = system.node.answer("eth_getBlockByNumber", [hex(number), True])
+        block = system.node("eth_getBlockByNumber", [hex(number), True])
         blobs += [bytes.fromhex(transaction["input"][2:]) for transaction in block["transactions"]]
     for start in range(first, last + 1, 500):
         span = {"fromBlock": hex(start), "toBlock": hex(min(last, start + 499))}
-        for log in system.node.answer("eth_getLogs", [span]):
+        for log in system.node("eth_getLogs", [span]):
             blobs += [bytes.fromhex(part[2:]) for part in [log["data"], *log["topics"]]]
     return b"|".join(blobs)
 
@@ -134,7 +132,7 @@ def busy(system, app, people, settle):
 
 def test_stored_values_stay_off_chain_planted_are_found(busy):
     """Looks for each value as it is and hashed without salt."""
-    values = stored_values(busy.folder.path / "provenport.sqlite")
+    values = stored_values(busy.folder.path)
     assert len(values) > 1000
     assert {b"The driver Mr Zhao was nervous", b"merchant@example.org", b"940521"} <= values
     chain = on_chain(busy)

@@ -118,6 +118,7 @@ def test_another_host_is_refused(through, host):
     assert PUBLIC in answer.get_json()["detail"]
     assert through("/sign-in", headers={"Host": host}).status_code == 421
     assert through("/healthz", headers={"Host": host}).status_code == 200
+    assert through("/readyz", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["trace.example.org", "TRACE.example.org", "trace.example.org:443"])

@@ -1,9 +1,9 @@
 """The chain that anybody may read, and the figures for whoever watches over the system."""
 
 import secrets
-import shutil
 import subprocess
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from web3 import Web3
@@ -11,12 +11,13 @@ from web3.exceptions import ContractCustomError
 
 from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import Deployment, EvmLedger
-from backend.domain.errors import ForeignLedger
+from backend.domain.errors import ForeignLedger, LedgerUnavailable, StorageUnavailable
 from backend.services.audit import audit
 from backend.services.ports import AdmissionLimits, ServiceSettings
 from contracts import load
 from tests.helpers.builders import Api, invoice_fields
 from tests.helpers.nodes import binary
+from tests.web.test_pages import signed_in  # noqa: F401 - a fixture
 
 
 def rpc(client, method, *params):
@@ -61,15 +62,15 @@ def test_web3_reads_transactions_receipts_and_events(web3, deployment, anchoring
     assert web3.eth.get_balance(transaction["from"]) > 0
     contract = web3.eth.contract(address=deployment.ledger, abi=load("TraceLedger").abi)
     (event,) = contract.events.BatchAnchored().process_receipt(receipt)
-    assert bytes(event["args"]["root"]) == anchoring.root
+    assert bytes(event["args"]["batchKey"]) == anchoring.batch_key
     found = contract.events.BatchAnchored.get_logs(from_block=anchoring.block_number, to_block=anchoring.block_number)
-    assert anchoring.root in [bytes(one["args"]["root"]) for one in found]
+    assert anchoring.batch_key in [bytes(one["args"]["batchKey"]) for one in found]
 
 
 def test_web3_calls_our_contract_and_reads_its_errors(web3, deployment, anchoring):
     contract = web3.eth.contract(address=deployment.ledger, abi=load("TraceLedger").abi)
     assert bytes(contract.functions.instanceId().call()) == deployment.instance_id
-    assert contract.functions.batchOf(anchoring.root).call()[0] > 0
+    assert contract.functions.batchOf(anchoring.batch_key).call()[0] > 0
     with pytest.raises(ContractCustomError):
         contract.functions.anchor(secrets.token_bytes(32), 0, 0, 0, 1).call()
 
@@ -79,9 +80,10 @@ def test_nothing_can_be_sent(web3):
         assert "not offered" in web3.provider.make_request(method, [])["error"]["message"]
 
 
-def test_our_own_adapter_audits_over_it(rpc_url, system, deployment, settle):
+def test_our_own_adapter_audits_over_it(rpc_url, system, deployment, settle, anchoring):
+    """Without the key of any account."""
     settle()
-    ledger = EvmLedger(JsonRpcChain(rpc_url), deployment, {})
+    ledger = EvmLedger(JsonRpcChain(rpc_url), deployment, {"anchorer": SimpleNamespace(address=anchoring.anchorer)})
     found = audit(replace(system.ctx, ledger=ledger))
     assert found.batches == found.batches_on_ledger > 0
     assert [str(one) for one in found.discrepancies] == []
@@ -135,6 +137,7 @@ def test_wrong_questions_get_a_nodes_error(client, method, params, code):
         ("eth_getLogs", [{"topics": 5}], "a list is expected"),
         ("eth_call", ["0x"], "an object is expected"),
         ("eth_call", [{"to": "0x" + "11" * 20, "gas": 21000}], "0x10 for 16"),
+        *(("eth_call", [{"to": "0x" + "11" * 20, name: 5}], "0x10 for 16") for name in ("value", "gasPrice", "nonce")),
         ("eth_getBalance", [1], "40 hexadecimal digits"),
         ("eth_getBalance", [], "takes other ones"),
         ("eth_getTransactionByHash", ["0xzz"], "two hexadecimal digits"),
@@ -144,6 +147,14 @@ def test_wrong_parameters_are_named_plainly(client, method, params, said):
     error = rpc(client, method, *params)["error"]
     assert error["code"] == -32602
     assert said in error["message"]
+
+
+def test_null_is_a_member_left_out(client):
+    """Clients write null for what they do not give."""
+    every = dict.fromkeys(("fromBlock", "toBlock", "blockHash", "address", "topics"))
+    assert rpc(client, "eth_getLogs", every)["result"] == rpc(client, "eth_getLogs", {})["result"]
+    call = {"to": "0x" + "11" * 20, "from": None, "gas": None, "value": None, "data": None, "input": None}
+    assert rpc(client, "eth_call", call)["result"] == "0x"
 
 
 def test_notifications_are_not_answered(client):
@@ -156,10 +167,30 @@ def test_notifications_are_not_answered(client):
     assert [(answer["id"], "result" in answer) for answer in mixed] == [(3, True), (None, True)]
 
 
-@pytest.mark.parametrize("sent", [{"id": 1}, 5, {"id": {}, "method": "eth_chainId"}, {"id": True, "method": "x"}])
-def test_what_is_no_request_is_refused(client, sent):
+NO_REQUESTS = [
+    ({"id": 1}, None),
+    (5, None),
+    ({"id": {}, "method": "eth_chainId"}, None),
+    ({"id": True, "method": "x"}, None),
+    ({"id": 1, "method": "eth_chainId"}, 1),
+    ({"id": 1, "method": "eth_chainId", "jsonrpc": "1.0"}, 1),
+    ({"id": 1, "method": "eth_chainId", "jsonrpc": "2.0", "params": "0x1"}, 1),
+    ({"id": 1, "method": "eth_chainId", "jsonrpc": "2.0", "params": None}, 1),
+]
+"""What is sent, and the id that it is answered with."""
+
+
+@pytest.mark.parametrize("switch", ["false", 1, "0x0", []])
+def test_block_switch_is_true_or_false(client, switch):
+    first = rpc(client, "eth_getBlockByNumber", "0x0", False)["result"]["hash"]
+    for method, block in (("eth_getBlockByNumber", "0x0"), ("eth_getBlockByHash", first)):
+        assert rpc(client, method, block, switch)["error"]["code"] == -32602
+
+
+@pytest.mark.parametrize(("sent", "number"), NO_REQUESTS)
+def test_what_is_no_request_is_refused(client, sent, number):
     answer = client.post("/rpc", json=sent).json
-    assert (answer["error"]["code"], answer["id"]) == (-32600, None)
+    assert (answer["error"]["code"], answer["id"]) == (-32600, number)
 
 
 def test_what_is_not_there_is_null(client):
@@ -229,9 +260,53 @@ def test_another_chain_is_told_with_the_choices(client, system, monkeypatch):
     assert "provenport_ledger_foreign 1.0" in client.get("/metrics").get_data(as_text=True)
 
 
+@pytest.fixture
+def without_database(app):
+    """The application while its database is away."""
+
+    class Away:
+        def __call__(self, *, reading=False):
+            raise StorageUnavailable("the database could not be written or read: {why}", why="away")
+
+        def run(self, use_case):
+            return use_case()
+
+    ctx, instance = app.extensions["provenport"]
+    app.extensions["provenport"] = (replace(ctx, work=Away()), instance)
+    yield
+    app.extensions["provenport"] = (ctx, instance)
+
+
+def test_process_is_ready_with_its_database(client, monkeypatch):
+    def silent(self):
+        raise LedgerUnavailable("it does not answer")
+
+    monkeypatch.setattr(EvmLedger, "head", silent)
+    assert client.get("/readyz").json["status"] == "ready"
+    assert client.get("/healthz").status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/api/v1/me", "/healthz"])
+def test_program_is_told_that_the_database_is_away(client, people, without_database, path):
+    answer = client.get(path, headers=people["merchant"].bearer)
+    assert answer.status_code == 503
+    if path != "/healthz":
+        assert (answer.mimetype, answer.json["code"]) == ("application/problem+json", "storage-unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_person_is_told_that_the_database_is_away(request):
+    browser = request.getfixturevalue("signed_in")("merchant")
+    assert browser.client.get("/records").status_code == 200
+    request.getfixturevalue("without_database")
+    answer = browser.client.get("/records")
+    assert (answer.status_code, answer.mimetype) == (503, "text/html")
+    assert "Nothing was half done; try again shortly." in answer.get_data(as_text=True)
+
+
 @pytest.mark.parametrize("limits", [{"most_waiting": 0}, {"least_free_bytes": 2**62}], ids=["queue", "disk"])
 def test_healthz_is_not_ok_while_intake_is_refused(client, app, system, people, limits):
-    settings = ServiceSettings(admission=AdmissionLimits(disk_usage=lambda: shutil.disk_usage("/"), **limits))
+    settings = ServiceSettings(admission=AdmissionLimits(**limits))
     ctx, instance = app.extensions["provenport"]
     app.extensions["provenport"] = (replace(ctx, settings=settings), instance)
     try:

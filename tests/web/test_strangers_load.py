@@ -1,6 +1,7 @@
 """What strangers may ask for: bounded work for each request, bounded requests for each stranger, bounded bodies."""
 
 import json
+import os
 import time
 from hashlib import sha256
 
@@ -69,15 +70,26 @@ def test_too_many_entries_are_refused_before_any_work(asking, bundle, ledger_cal
     assert ledger_calls, "the planted case: one that is verified does ask"
 
 
-def test_no_body_costs_more_than_a_moment(asking, bundle):
-    """The very bodies of tests/stress/costly_bundles.py, which cost up to three CPU seconds when nothing bound them."""
+def call_of_the_ledger(system):
+    """The processor time of a call that no answer is kept for, in seconds."""
+    began = time.thread_time()
+    for _ in range(40):
+        system.ctx.ledger.batch(os.urandom(32))
+    return (time.thread_time() - began) / 40
+
+
+def test_no_body_costs_more_than_a_moment(asking, bundle, system):
+    """The very bodies of tests/stress/costly_bundles.py, against what the ledger itself costs in the same minute.
+
+    The machine may be busy. When nothing bound them, a body of 500 records made 2,000 calls.
+    """
     costs = {}
     for number, (name, body) in enumerate(bodies(bundle)):
-        began = time.process_time()
+        began = time.thread_time()
         assert asking(body, f"198.51.100.{number}").status_code in (200, 400, 422)
-        costs[name] = time.process_time() - began
+        costs[name] = time.thread_time() - began
     assert len(costs) > 8
-    assert max(costs.values()) < 1.5, costs
+    assert max(costs.values()) < 0.7 + 400 * call_of_the_ledger(system), costs
 
 
 def test_rates_are_told_and_kept(asking, people):

@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,12 @@ def master_key(path: Path, given: str | None = None) -> bytes:
     if given:
         return given.encode()
     if not path.exists():
-        if any(path.parent.glob("*.sealed")):
+        # Looked for again: keys are encrypted after the master key is made, by another process just now perhaps.
+        if any(path.parent.glob("*.sealed")) and not path.exists():
             raise WrongMasterKey("{path} is missing: put it back from a copy that provenport backup made", path=path)
-        # Of two processes at first use one creates the file. The other gets FileExistsError and does not replace the
-        # key.
-        write_new(path, new_master_key())
+        # Of two processes at first use one creates the file. The other does not replace the key.
+        with suppress(FileExistsError):
+            write_new(path, new_master_key())
     return path.read_bytes().strip()
 
 
@@ -180,7 +182,10 @@ class Argon2Passwords:
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
-        self._nobody = self._hasher.hash("nobody has this password")
+
+    @cached_property
+    def _nobody(self) -> str:
+        return self._hasher.hash("nobody has this password")
 
     def hashed(self, password: str) -> str:
         """Return the hash to store."""
@@ -192,8 +197,10 @@ class Argon2Passwords:
         For an unknown person, whose ``password_hash`` is empty, the same work is done against a fixed hash, so that the
         time of the answer does not tell which accounts exist.
         """
+        # Made at the first question, whoever it is about; commands that ask none save themselves the work.
+        nobody = self._nobody
         try:
-            self._hasher.verify(password_hash or self._nobody, password)
+            self._hasher.verify(password_hash or nobody, password)
         except (VerifyMismatchError, InvalidHashError):
             return False
         return bool(password_hash)

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,18 +9,17 @@ import rlp
 from eth_utils.address import to_canonical_address, to_checksum_address
 from eth_utils.crypto import keccak
 
-from backend.adapters.ledger.accounts import Accounts, ContractCall, Fees, sign_call
-from backend.adapters.ledger.chain import Chain, ChainReceipt, ChainUnavailable, TransactionRejected
-from backend.adapters.ledger.interface import interface, refusal
-from backend.domain.errors import LedgerRefused, LedgerUnavailable, TraceabilityError, message_of
-from backend.domain.ledger import Agent, SignedTransaction
+from backend.adapters.ledger.calls import ADMIN, Accounts, ContractCall, Fees, asking, interface, mine, refusal
+from backend.adapters.ledger.chain import Chain, ChainReceipt
+from backend.domain.errors import Invalid, LedgerRefused, LedgerUnavailable, TraceabilityError
+from backend.domain.ledger import Agent
 from backend.store.disk import write_over
 
 AGENTS = {"anchorer": Agent.ANCHORER, "office": Agent.OFFICE, "authority": Agent.AUTHORITY}
 """The role in which each account is registered."""
 
 DEPLOYMENT_GAS = 5_000_000
-GOVERNANCE_GAS = 3_000_000
+GOVERNANCE_GAS = 5_000_000
 REGISTRATION_GAS = 200_000
 POLL_SECONDS = 0.02
 
@@ -36,11 +34,25 @@ AUTHORITY_ROLE = 1
 BRAKE_ROLE = 2
 """Pauses the ledger and suspends keys. It only takes trust away, and never waits."""
 REGISTRAR_ROLE = 3
-"""Registers anchorers and offices, and ends a pause."""
+"""Registers and moves anchorers and offices, and ends a pause."""
 GUARDIAN_ROLE = 4
 """Cancels announced changes that are not yet done."""
 ADMINISTRATION = 5
 """A role for the manager's own functions that no account has, so that the guardian may cancel calls of these too."""
+REMOVAL_ROLE = 6
+"""Takes agents' roles away and renews a pause, and never waits. The guardian has it not: nobody could undo its acts."""
+REVOCATION_ROLE = 7
+"""Revokes documents in the authority's name."""
+ROLES = {
+    "admin": ADMIN_ROLE,
+    "authority": AUTHORITY_ROLE,
+    "brake": BRAKE_ROLE,
+    "registrar": REGISTRAR_ROLE,
+    "guardian": GUARDIAN_ROLE,
+    "removal": REMOVAL_ROLE,
+    "revocation": REVOCATION_ROLE,
+}
+"""The roles that accounts may have, by the names that commands use."""
 
 _ADMINISTRATION = (
     "labelRole",
@@ -62,7 +74,8 @@ class Safeguards:
 
     A delay belongs to the account that acts (OpenZeppelin AccessManager's execution delay), so it applies from the
     first block. ``membership_seconds`` delays new role members and changes to a contract's own rights. The manager
-    applies it five days later, the minimum time that it sets for a change of delays.
+    applies it five days later, the minimum time that it sets for a change of delays. Taking a role away never waits,
+    but for a guardian's, which the manager itself delays by seven days. ``admin`` is None for the account of that name.
     """
 
     guardian: str | None = None
@@ -70,6 +83,8 @@ class Safeguards:
     registration_seconds: int = 86_400
     authority_seconds: int = 0
     membership_seconds: int = 86_400
+    revocation_seconds: int = 3 * 86_400
+    admin: str | None = None
 
 
 class DamagedDeployment(TraceabilityError):
@@ -143,18 +158,23 @@ def deploy(
     instance_id: bytes | None = None,
     timeout_seconds: float = 120,
     safeguards: Safeguards | None = None,
+    takes_over: bool = False,
 ) -> Deployment:
     """Deploy the contracts, register the accounts as agents, assign the roles, and wait until all of it is mined.
 
     The authority signs everything. If it is interrupted, deploying again creates a new set of contracts, and the first
-    set is never used.
+    set is never used. With ``takes_over`` they replace lost ones: what is recorded of keys in the first three days
+    holds of what was signed before.
 
     Raises:
         LedgerUnavailable: if the chain gives no answer or does not mine in time.
         LedgerRefused: if the chain refuses a transaction.
+        Invalid: if the admin would be the authority or the guardian.
     """
+    safeguards = safeguards or Safeguards()
+    _require_own_admin(accounts, safeguards)
     instance_id = secrets.token_bytes(32) if instance_id is None else instance_id
-    try:
+    with asking():
         authority = accounts["authority"].address
         nonce = chain.transaction_count(authority)
         manager, accreditation, ledger, balance = (_created_address(authority, nonce + step) for step in range(4))
@@ -164,15 +184,13 @@ def deploy(
             _creation(interface("TraceLedger").deployment(manager, instance_id)),
             _creation(interface("CertificateBalance").deployment(ledger, accreditation)),
             *(_registration(ledger, accounts[name].address, agent) for name, agent in AGENTS.items()),
-            _governance(manager, accreditation, ledger, authority, safeguards or Safeguards()),
+            *([_taking_over(accreditation)] if takes_over else []),
+            _governance(manager, accreditation, ledger, accounts, safeguards),
         ]
-        receipts = _mine(chain, accounts, calls, nonce, (fees or Fees()).at(chain.price()), timeout_seconds)
+        mined = mine(chain, accounts, calls, nonce, (fees or Fees()).at(chain.price()), timeout_seconds)
+        receipts = [_require_success(receipt) for receipt in mined]
         genesis = chain.block(0)
         chain_id = chain.chain_id()
-    except ChainUnavailable as fault:
-        raise LedgerUnavailable(message_of(fault)) from fault
-    except TransactionRejected as fault:
-        raise LedgerRefused(message_of(fault), error="TransactionRejected", arguments={"reason": str(fault)}) from fault
     if genesis is None:
         raise LedgerUnavailable("the chain shows no first block")
     return Deployment(
@@ -187,8 +205,18 @@ def deploy(
     )
 
 
-def _governance(manager: str, accreditation: str, ledger: str, authority: str, safeguards: Safeguards) -> ContractCall:
-    """Assign the roles in one transaction. The authority's own delay comes last, since it takes effect at once."""
+def _require_own_admin(accounts: Accounts, safeguards: Safeguards) -> None:
+    """Refuse an admin whose key is in daily use, or that would have to cancel its own acts."""
+    admin = safeguards.admin or accounts[ADMIN].address
+    others = (accounts["authority"].address, safeguards.guardian)
+    if any(other is not None and other.lower() == admin.lower() for other in others):
+        raise Invalid("the admin must be another account than authority and guardian", admin=admin)
+
+
+def _governance(
+    manager: str, accreditation: str, ledger: str, accounts: Accounts, safeguards: Safeguards
+) -> ContractCall:
+    """Assign the roles in one transaction. The authority, which deploys, lays down administration as the last step."""
 
     def function_role(target: str, contract: str, functions: tuple[str, ...], role: int) -> bytes:
         selectors = [interface(contract).selector(function) for function in functions]
@@ -198,29 +226,34 @@ def _governance(manager: str, accreditation: str, ledger: str, authority: str, s
         return interface("AccessManager").call_data(function, *arguments)
 
     wait, guardian = safeguards.membership_seconds, safeguards.guardian
+    authority, admin = accounts["authority"].address, safeguards.admin or accounts[ADMIN].address
     # In one multicall: a crash between single transactions would leave contracts with only some of their safeguards.
     steps = [
         function_role(accreditation, "Accreditation", ("accredit", "reinstate", "rotate"), AUTHORITY_ROLE),
         # Taking trust away has a role without a delay, so that a stolen key can be stopped at once.
         function_role(accreditation, "Accreditation", ("suspend",), BRAKE_ROLE),
         function_role(ledger, "TraceLedger", ("pause",), BRAKE_ROLE),
-        function_role(ledger, "TraceLedger", ("registerAgent", "resume"), REGISTRAR_ROLE),
+        function_role(ledger, "TraceLedger", ("suspendAgent", "renewPause"), REMOVAL_ROLE),
+        function_role(ledger, "TraceLedger", ("registerAgent", "moveAgent", "resume"), REGISTRAR_ROLE),
+        function_role(ledger, "TraceLedger", ("revokeDocuments",), REVOCATION_ROLE),
         function_role(manager, "AccessManager", _ADMINISTRATION, ADMINISTRATION),
         manager_call("grantRole", AUTHORITY_ROLE, authority, safeguards.authority_seconds),
         manager_call("grantRole", BRAKE_ROLE, authority, 0),
         manager_call("grantRole", REGISTRAR_ROLE, authority, safeguards.registration_seconds),
+        manager_call("grantRole", REVOCATION_ROLE, authority, safeguards.revocation_seconds),
+        *(manager_call("grantRole", REMOVAL_ROLE, account, 0) for account in (authority, admin)),
     ]
     # The guardian may pause and suspend too, but has no role that gives trust.
     if guardian is not None:
         steps += [manager_call("grantRole", role, guardian, 0) for role in (BRAKE_ROLE, GUARDIAN_ROLE)]
-    guarded = (AUTHORITY_ROLE, REGISTRAR_ROLE, ADMINISTRATION)
+    guarded = (AUTHORITY_ROLE, REGISTRAR_ROLE, REVOCATION_ROLE, ADMINISTRATION)
     steps += [manager_call("setRoleGuardian", role, GUARDIAN_ROLE) for role in guarded]
     if wait:
-        roles = (AUTHORITY_ROLE, BRAKE_ROLE, REGISTRAR_ROLE, GUARDIAN_ROLE)
+        roles = (AUTHORITY_ROLE, BRAKE_ROLE, REGISTRAR_ROLE, GUARDIAN_ROLE, REMOVAL_ROLE, REVOCATION_ROLE)
         steps += [manager_call("setGrantDelay", role, wait) for role in roles]
         steps += [manager_call("setTargetAdminDelay", target, wait) for target in (accreditation, ledger)]
-    if safeguards.administration_seconds:
-        steps.append(manager_call("grantRole", ADMIN_ROLE, authority, safeguards.administration_seconds))
+    steps.append(manager_call("grantRole", ADMIN_ROLE, admin, safeguards.administration_seconds))
+    steps.append(manager_call("renounceRole", ADMIN_ROLE, authority))
     return ContractCall("authority", manager, manager_call("multicall", steps), GOVERNANCE_GAS)
 
 
@@ -233,22 +266,12 @@ def _registration(ledger: str, address: str, agent: Agent) -> ContractCall:
     return ContractCall("authority", ledger, data, REGISTRATION_GAS)
 
 
-def _mine(
-    chain: Chain, accounts: Accounts, calls: list[ContractCall], nonce: int, fees: Fees, timeout_seconds: float
-) -> list[ChainReceipt]:
-    chain_id = chain.chain_id()
-    signed = [sign_call(call, accounts, chain_id, nonce + step, fees) for step, call in enumerate(calls)]
-    for transaction in signed:
-        chain.send_raw(transaction.raw)
-    deadline = time.monotonic() + timeout_seconds
-    return [_await_success(chain, transaction, deadline) for transaction in signed]
+def _taking_over(accreditation: str) -> ContractCall:
+    # The deployer still administers here; afterwards nobody has the function's role without notice.
+    return ContractCall("authority", accreditation, interface("Accreditation").call_data("takeOver"), REGISTRATION_GAS)
 
 
-def _await_success(chain: Chain, transaction: SignedTransaction, deadline: float) -> ChainReceipt:
-    while (receipt := chain.receipt(transaction.transaction_hash)) is None:
-        if time.monotonic() > deadline:
-            raise ChainUnavailable("the contracts were sent, but not mined in time")
-        time.sleep(POLL_SECONDS)
+def _require_success(receipt: ChainReceipt) -> ChainReceipt:
     if not receipt.succeeded:
         said = refusal(receipt.revert_data or b"")
         raise LedgerRefused(

@@ -10,22 +10,34 @@ from typing import Any
 
 from eth_utils.crypto import keccak
 
-from backend.adapters.ledger.accounts import Accounts, ContractCall, Fees, replace_by_fee, sign_call
+from backend.adapters.ledger.calls import (
+    LOG_BLOCKS,
+    Accounts,
+    AnswerUnreadable,
+    ContractCall,
+    Fees,
+    account_in,
+    asking,
+    interface,
+    logs_between,
+    refusal,
+    replace_by_fee,
+    sign_call,
+    view,
+)
 from backend.adapters.ledger.chain import (
     BATCH_ANCHORED,
     DRAWN,
     Block,
     CallReverted,
     Chain,
-    ChainUnavailable,
+    ChainReceipt,
     FoundLog,
-    TransactionRejected,
     anchoring_of_event,
     drawdowns_of,
 )
 from backend.adapters.ledger.deployment import Deployment
-from backend.adapters.ledger.interface import AnswerUnreadable, interface, refusal
-from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable, message_of
+from backend.domain.errors import ForeignLedger, Invalid
 from backend.domain.evidence import Segments, Tree
 from backend.domain.ledger import (
     Accredit,
@@ -43,6 +55,7 @@ from backend.domain.ledger import (
     Head,
     LedgerCall,
     LedgerDrawdown,
+    LedgerRecord,
     MakeDrawdowns,
     PauseLedger,
     Receipt,
@@ -50,7 +63,11 @@ from backend.domain.ledger import (
     RotateKey,
     SignedTransaction,
     SuspendAccreditation,
+    accreditation_in,
+    batch_key,
+    ledger_time,
 )
+from backend.domain.signature_terms import SignatureTerms, terms_of_signature
 
 STATUSES_PER_WORD = 64
 HIGHEST_STATUS = 14
@@ -58,9 +75,6 @@ HIGHEST_STATUS = 14
 
 TRANSACTION_GAS_LIMIT = 16_777_216
 """The maximum for one transaction on public chains since Osaka (EIP-7825)."""
-
-LOG_BLOCKS = 1_000
-"""Number of blocks per query for events, which nodes limit."""
 
 PLAIN_GAS = 30_000
 ANCHOR_GAS = 150_000
@@ -74,11 +88,12 @@ DRAWDOWN_GAS = 45_000
 MAX_DRAWDOWNS = 248
 LARGEST_QUANTITY = 2**88 - 1
 NO_END = 2**40 - 1
+EARLIER_ACCREDIT = "accredit(bytes32,uint8,uint128,uint40,uint40)"
+"""As contracts know it that earlier versions deployed."""
 STATUSES_GAS = 100_000
 STATUS_WORD_GAS = 45_000
 """Enough for a word that is written for the first time and whose statuses change in every allowed way."""
 
-_LAST_MOMENT = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 MOST_SUBJECTS = 20_000
 """Maximum number of batches, keys and transactions in the cache."""
 MOST_QUESTIONS = 20_000
@@ -95,16 +110,17 @@ class ContractAnswers:
     so that a cached one is never outdated. If the last seen block has left the chain, the whole cache is dropped.
     """
 
-    def __init__(self, chain: Chain, contracts: Sequence[str]) -> None:
+    def __init__(self, chain: Chain, contracts: Sequence[str], newest: Callable[[], Block] | None = None) -> None:
         self._chain = chain
         self._contracts = contracts
+        self._newest = newest or chain.head
         self._lock = threading.Lock()
         self._at: Block | None = None
         self._kept: dict[bytes, dict[Hashable, Any]] = {}
 
     def ask(self, subject: bytes, question: Hashable, asked: Callable[[], Any]) -> Any:
         """Return the answer to a question about the subject at the newest block; None is never cached."""
-        head = self._chain.head()
+        head = self._newest()
         with self._lock:
             self._follow(head)
             kept = self._kept.get(subject, {}).get(question)
@@ -173,9 +189,32 @@ class EvmLedger:
         self.confirmations = confirmations
         """Number of further blocks after which a block is treated as final."""
         self._checked_landmark: bytes | None = None
+        self._is_current = True
+        self._anchorer = 0
         self._head: Head | None = None
         contracts = [deployment.ledger, deployment.accreditation, *filter(None, [deployment.balance])]
-        self._answers = ContractAnswers(chain, contracts)
+        self._answers = ContractAnswers(chain, contracts, self._newest)
+        self._here = threading.local()
+
+    @contextmanager
+    def at_one_block(self) -> Iterator[None]:
+        """Ask for the newest block once for everything that this thread asks within; what is nested takes the same."""
+        if getattr(self._here, "is_fixed", False):
+            yield
+            return
+        self._here.is_fixed, self._here.block = True, None
+        try:
+            yield
+        finally:
+            self._here.is_fixed, self._here.block = False, None
+
+    def _newest(self) -> Block:
+        if not getattr(self._here, "is_fixed", False):
+            return self._chain.head()
+        if self._here.block is None:
+            self._here.block = self._chain.head()
+        block: Block = self._here.block
+        return block
 
     def head(self) -> Head:
         """Return the newest block.
@@ -184,8 +223,8 @@ class EvmLedger:
             ForeignLedger: if the contracts are not those of our deployment.
             LedgerUnavailable: if the chain does not answer.
         """
-        with self._asking():
-            block, known = self._chain.head(), self._head
+        with asking():
+            block, known = self._newest(), self._head
             if known is not None and known.block_hash == block.block_hash:
                 return known
             self._require_ours()
@@ -200,48 +239,100 @@ class EvmLedger:
         )
         return self._head
 
-    def batch(self, root: bytes) -> AnchoredBatch | None:
-        """Return the batch anchored under this root, or None."""
-        anchored_at, number, anchorer, *ends = self._ask_ledger("batchOf", _word(root, "root"), about=root)
+    def anchorer(self) -> int:
+        """Return the number of our anchorer among the ledger's agents; 0 where it is none.
+
+        An agent keeps its number for ever, also where it moves to another account.
+        """
+        if self._anchorer == 0:
+            address = self._address("anchorer")
+            number = self._ask_ledger("agentOf", address)[1]
+            # Our account gave way to another one that this process does not have yet: the batches are still ours.
+            while number == 0 and self._is_current:
+                successor = account_in(self._ask_ledger("agentSuccessor", address))
+                if successor is None:
+                    break
+                address, number = successor, self._ask_ledger("agentOf", successor)[1]
+            self._anchorer = number
+        return self._anchorer
+
+    def batch_key(self, root: bytes, transaction: bytes | None = None) -> bytes:
+        """Return the key of our batch with this root, or of that which a transaction anchored, whosever it is."""
+        root = _word(root, "root")
+        if not self._has_current_contracts():
+            return root
+        if transaction is not None and (found := self._key_anchored_by(transaction, root)) is not None:
+            return found
+        return batch_key(self.anchorer(), root)
+
+    def _key_anchored_by(self, transaction: bytes, root: bytes) -> bytes | None:
+        mined = self._mined(transaction)
+        keys_by: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        for log in () if mined is None or not mined.succeeded else mined.logs:
+            if log.address == self._deployment.ledger and log.topics[0] == keccak(text=BATCH_ANCHORED):
+                keys_by[log.topics[2]].append(log.topics[1])
+        # One question for each anchorer, however many batches a stranger's transaction anchored.
+        for keys in keys_by.values():
+            batch = self.batch(keys[0])
+            if batch is not None and (key := batch_key(batch.anchorer, root)) in keys:
+                return key
+        return None
+
+    def batch(self, key: bytes) -> AnchoredBatch | None:
+        """Return the batch that has this key, or None."""
+        anchored_at, number, anchorer, *ends = self._ask_ledger("batchOf", _word(key, "batch key"), about=key)
         if anchored_at == 0:
             return None
-        return AnchoredBatch(root, _moment(anchored_at), number, anchorer, Segments(*ends))
+        return AnchoredBatch(ledger_time(anchored_at), number, anchorer, Segments(*ends))
 
-    def status(self, root: bytes, leaf_index: int) -> int:
-        """Return the 4-bit status of a leaf.
+    def status(self, key: bytes, leaf_index: int) -> int:
+        """Return the 4-bit status of a leaf of a batch.
 
         It is 0 where nothing was ever changed, and also where there is no such batch.
         """
         index, position = divmod(leaf_index, STATUSES_PER_WORD)
-        word: int = self._ask_ledger("statusWord", _word(root, "root"), index, about=root)
+        word: int = self._ask_ledger("statusWord", _word(key, "batch key"), index, about=key)
         return word >> 4 * position & 15
 
     def accreditation(self, key: bytes) -> Accreditation | None:
         """Return a key's present accreditation, or None where there never was one."""
         address = self._deployment.accreditation
-        return _accreditation(self._ask("Accreditation", address, "accreditationOf", _word(key, "key"), about=key))
+        return accreditation_in(self._ask("Accreditation", address, "accreditationOf", _word(key, "key"), about=key))
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         """Return a key's accreditation as the ledger held it at a time, or None where it had none yet."""
         at = _word(key, "key"), max(0, _seconds(time))
         address = self._deployment.accreditation
-        return _accreditation(self._ask("Accreditation", address, "accreditationAt", *at, about=key))
+        return accreditation_in(self._ask("Accreditation", address, "accreditationAt", *at, about=key))
+
+    def terms_of_signature(self, key: bytes, issued: datetime, anchored: datetime | None) -> SignatureTerms:
+        """Return the terms by which a signature of that moment is judged, which was anchored at the other."""
+        if not self._has_current_contracts():
+            # It took over no history, but was never strict about terms that were recorded later either: its papers stay
+            # what they were.
+            always = datetime.max.replace(tzinfo=UTC)
+            return terms_of_signature(lambda time: self.accreditation_at(key, time), issued, anchored, (), always)
+        moments = max(0, _seconds(issued)), max(0, _seconds(anchored or issued))
+        address = self._deployment.accreditation
+        terms = self._ask("Accreditation", address, "termsOfSignature", _word(key, "key"), *moments, about=key)
+        return SignatureTerms(*map(accreditation_in, terms))
 
     def successor(self, key: bytes) -> bytes | None:
         """Return the key that replaced this one, or None."""
         answer = self._ask("Accreditation", self._deployment.accreditation, "successorOf", _word(key, "key"))
         return bytes(answer) if any(answer) else None
 
-    def certificate_balance(self, root: bytes, leaf_index: int) -> CertificateBalance | None:
+    def certificate_balance(self, certificate: LedgerRecord) -> CertificateBalance | None:
         """Return a certificate's quantity and remaining quantity, or None where it was not activated.
 
         Raises:
             Invalid: if this deployment has no contract for certificates' quantities.
         """
-        place = _word(root, "root"), leaf_index
-        answer = self._ask("CertificateBalance", self._balance(), "balanceOf", *place, about=root)
+        place = _word(certificate.batch_key, "batch key"), certificate.leaf_index
+        about = certificate.batch_key
+        answer = self._ask("CertificateBalance", self._balance(), "balanceOf", *place, about=about)
         quantity, remaining, issuer, valid_until = answer
-        return CertificateBalance(quantity, remaining, issuer, _moment(valid_until)) if issuer else None
+        return CertificateBalance(quantity, remaining, issuer, ledger_time(valid_until)) if issuer else None
 
     def delay(self, call: LedgerCall) -> timedelta:
         """Return how long the authority must announce a change before it is done; zero where it need not."""
@@ -258,7 +349,7 @@ class EvmLedger:
             "hashOperation", self._address(contract_call.signer), contract_call.to, contract_call.data
         )
         seconds: int = self._ask_manager("getSchedule", operation)
-        return _moment(seconds) if seconds else None
+        return ledger_time(seconds) if seconds else None
 
     def _ask_manager(self, function: str, *arguments: object) -> Any:
         return self._ask("AccessManager", self._deployment.manager, function, *arguments)
@@ -284,7 +375,7 @@ class EvmLedger:
     def next_nonce(self, signer: str) -> int:
         """Return the number of transactions mined from this account."""
         address = self._address(signer)
-        with self._asking():
+        with asking():
             return self._chain.transaction_count(address)
 
     def sign(self, call: LedgerCall, nonce: int) -> SignedTransaction:
@@ -296,7 +387,7 @@ class EvmLedger:
             Invalid: if the call cannot be encoded.
         """
         contract_call = self._contract_call(call)
-        with self._asking():
+        with asking():
             # Before every signature: a signature for another chain with the same accounts could be used there.
             self._require_ours()
             fees = self._fees.at(self._chain.price())
@@ -305,7 +396,7 @@ class EvmLedger:
     def replace_by_fee(self, signer: str, raw: bytes) -> SignedTransaction | None:
         """Sign one of our transactions again with higher fees; None where the configured maximum is reached."""
         self._address(signer)
-        with self._asking():
+        with asking():
             self._require_ours()
             price = self._chain.price()
         signed = replace_by_fee(raw, self._accounts[signer], price, self._fees)
@@ -318,13 +409,12 @@ class EvmLedger:
             LedgerRefused: if the chain does not take it.
             LedgerUnavailable: if the chain does not answer.
         """
-        with self._asking():
+        with asking():
             self._chain.send_raw(raw)
 
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """Return the receipt, or None while the transaction is not in a block."""
-        with self._asking():
-            mined = self._answers.ask(transaction_hash, "receipt", lambda: self._chain.receipt(transaction_hash))
+        mined = self._mined(transaction_hash)
         if mined is None:
             return None
         said = None if mined.succeeded or mined.revert_data is None else refusal(mined.revert_data)
@@ -337,6 +427,13 @@ class EvmLedger:
             refusal=said.error if said else None,
         )
 
+    def _mined(self, transaction_hash: bytes) -> ChainReceipt | None:
+        with asking():
+            mined: ChainReceipt | None = self._answers.ask(
+                transaction_hash, "receipt", lambda: self._chain.receipt(transaction_hash)
+            )
+        return mined
+
     def simulate(self, call: LedgerCall) -> None:
         """Ask whether the contract would accept a call now (a dry run with ``eth_call``).
 
@@ -346,26 +443,23 @@ class EvmLedger:
         """
         contract_call = self._contract_call(call)
         assert contract_call.to is not None, "acts never deploy"
-        with self._asking():
+        with asking():
             self._chain.call(contract_call.to, contract_call.data, self._accounts[contract_call.signer].address)
 
-    def anchorings(self, root: bytes | None = None) -> Iterator[Anchoring]:
-        """Yield every anchoring in the ledger's events, in order, or those of one root."""
-        topics = (keccak(text=BATCH_ANCHORED), *(() if root is None else (_word(root, "root"),)))
+    def anchorings(self, key: bytes | None = None) -> Iterator[Anchoring]:
+        """Yield every anchoring in the ledger's events, in order, or that of one batch."""
+        topics = (keccak(text=BATCH_ANCHORED), *(() if key is None else (_word(key, "batch key"),)))
         return (anchoring_of_event(event) for event in self._events(self._deployment.ledger, topics))
 
     def _events(self, address: str, topics: tuple[bytes, ...]) -> Iterator[FoundLog]:
-        with self._asking():
+        with asking():
             self._require_ours()
             first, last = self._deployment.block, self._chain.head().number
-        for start in range(first, last + 1, LOG_BLOCKS):
-            with self._asking():
-                found = self._chain.logs(start, min(start + LOG_BLOCKS - 1, last), address, topics)
-            yield from found
+        yield from logs_between(self._chain, first, last, address, topics)
 
-    def anchoring_of(self, root: bytes, batch: AnchoredBatch) -> Anchoring | None:
+    def anchoring_of(self, key: bytes, batch: AnchoredBatch) -> Anchoring | None:
         """Find the transaction that anchored a batch, by a binary search for the block of the batch's time."""
-        with self._asking():
+        with asking():
             low, high = self._deployment.block, self._chain.head().number
             while low < high:
                 middle = (low + high) // 2
@@ -373,22 +467,22 @@ class EvmLedger:
                 if block is None:
                     return None
                 low, high = (middle + 1, high) if block.time < batch.anchored_at else (low, middle)
-            topics = (keccak(text=BATCH_ANCHORED), root)
-            # Test nodes give one time to many blocks; the root tells them apart.
+            topics = (keccak(text=BATCH_ANCHORED), key)
+            # Test nodes give one time to many blocks; the key tells them apart.
             found = self._chain.logs(low, low + 100, self._deployment.ledger, topics)
         return anchoring_of_event(found[0]) if found else None
 
     def transactions_left(self) -> dict[str, int]:
         """Return how many more transactions each account can pay for, at most a million."""
-        with self._asking():
+        with asking():
             cost = self._fees.at(self._chain.price()).max_fee_per_gas * ANCHOR_GAS
             balances = {name: self._chain.balance(account.address) for name, account in self._accounts.items()}
         return {name: min(1_000_000, balance // max(cost, 1)) for name, balance in balances.items()}
 
-    def statuses(self, root: bytes, size: int) -> list[int]:
+    def statuses(self, key: bytes, size: int) -> list[int]:
         """Return the statuses of all leaves of a batch, in order."""
         # Without the cache: the audit compares the database with what the contract holds now.
-        words = [self._ask_ledger("statusWord", root, index) for index in range(-(-size // STATUSES_PER_WORD))]
+        words = [self._ask_ledger("statusWord", key, index) for index in range(-(-size // STATUSES_PER_WORD))]
         return [
             words[leaf_index // STATUSES_PER_WORD] >> 4 * (leaf_index % STATUSES_PER_WORD) & 15
             for leaf_index in range(size)
@@ -435,8 +529,8 @@ class EvmLedger:
         if gas > TRANSACTION_GAS_LIMIT:
             raise Invalid("too many places for one transaction", words=len(words))
         digest = _word(call.reason_digest, "reason digest")
-        root = _word(call.root, "root")
-        return self._ledger_call(call.by, gas, "changeStatuses", root, list(words.items()), digest)
+        key = _word(call.batch_key, "batch key")
+        return self._ledger_call(call.by, gas, "changeStatuses", key, list(words.items()), digest)
 
     def _ledger_call(self, signer: str, gas: int, function: str, *arguments: object) -> ContractCall:
         return ContractCall(
@@ -460,6 +554,9 @@ class EvmLedger:
 
     def _accreditation_call(self, function: str, *arguments: object) -> ContractCall:
         data = interface("Accreditation").call_data(function, *arguments)
+        if function == "accredit" and not self._has_current_contracts():
+            # The words of the call are the same: eight bits of kinds, and more were never in use there.
+            data = keccak(text=EARLIER_ACCREDIT)[:4] + data[4:]
         return ContractCall("authority", self._deployment.accreditation, data, AUTHORITY_GAS)
 
     def _ask_ledger(self, function: str, *arguments: Hashable, about: bytes | None = None) -> Any:
@@ -472,13 +569,24 @@ class EvmLedger:
         """
 
         def call() -> Any:
-            data = interface(contract).call_data(function, *arguments)
-            return interface(contract).answer(function, self._chain.call(address, data))
+            return view(self._chain, contract, address, function, *arguments)
 
-        with self._asking():
-            if self._checked_landmark is None:
-                self._require_ours()
+        with asking():
+            self._require_checked()
             return call() if about is None else self._answers.ask(about, (address, function, arguments), call)
+
+    def _has_current_contracts(self) -> bool:
+        """Tell contracts of this version from those that an earlier one deployed.
+
+        Those know batches by their roots alone, and keep no suspension that was lifted.
+        """
+        with asking():
+            self._require_checked()
+        return self._is_current
+
+    def _require_checked(self) -> None:
+        if self._checked_landmark is None:
+            self._require_ours()
 
     def _require_ours(self) -> None:
         """Raise ForeignLedger if the chain is not the one of our deployment.
@@ -507,28 +615,15 @@ class EvmLedger:
         chain_id, genesis = self._chain.chain_id(), self._chain.block(0)
         if chain_id != expected.chain_id or genesis is None or genesis.block_hash != expected.genesis_hash:
             raise ForeignLedger("the chain is another one than that of our deployment", chain_id=chain_id)
-        answer = self._chain.call(expected.ledger, interface("TraceLedger").call_data("instanceId"))
-        if interface("TraceLedger").answer("instanceId", answer) != expected.instance_id:
+        if view(self._chain, "TraceLedger", expected.ledger, "instanceId") != expected.instance_id:
             raise ForeignLedger("the contract is of another deployment", ledger=expected.ledger)
-
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Translate a chain's errors into the domain's."""
+        # Whether the contracts are of this version: they are deployed together, so one of them answers for all.
         try:
-            yield
-        except ChainUnavailable as fault:
-            raise LedgerUnavailable(message_of(fault)) from fault
-        except AnswerUnreadable as fault:
-            raise ForeignLedger("our contract is not there: {fault}", fault=message_of(fault)) from fault
-        except TransactionRejected as fault:
-            raise LedgerRefused(
-                message_of(fault), error="TransactionRejected", arguments={"reason": str(fault)}
-            ) from fault
-        except CallReverted as fault:
-            said = refusal(fault.data)
-            if said is None:
-                raise LedgerRefused("the contract refused without a reason that we know", error=None) from fault
-            raise LedgerRefused(said.error, error=said.error, arguments=said.arguments) from fault
+            view(self._chain, "TraceLedger", expected.ledger, "batchKeyOf", 0, bytes(32))
+            self._is_current = True
+        except (CallReverted, AnswerUnreadable):
+            self._is_current = False
+        self._anchorer = 0
 
     def _address(self, name: str) -> str:
         if name not in self._accounts:
@@ -554,7 +649,7 @@ def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
 def _activation(call: ActivateCertificate) -> tuple[object, ...]:
     valid_until = NO_END if call.valid_until is None else _seconds(call.valid_until)
     statement = (_word(call.issuer_key, "key"), call.chapter, _seconds(call.issued_at), valid_until)
-    certificate = (_word(call.certificate.root, "root"), call.certificate.leaf_index)
+    certificate = (_word(call.certificate.batch_key, "batch key"), call.certificate.leaf_index)
     return certificate, call.entry, [_word(node, "node of a path") for node in call.path], statement
 
 
@@ -569,9 +664,9 @@ def _drawdown(drawdown: LedgerDrawdown) -> tuple[object, ...]:
         raise Invalid("such a quantity cannot be drawn", quantity=drawdown.quantity)
     certificate, declaration = drawdown.certificate, drawdown.declaration
     return (
-        _word(certificate.root, "root"),
+        _word(certificate.batch_key, "batch key"),
         certificate.leaf_index,
-        _word(declaration.root, "root"),
+        _word(declaration.batch_key, "batch key"),
         declaration.leaf_index,
         drawdown.quantity,
     )
@@ -582,14 +677,6 @@ def _refund(drawn: MakeDrawdowns, position: int) -> tuple[object, ...]:
         raise Invalid("there is no such drawdown", position=position)
     path = Tree([drawdown.leaf for drawdown in drawn.drawdowns]).proof(position).path
     return _drawdown(drawn.drawdowns[position]), drawn.set_root, position, list(path)
-
-
-def _accreditation(terms: tuple[int, int, int, int, int]) -> Accreditation | None:
-    kinds, chapters, valid_from, valid_until, suspended_since = terms
-    if kinds == 0:
-        return None
-    suspended = _moment(suspended_since) if suspended_since else None
-    return Accreditation(kinds, chapters, _moment(valid_from), _moment(valid_until), suspended)
 
 
 def _terms(accreditation: Accreditation) -> tuple[int, int, int, int]:
@@ -609,8 +696,3 @@ def _seconds(moment: datetime) -> int:
     if moment.tzinfo is None:
         raise Invalid("a moment without a time zone means nothing", moment=moment.isoformat())
     return int(moment.timestamp())
-
-
-def _moment(seconds: int) -> datetime:
-    # The contract's largest time, which means "no end", lies beyond datetime's last year.
-    return datetime.fromtimestamp(min(seconds, _LAST_MOMENT), UTC)

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
+from backend.domain.fields import in_base_unit
 from backend.domain.interop.columns import (
     BY_NAME,
     COLUMNS,
@@ -15,7 +17,7 @@ from backend.domain.interop.conversions import Converted, written_number
 from backend.domain.interop.draft import DEFAULTS, faults
 from backend.domain.interop.field_help import meaning_of
 from backend.domain.interop.reading import Note, Severity, Unusable
-from backend.domain.interop.table import RawTable, read_table, without_guard
+from backend.domain.interop.table import RawTable, in_half_width, plain_name, read_table, without_guard
 from backend.domain.kinds import Kind
 
 FORMAT = "consignments-table"
@@ -118,6 +120,8 @@ def read_consignments(content: bytes, style: TableStyle = AS_IT_SEEMS) -> Table:
         report.note(Severity.WARNING, "encoding-presumed", "", encoding=raw.encoding, words=raw.presumed)
     if raw.titles:
         report.note(Severity.WARNING, "titles", "", value=" / ".join(raw.titles))
+    if raw.repeated:
+        report.note(Severity.WARNING, "header-again", "", rows=", ".join(map(str, raw.repeated)))
     places = _columns(raw, report)
     names = {column.field: raw.header[place] for place, column in places.items()}
     rows = [_read_row(raw, number, cells, places, style, report) for number, cells in raw.rows]
@@ -131,10 +135,10 @@ def read_consignments(content: bytes, style: TableStyle = AS_IT_SEEMS) -> Table:
 def _columns(raw: RawTable, report: _Report) -> dict[int, Column]:
     places: dict[int, Column] = {}
     for place, name in enumerate(raw.header):
-        column = BY_NAME.get(name.casefold())
+        column = BY_NAME.get(plain_name(name))
         if column is None:
             if name or any(place < len(cells) and cells[place] for _, cells in raw.rows):
-                code = "list-only" if name.casefold() in LIST_ONLY else "unknown-column"
+                code = "list-only" if plain_name(name) in LIST_ONLY else "unknown-column"
                 report.note(Severity.UNUSED, code, name or f"#{place + 1}")
         elif column in places.values():
             report.note(Severity.WRONG, "column-twice", name, column.field)
@@ -193,10 +197,13 @@ def _read_row(
 
 
 def _cleaned(cell: str, name: str, column: Column, report: _Report) -> str:
-    """Return the cell without a spreadsheet's text marker and without line breaks; both are reported."""
-    bare = without_guard(cell, column.is_free_text)
-    if bare != cell:
-        report.cleaned(name, column, "guard", cell, bare)
+    """Return the cell without a spreadsheet's text marker and line breaks, codes in half width; all are reported."""
+    half = cell if column.is_free_text else in_half_width(cell)
+    if half != cell:
+        report.cleaned(name, column, "full-width", cell, half)
+    bare = without_guard(half, column.is_free_text)
+    if bare != half:
+        report.cleaned(name, column, "guard", half, bare)
     in_one_line = " ".join(filter(None, (line.strip() for line in bare.splitlines())))
     if in_one_line != bare:
         report.cleaned(name, column, "line-break", bare, in_one_line)
@@ -207,7 +214,8 @@ def _read_cell(cell: str, column: Column, delimiter: str, style: TableStyle) -> 
     if not column.is_number:
         return column.read(cell)
     written, how = written_number(cell, style.decimal, delimiter)
-    return column.read(written)[0], how
+    value, also = column.read(written)
+    return value, how or also
 
 
 def _groups(rows: list[_Row], names: Mapping[str, str], report: _Report) -> list[list[_Row]]:
@@ -237,7 +245,20 @@ def _declaration(group: list[_Row], names: Mapping[str, str], report: _Report) -
     items = [{c.field: row.cells[c.field] for c in COLUMNS if c.of_item and c.field in row.cells} for row in group]
     declaration = DeclaredRows({**fields, "items": items}, tuple(row.number for row in group))
     _check(declaration, group, names, report)
+    _weigh(declaration, names, report)
     return declaration
+
+
+def _weigh(declaration: DeclaredRows, names: Mapping[str, str], report: _Report) -> None:
+    """Warn where the items whose quantity is a mass weigh more than everything together with its packing."""
+    gross, items = declaration.fields.get("grossWeightMeasure"), declaration.fields["items"]
+    stated = [(item["quantity"], item["unitCode"]) for item in items if "quantity" in item and "unitCode" in item]
+    based = [in_base_unit(Decimal(quantity), unit) for quantity, unit in stated]
+    net = sum((mass for base, mass in based if base == "KGM"), Decimal(0))
+    if gross is not None and net > Decimal(gross):
+        where, row = names.get("grossWeightMeasure", ""), declaration.rows[0]
+        values = {"value": gross, "net": f"{net.normalize():f}"}
+        report.note(Severity.WARNING, "items-above-gross", where, "grossWeightMeasure", row, **values)
 
 
 def _check(declaration: DeclaredRows, group: list[_Row], names: Mapping[str, str], report: _Report) -> None:
@@ -245,6 +266,7 @@ def _check(declaration: DeclaredRows, group: list[_Row], names: Mapping[str, str
         parts = (path or _field_named_in(str(what))).split(".")
         of_item = parts[0] == "items" and len(parts) > 2
         row, our = (group[int(parts[1])], parts[2]) if of_item else (group[0], parts[0])
+        # The cell is in the report already, as one that could not be read.
         if our in (row.broken if of_item else {name for other in group for name in other.broken}):
             continue
         if what != "is missing":

@@ -12,11 +12,12 @@ from functools import cache
 from typing import Any
 
 import pycountry
+from babel import Locale
 
 from backend.domain.agreements import AGREEMENTS
 from backend.domain.fields import ORIGIN_CRITERIA
 from backend.domain.interop.reading import Unusable
-from backend.domain.units import UNIT_WORDS, UNITS
+from backend.domain.units import LOCAL_MASSES, UNIT_WORDS, UNITS
 
 Converted = tuple[Any, str | None]
 
@@ -34,6 +35,7 @@ KILOGRAMS: dict[str, Decimal] = {
 }
 """Kilograms in one unit, exactly: the international pound is 0.45359237 kg by definition, the ounce a sixteenth."""
 
+# The last of the three decimals that ``fields.Quantity`` takes.
 _GRAM = Decimal("0.001")
 
 
@@ -44,19 +46,40 @@ def text(value: Any) -> Converted:
     return str(value).strip(), None
 
 
+_EVERYDAY_COUNTRIES = {
+    **dict.fromkeys(("uk", "great britain"), "GB"),
+    **dict.fromkeys(("香港", "中国香港"), "HK"),
+    **dict.fromkeys(("澳门", "中国澳门"), "MO"),
+    **dict.fromkeys(("中国大陆", "p.r. china"), "CN"),
+    "中国台湾": "TW",
+    "turkey": "TR",
+    "阿联酋": "AE",
+}
+"""Names that people write and that no list has; UK is reserved in ISO 3166 for the United Kingdom."""
+
+
 @cache
 def _countries() -> dict[str, str]:
+    """Return the countries' codes by their names: the English ones of ISO 3166, those of CLDR, and everyday ones."""
+    chinese, english = Locale("zh").territories, Locale("en").territories
     return {
         str(name).casefold(): str(country.alpha_2)
         for country in pycountry.countries
-        for name in (country.name, getattr(country, "common_name", None), getattr(country, "official_name", None))
+        for name in (
+            country.name,
+            getattr(country, "common_name", None),
+            getattr(country, "official_name", None),
+            chinese.get(country.alpha_2),
+            english.get(country.alpha_2),
+        )
         if name
-    }
+    } | _EVERYDAY_COUNTRIES
 
 
 def country(value: Any) -> Converted:
-    """Return an ISO 3166-1 alpha-2 code, from one, from an alpha-3 code, or from the exact English name."""
+    """Return an ISO 3166-1 alpha-2 code, from one, from an alpha-3 code, or from the exact name."""
     given, _ = text(value)
+    # Singapore is 702 in ISO 3166 and 132 with China's customs, and a number does not tell whose it is.
     if re.fullmatch("[0-9]+", given):
         raise Unusable("numeric-country", value=given)
     if re.fullmatch("[A-Za-z]{2}", given) and pycountry.countries.get(alpha_2=given.upper()):
@@ -74,20 +97,37 @@ def day(value: Any) -> Converted:
     try:
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
             return date.fromisoformat(given).isoformat(), None
-        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.,]+(?:Z|[+-][0-9]{2}:?[0-9]{2})?", given):
-            return datetime.fromisoformat(given).date().isoformat(), "day-of-instant"
-    except ValueError:
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.,]+(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?", given):
+            return moment(given).date().isoformat(), "day-of-instant"
+    except (ValueError, OverflowError):
         pass
     raise Unusable("no-day", value=given)
+
+
+def moment(text: str) -> datetime:
+    """Return the instant that ISO 8601 writes so; 24:00 is the beginning of the next day.
+
+    Raises:
+        ValueError: if it is none.
+        OverflowError: if the next day lies beyond the calendar.
+    """
+    found = re.fullmatch(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]24:00(?::00(?:[.,]0+)?)?(.*)", text)
+    if not found:
+        return datetime.fromisoformat(text)
+    following = date.fromisoformat(found[1]) + timedelta(days=1)
+    return datetime.fromisoformat(f"{following.isoformat()}T00:00:00{found[2]}")
 
 
 def number(value: Any) -> Converted:
     """Return a decimal number in plain digits with a point, as text."""
     given, _ = text(value)
+    # repr() of a float may be 1e-07, and plain digits are asked for.
     if isinstance(value, float):
         given = f"{Decimal(repr(value)):f}"
     if re.fullmatch(r"[0-9]+(?:[.][0-9]+)?", given):
         return given, None
+    if re.fullmatch(r"[-\u2212][0-9]+(?:[.][0-9]+)?", given):
+        raise Unusable("negative-number", value=given)
     if re.fullmatch(r"[0-9]+(?:[.][0-9]+)?[eE][+]?[0-9]+", given):
         raise Unusable("shortened-number", value=given)
     raise Unusable("no-number", value=given)
@@ -120,6 +160,8 @@ def written_number(cell: str, decimal: str | None, delimiter: str) -> Converted:
         value = re.sub("[^0-9]", "", whole) + (f".{part}" if part else "")
         return value, "number-style" if value != cell else None
     if _PLAIN.fullmatch(cell) and not (decimal == "comma" and "." in cell):
+        # Where decimals have commas, spreadsheets put semicolons between cells, and 1.250 there may be 1250. Read as it
+        # stands it would be a thousandth of it, so the merchant says which.
         if decimal is None and delimiter != "comma" and (found := _THOUSAND.fullmatch(cell)):
             if delimiter != "tab":
                 raise Unusable("thousand-or-decimal", value=cell, thousand="".join(found.groups()))
@@ -147,9 +189,24 @@ def kilograms(value: Any, unit: Any) -> tuple[str, str | None, str]:
 def currency(value: Any) -> Converted:
     """Return an ISO 4217 code."""
     given, _ = text(value)
-    if re.fullmatch("[A-Z]{3}", given) and pycountry.currencies.get(alpha_3=given):
-        return given, None
+    code = given.upper()
+    if re.fullmatch("[A-Z]{3}", code) and pycountry.currencies.get(alpha_3=code):
+        return code, None if code == given else "currency-code"
+    if found := _currencies().get(given.casefold()):
+        return found, "currency-code"
     raise Unusable("no-currency", value=given)
+
+
+@cache
+def _currencies() -> dict[str, str]:
+    """Return the currencies' codes by their English and Chinese names in CLDR, and everyday words for one only."""
+    names = {
+        str(name).casefold(): str(currency.alpha_3)
+        for currency in pycountry.currencies
+        for language in ("en", "zh")
+        if (name := Locale(language).currencies.get(currency.alpha_3))
+    }
+    return names | {"rmb": "CNY", "us$": "USD", "hk$": "HKD", "港币": "HKD", "澳元": "AUD", "加元": "CAD"}
 
 
 def criterion(value: Any) -> Converted:
@@ -165,6 +222,10 @@ def agreement(value: Any) -> Converted:
     given, _ = text(value)
     if given.upper() in AGREEMENTS:
         return given.upper(), None
+    word = unicodedata.normalize("NFKC", given).casefold()
+    for agreed in AGREEMENTS.values():
+        if word in (agreed.code.casefold(), *agreed.aliases):
+            return agreed.code, "agreement-name"
     raise Unusable("no-agreement", value=given, known=", ".join(code for code in AGREEMENTS if code != "NONE"))
 
 
@@ -182,6 +243,8 @@ def unit(value: Any) -> Converted:
     word = unicodedata.normalize("NFKC", given).casefold().removesuffix(".").removesuffix("(s)").strip()
     if code := _unit_names().get(word):
         return code, "unit-name"
+    if word in LOCAL_MASSES:
+        raise Unusable("local-mass", value=given, kilograms=LOCAL_MASSES[word])
     raise Unusable("no-unit", value=given, known=", ".join(list(UNITS)[:15]))
 
 
@@ -197,24 +260,27 @@ def hs_code(value: Any) -> Converted:
     return given, None
 
 
+_INSTANT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?)"
+    r"(Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
+)
+
+
 def instant(value: Any) -> Converted:
     """Return an ISO 8601 instant with its time zone; 24:00 is the beginning of the next day."""
     given, _ = text(value)
-    found = re.fullmatch(
-        r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?)(Z|[+-][0-9]{2}:?[0-9]{2})",
-        given,
-    )
+    found = _INSTANT.fullmatch(given)
     if not found:
         raise Unusable("no-instant", value=given)
     on, time, zone = found.groups()
+    zone += ":00" if len(zone) == 3 else ""  # ISO 8601 lets the minutes be left out
     try:
-        if re.fullmatch(r"24:00(?::00(?:[.,]0+)?)?", time):
-            following = date.fromisoformat(on) + timedelta(days=1)
-            return f"{following.isoformat()}T00:00:00{zone}", "end-of-day"
-        datetime.fromisoformat(f"{on}T{time}{zone}")
+        instant = moment(f"{on}T{time}{zone}")
     except (ValueError, OverflowError) as error:
         raise Unusable("no-such-instant", value=given) from error
-    return given, None
+    if time.startswith("24"):
+        return f"{instant.date().isoformat()}T00:00:00{zone}", "end-of-day"
+    return (given, None) if given.endswith(zone) else (f"{on}T{time}{zone}", "zone-of-hours")
 
 
 # China customs' numeric country codes, which CEB603 and other parcel lists use. Source: General Administration of

@@ -28,6 +28,7 @@ DEFAULTS: dict[Kind, dict[str, str]] = {
 }
 """The values of fields that are not stated, which the report lists."""
 
+# As many lines as the documents take (``items`` in kinds/declaration.py and invoice.py).
 _MOST_ELEMENTS = 200
 _SWITCHES = ("conforms",)
 _YES_OR_NO = {"true": True, "false": False}

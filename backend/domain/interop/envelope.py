@@ -5,7 +5,7 @@ has a clock to say; lists of revoked credentials lie elsewhere, and are not aske
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -30,8 +30,18 @@ TAKEN_BACK = frozenset(
         "expired",
         "rejected",
         "superseded",
+        "已撤销",
+        "撤销",
+        "已作废",
+        "作废",
+        "已取消",
+        "已失效",
+        "失效",
+        "已过期",
     }
 )
+_FLAGS = ("revoked", "cancelled", "canceled", "suspended")
+"""Members that say by true that a document was taken back."""
 
 
 def take_envelope(draft: Draft, base: str, claims: Mapping[str, Any]) -> None:
@@ -42,19 +52,27 @@ def take_envelope(draft: Draft, base: str, claims: Mapping[str, Any]) -> None:
         base: The pointer to where the document itself stands in its envelope.
         claims: What an SD-JWT says around it.
     """
-    dates = {pointer: draft.source.value(pointer) for pointer in _UNTIL}
+    places = dict.fromkeys(("", base))
+    dates = {f"{place}{name}": draft.source.value(f"{place}{name}") for place in places for name in _UNTIL}
+    if draft.fields.get("validUntil") is not None:
+        dates.pop(f"{base}/validUntil" if base else "", None)  # the document's own, which was taken already
     ends = {pointer: ending for pointer, raw in dates.items() if (ending := _moment(draft, pointer, raw))}
     if isinstance(expiry := claims.get("exp"), int | float):
         ends["/exp"] = datetime.fromtimestamp(expiry, UTC)
     for pointer in _FROM:
-        beginning = _moment(draft, pointer, draft.source.value(pointer))
-        if beginning is not None and beginning.date().isoformat() != draft.fields.get("issueDate"):
-            draft.note(Severity.WARNING, "holds-from", pointer, value=_shown(beginning), moment=beginning)
+        take_beginning(draft, pointer)
     _earliest(draft, ends)
     _standing(draft, base)
 
 
-def _moment(draft: Draft, pointer: str, raw: Any) -> datetime | None:
+def take_beginning(draft: Draft, pointer: str) -> None:
+    """Tell from when its maker lets a document hold, where that is not its day of issue."""
+    beginning = _moment(draft, pointer, draft.source.value(pointer), time.min)
+    if beginning is not None and beginning.date().isoformat() != draft.fields.get("issueDate"):
+        draft.note(Severity.WARNING, "holds-from", pointer, value=_shown(beginning), moment=beginning)
+
+
+def _moment(draft: Draft, pointer: str, raw: Any, of_day: time = time.max) -> datetime | None:
     if raw is None:
         return None
     draft.source.use(pointer)
@@ -63,9 +81,10 @@ def _moment(draft: Draft, pointer: str, raw: Any) -> datetime | None:
     except Unusable as error:
         draft.note(Severity.WRONG, "unusable-cell", pointer, why=error)
         return None
+    # A day without a time holds from its beginning, and until it is over.
     if "T" not in str(raw):
-        return datetime.combine(day, time.max, UTC)
-    moment = datetime.fromisoformat(str(raw).strip())
+        return datetime.combine(day, of_day, UTC)
+    moment = conversions.moment(str(raw).strip())
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -80,9 +99,12 @@ def _earliest(draft: Draft, ends: Mapping[str, datetime]) -> None:
         stated, day = draft.fields.get("validUntil"), ends[earliest].date().isoformat()
         if stated is None or day < str(stated):
             draft.put("validUntil", earliest, day, "earliest-end", raw=_shown(ends[earliest]))
+        if ends[earliest].time() == time.max:
+            ends = {pointer: ending for pointer, ending in ends.items() if pointer != earliest}
     for pointer, ending in ends.items():
-        if pointer not in (earliest, "/exp"):  # of an SD-JWT's own end the notes on its signature tell
-            draft.note(Severity.WARNING, "holds-until", pointer, value=_shown(ending), moment=ending)
+        if pointer != "/exp":  # of an SD-JWT's own end the notes on its signature tell
+            field = "validUntil" if pointer == earliest else ""
+            draft.note(Severity.WARNING, "holds-until", pointer, field, value=_shown(ending), moment=ending)
 
 
 def _standing(draft: Draft, base: str) -> None:
@@ -90,13 +112,33 @@ def _standing(draft: Draft, base: str) -> None:
         if draft.source.value(pointer) is not None:
             draft.source.use(pointer)
             draft.note(Severity.WARNING, "revocation-not-checked", pointer)
-    for pointer in dict.fromkeys(("/status", f"{base}/status")):
-        status = draft.source.value(pointer)
-        if not isinstance(status, str):
-            continue
-        word = re.sub("[^a-z]", "", status.casefold())
-        draft.source.use(pointer)
-        if word in TAKEN_BACK:
-            draft.note(Severity.WRONG, "taken-back", pointer, value=status)
-        elif word not in IN_FORCE:
-            draft.note(Severity.WARNING, "other-status", pointer, value=status)
+    for place in dict.fromkeys(("", base)):
+        _status(draft, f"{place}/status")
+        for flag in _FLAGS:
+            if draft.source.value(f"{place}/{flag}") is True:
+                draft.source.use(f"{place}/{flag}")
+                draft.note(Severity.WRONG, "taken-back", f"{place}/{flag}", value=flag)
+
+
+def _status(draft: Draft, pointer: str) -> None:
+    status = draft.source.value(pointer)
+    if status is None:
+        return
+    draft.source.use(pointer)
+    if isinstance(status, dict) and "status_list" in status:  # IETF Token Status List
+        draft.note(Severity.WARNING, "revocation-not-checked", pointer)
+        return
+    said = list(_texts(status))
+    words = {re.sub(r"[^\w]|_", "", text.casefold()) for text in said}
+    if words & TAKEN_BACK:
+        draft.note(Severity.WRONG, "taken-back", pointer, value=", ".join(said))
+    elif not words or not words <= IN_FORCE:
+        draft.note(Severity.WARNING, "other-status", pointer, value=", ".join(said) or "…")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)

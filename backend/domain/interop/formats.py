@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from backend.domain import strict_json
-from backend.domain.interop import envelope, inspections, secured, traceability, tradetrust, usmca
+from backend.domain.interop import envelope, inspections, secured, traceability, tradetrust
 from backend.domain.interop.consignments import AS_IT_SEEMS, Table, TableStyle, read_consignments
 from backend.domain.interop.draft import Draft
 from backend.domain.interop.reading import (
@@ -17,7 +17,7 @@ from backend.domain.interop.reading import (
     Source,
     UnknownFormat,
 )
-from backend.domain.interop.secured import is_bare_jwt, is_compact
+from backend.domain.interop.secured import is_bare_jwt, is_compact, is_damaged_jwt
 from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.domain.schemas import published
 from backend.domain.selective_disclosure import SdJwt
@@ -68,7 +68,7 @@ FORMATS = (
         "W3C CCG traceability USMCACertificationOfOrigin",
         Kind.CERTIFICATE_OF_ORIGIN,
         _typed("USMCACertificationOfOrigin"),
-        usmca.fill_certificate,
+        traceability.fill_usmca_certification,
     ),
     Format(
         "untp-conformity-credential",
@@ -130,10 +130,14 @@ def read_document(content: bytes, given: Mapping[str, str]) -> Reading:
 
     Raises:
         HostileJson: if it is not strict JSON.
-        UnknownFormat: if the document is not known.
+        UnknownFormat: if the document is not known, or not in UTF-8.
         MalformedRecord: if an SD-JWT is damaged.
     """
-    document = strict_json.loads(content.removeprefix(BOM))
+    try:
+        text = content.removeprefix(BOM).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnknownFormat("json-not-utf-8") from error
+    document = strict_json.loads(text)
     if secured.is_json_form(document):
         return _shown(secured.from_json(document), given)
     return _plain(document, given)
@@ -237,7 +241,13 @@ def _own_credential(
 LARGEST = 20_000_000
 """Maximum size of a file in bytes."""
 
-_NOT_TEXT = {b"PK\x03\x04": "spreadsheet", b"\xd0\xcf\x11\xe0": "spreadsheet", b"%PDF": "pdf", b"<": "xml"}
+_NOT_TEXT = {
+    b"PK\x03\x04": "spreadsheet",
+    b"\xd0\xcf\x11\xe0": "spreadsheet",
+    b"%PDF": "pdf",
+    b"<": "xml",
+    **dict.fromkeys((b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zX", b"\x28\xb5\x2f\xfd"), "packed"),
+}
 
 
 def is_json(content: bytes) -> bool:
@@ -247,7 +257,8 @@ def is_json(content: bytes) -> bool:
 
 def is_document(content: bytes) -> bool:
     """Tell whether a file looks like a document rather than a table."""
-    return is_json(content) or is_compact(content.removeprefix(BOM)) or is_bare_jwt(content.removeprefix(BOM))
+    bare = content.removeprefix(BOM)
+    return is_json(content) or is_compact(bare) or is_bare_jwt(bare) or is_damaged_jwt(bare)
 
 
 def read_file(content: bytes, given: Mapping[str, str], style: TableStyle = AS_IT_SEEMS) -> Reading | Table:
@@ -269,6 +280,7 @@ def read_file(content: bytes, given: Mapping[str, str], style: TableStyle = AS_I
         if start.startswith(beginning):
             raise UnknownFormat(what)
     if is_json(content):
+        # UTF-16 and UTF-32 write a bracket with zero bytes beside it.
         if b"\0" in start:
             raise UnknownFormat("json-not-utf-8")
         return read_document(content, given)

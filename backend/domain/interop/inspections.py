@@ -187,6 +187,7 @@ def _products(draft: Draft, places: list[str]) -> None:
 
 def _standards(draft: Draft, places: list[str], base: str) -> None:
     names = [f"{at}/{kind}/name" for at in places for kind in ("referenceStandard", "referenceRegulation")]
+    # From the end, so that of equal names the first place is kept.
     distinct = {draft.source.value(pointer): pointer for pointer in reversed(names)}
     distinct.pop(None, None)
     draft.joined("specification", list(reversed(distinct.values())), "; ")

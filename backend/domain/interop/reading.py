@@ -62,6 +62,7 @@ class Source:
         ]
         places = [place for found, _, _ in below for place in found]
         count, taken = sum(n for _, n, _ in below), any(t for _, _, t in below)
+        # An object of which nothing was used is one line of the report, not one for each of its members.
         if pointer and count and not taken:
             return [(pointer, count)], count, False
         return places, count, taken

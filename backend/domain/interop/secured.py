@@ -4,6 +4,7 @@ A wrong signature refuses the file. A signature that cannot be checked, because 
 an imported document becomes the merchant's own statement in any case (decision 0017).
 """
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from backend.domain.selective_disclosure import SIGNED_WITH, SdJwt, Signature, h
 MEDIA_TYPES = ("vc+sd-jwt", "dc+sd-jwt")
 _BARE = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 """A signed JWT: its header is an object, which begins with these letters in base64url."""
+_CUT = re.compile(rb"[\"']?eyJ[\w.~\s-]{40,}[\"']?", re.ASCII)
+"""A JWT or an SD-JWT that quotation marks or line breaks got into on its way."""
 _COMPACT = re.compile(rb"[\w-]+\.[\w-]+\.[\w-]*~")
 _ENVELOPE = frozenset({"iss", "iat", "nbf", "exp", "jti", "aud", "cnf", "vct", "vct#integrity"})
 """Claims about the credential, not about the goods (RFC 7519; SD-JWT VC)."""
@@ -30,6 +33,11 @@ def is_compact(content: bytes) -> bool:
 def is_bare_jwt(content: bytes) -> bool:
     """Tell whether a file is a signed JWT without the ~ of an SD-JWT."""
     return _BARE.fullmatch(content.strip()) is not None
+
+
+def is_damaged_jwt(content: bytes) -> bool:
+    """Tell whether a file was a JWT or an SD-JWT before it was wrapped or quoted."""
+    return _CUT.fullmatch(content.strip()) is not None
 
 
 def is_json_form(document: Any) -> bool:
@@ -82,11 +90,10 @@ def notes_on(credential: SdJwt) -> Iterator[Note]:
     """
     for signature in credential.signatures:
         yield _note_on_signature(signature, credential.payload)
-    for claim, code in (("nbf", "sd-from"), ("exp", "sd-until"), ("iat", "")):
+    for claim, code in (("nbf", "sd-from"), ("exp", "sd-until"), ("iat", "sd-issued")):
         if claim in credential.claims:
             moment = _numeric_date(claim, credential.claims[claim])
-            if code:
-                yield Note(Severity.WARNING, code, f"/{claim}", values={"value": _moment(moment), "moment": moment})
+            yield Note(Severity.WARNING, code, f"/{claim}", values={"value": _moment(moment), "moment": moment})
     if credential.key_binding:
         yield _note_on_holder(credential)
     for where, count in credential.withheld.items():
@@ -106,6 +113,7 @@ def _note_on_signature(signature: Signature, payload: str) -> Note:
     jwk = header.get("jwk")
     if header["alg"] != SIGNED_WITH:
         return Note(Severity.WARNING, "sd-other-algorithm", values={"value": header["alg"]})
+    # Nothing is fetched by ``kid``: an import must depend on nobody's answer, nor tell others of it (decision 0017).
     if not isinstance(jwk, dict):
         return Note(Severity.WARNING, "sd-no-key", values={"value": str(header.get("kid", "–"))})
     if not signature.is_by(jwk, payload):
@@ -117,6 +125,8 @@ def _note_on_holder(credential: SdJwt) -> Note:
     try:
         proof = holder_proof(credential)
     except MalformedRecord as error:
+        # A holder's key that is not at hand, or of another type, leaves the proof unchecked; a wrong proof keeps the
+        # file out.
         if error.reason != "kb-key":
             raise
         return Note(Severity.WARNING, "kb-not-checked")
@@ -131,11 +141,14 @@ def _numeric_date(claim: str, value: Any) -> datetime:
         MalformedRecord: if it is a text, a boolean or out of range.
     """
     try:
+        # RFC 7519, section 2: a JSON number; to Python true is one as well.
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    raise MalformedRecord("{claim} is no NumericDate", "sd-date", f"/{claim}", value=str(value)[:60], claim=claim)
+    raise MalformedRecord(
+        "{claim} is no NumericDate", "sd-date", f"/{claim}", value=json.dumps(value)[:60], claim=claim
+    )
 
 
 def _moment(moment: datetime) -> str:

@@ -71,20 +71,34 @@ def _party(draft: Draft, field: str, pointer: str) -> None:
 def _agreement(draft: Draft, base: str) -> None:
     pointer, preferential = f"{base}/freeTradeAgreement", f"{base}/isPreferential"
     draft.take("freeTradeAgreementName", pointer, conversions.agreement)
-    claimed = draft.source.value(preferential)
-    draft.source.use(preferential)
+    claimed = _yes_or_no(draft, preferential)
     named = draft.fields.get("freeTradeAgreementName")
     if named == "NONE" and claimed is True:
         draft.unusable("freeTradeAgreementName", preferential, Unusable("preference-without-agreement"))
     elif named not in (None, "NONE") and claimed is False:
         why = Unusable("agreement-without-preference", value=named)
         draft.unusable("freeTradeAgreementName", preferential, why)
+    # An agreement that could not be read must not be passed over for what the other member says.
     if draft.source.value(pointer) is not None:
         return
     if claimed is True:
         draft.unusable("freeTradeAgreementName", preferential, Unusable("preference-without-agreement"))
     elif claimed is False:
         draft.put("freeTradeAgreementName", preferential, "NONE", "not-preferential")
+
+
+def _yes_or_no(draft: Draft, pointer: str) -> bool | None:
+    """Read a switch, also as a number or a word; None where there is none, or what it says is not known."""
+    raw = draft.source.value(pointer)
+    if raw is None:
+        return None
+    draft.source.use(pointer)
+    said = {True: True, False: False, "true": True, "yes": True, "false": False, "no": False, "1": True, "0": False}
+    key = raw.strip().casefold() if isinstance(raw, str) else raw
+    if not isinstance(key, bool | int | str) or key not in said:
+        draft.note(Severity.WRONG, "unusable-cell", pointer, why=Unusable("no-switch", value=raw))
+        return None
+    return said[key]
 
 
 def _goods(draft: Draft, items: str) -> None:

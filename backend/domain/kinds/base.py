@@ -144,6 +144,7 @@ class RecordKind:
         Without ``public_url`` it is a URN that is the same on every server.
         """
         named = version or self.schema_version
+        # A server without a public name has no address that readers could fetch a schema from.
         if public_url is None:
             return f"urn:provenport:schema:{self.kind.slug}:v{named}"
         return f"{public_url.rstrip('/')}/schemas/{self.kind.slug}/v{named}.json"

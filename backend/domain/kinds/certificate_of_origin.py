@@ -1,14 +1,15 @@
 """The certificate of origin: a chamber certifies where goods were made."""
 
+import re
 from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StrictBool, ValidationInfo, field_validator, model_validator
 
-from backend.domain.agreements import AGREEMENTS, Agreement
+from backend.domain.agreements import AGREEMENTS, Agreement, Retroactive
 from backend.domain.errors import Message
 from backend.domain.fields import (
     AgreementCode,
@@ -27,6 +28,7 @@ from backend.domain.fields import (
     Text,
     UnitCode,
     fault,
+    in_base_unit,
     is_read_as_signed,
 )
 from backend.domain.kinds.base import A_BUYER, A_MERCHANT, Audience, Certification, Kind, RecordKind, Segment, Signing
@@ -35,25 +37,35 @@ from backend.domain.parties import Role
 
 @dataclass(frozen=True)
 class PreferenceClaim:
-    """The facts of a certificate that its agreement restricts; None where unknown."""
+    """The facts of a certificate that its agreement restricts; None where unknown.
+
+    ``is_marked`` tells whether it bears the mark of one that was issued retroactively.
+    """
 
     origin: str | None = None
     importing: str | None = None
     exporting: str | None = None
     criterion: str | None = None
     issued: date | None = None
+    departed: date | None = None
+    is_marked: bool | None = None
+    description: str | None = None
 
 
 def contradictions(agreement: Agreement, claim: PreferenceClaim) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (field to correct, reason, values of the message) where a certificate contradicts its agreement."""
     values: dict[str, Any] = {"agreement": agreement.code}
     countries = [claim.origin, claim.importing]
-    if agreement.parties:
+    if agreement.beneficiaries:
+        if claim.origin in agreement.beneficiaries and claim.importing not in {None, *agreement.parties}:
+            named: dict[str, Any] = {"country": claim.importing, "origin": claim.origin}
+            yield "free_trade_agreement_name", "agreement-not-granted", {**values, **named}
+    elif agreement.parties:
         for country in (*countries, claim.exporting):
             if country is not None and country not in agreement.parties:
                 yield "free_trade_agreement_name", "agreement-party", {**values, "country": country}
-        if claim.origin is not None and claim.origin == claim.importing:
-            yield "free_trade_agreement_name", "agreement-domestic", {**values, "country": claim.origin}
+    if agreement.parties and claim.origin is not None and claim.origin == claim.importing:
+        yield "free_trade_agreement_name", "agreement-domestic", {**values, "country": claim.origin}
     if claim.criterion is not None and claim.criterion not in agreement.criteria:
         known = {"criterion": claim.criterion, "known": ", ".join(agreement.criteria)}
         yield "origin_criteria", "agreement-criterion", {**values, **known}
@@ -62,6 +74,29 @@ def contradictions(agreement: Agreement, claim: PreferenceClaim) -> Iterator[tup
         if since is not None and claim.issued is not None and claim.issued < since:
             named = {"country": country, "since": since.isoformat()}
             yield "issue_date", "agreement-not-in-force", {**values, **named}
+    if (late := agreement.retroactive) is not None and is_issued_too_late(late, claim):
+        named = {"days": late.unmarked_days, "months": late.months}
+        yield "issue_date", "agreement-retroactive", {**values, **named}
+
+
+def is_issued_too_late(late: Retroactive, claim: PreferenceClaim) -> bool:
+    """Tell whether a certificate was issued later after shipment than allowed; without its days, that is not known."""
+    if claim.issued is None or claim.departed is None:
+        return False
+    is_unmarked = claim.is_marked is False and claim.issued - claim.departed > timedelta(days=late.unmarked_days)
+    return is_unmarked or claim.issued > last_day(claim.departed, late.months)
+
+
+def is_in_other_letters(agreement: Agreement, claim: PreferenceClaim) -> bool:
+    """Tell whether the goods are described in none of the agreement's languages, which all use Latin letters."""
+    text = claim.description or ""
+    return bool(agreement.languages) and any(map(str.isalpha, text)) and not re.search("[A-Za-z]", text)
+
+
+def is_unconfirmed(agreement: Agreement, claim: PreferenceClaim) -> bool:
+    """Tell whether it is not confirmed that the agreement applies between origin and importing country."""
+    is_another = bool(agreement.beneficiaries) and claim.origin not in {None, *agreement.beneficiaries}
+    return is_another or (claim.origin, claim.importing) in agreement.unconfirmed
 
 
 def last_day(issued: date, months: int) -> date:
@@ -94,6 +129,14 @@ _FAULTS = {
     ),
     "agreement-criterion": Message("{criterion} is no origin criterion of {agreement}, which has {known}"),
     "agreement-not-in-force": Message("{agreement} is in force for {country} only since {since}"),
+    "agreement-not-granted": Message(
+        "{country} grants no preference under {agreement} to goods of {origin}: correct the country or claim none"
+    ),
+    "agreement-retroactive": Message(
+        "{agreement} allows issue after departureDate for {days} days, and then, with issuedRetroactively, for "
+        "{months} months"
+    ),
+    "agreement-language": Message("under {agreement} goods are described in its languages: {languages}"),
     "agreement-term": Message("a certificate under {agreement} holds {months} months: its last day is {last}"),
 }
 
@@ -134,21 +177,32 @@ class CertificateOfOrigin(Document):
     valid_until: Day | None = Field(None, description="Last day; by itself the last one of the agreement's term")
     attachments: tuple[Attachment, ...] = ()
 
-    @field_validator("free_trade_agreement_name", "origin_criteria", "issue_date")
+    @field_validator("free_trade_agreement_name", "origin_criteria", "description", "issue_date")
     @classmethod
     def _fits_its_agreement(cls, value: Any, info: ValidationInfo) -> Any:
+        # ``info.data`` holds the fields that stand before this one, so each of the three sees what it depends on, and a
+        # fault stands beside the field that has to change.
         stated = {**info.data, str(info.field_name): value}
         agreement = AGREEMENTS.get(stated.get("free_trade_agreement_name", ""))
         if agreement is None or is_read_as_signed(info):
             return value
-        exporter, criterion = stated.get("exporter"), stated.get("origin_criteria")
-        exporting = exporter.country_code if isinstance(exporter, Party) else None
-        countries = stated.get("origin_country"), stated.get("import_country"), exporting
-        for where, reason, values in contradictions(
-            agreement, PreferenceClaim(*countries, criterion, stated.get("issue_date"))
-        ):
+        exporter = stated.get("exporter")
+        claim = PreferenceClaim(
+            origin=stated.get("origin_country"),
+            importing=stated.get("import_country"),
+            exporting=exporter.country_code if isinstance(exporter, Party) else None,
+            criterion=stated.get("origin_criteria"),
+            issued=stated.get("issue_date"),
+            departed=stated.get("departure_date"),
+            is_marked=stated.get("issued_retroactively") is True,
+            description=stated.get("description"),
+        )
+        for where, reason, values in contradictions(agreement, claim):
             if where == info.field_name:
                 raise fault(reason, _FAULTS[reason].template, **values)
+        if info.field_name == "description" and is_in_other_letters(agreement, claim):
+            named = {"agreement": agreement.code, "languages": ", ".join(agreement.languages)}
+            raise fault("agreement-language", _FAULTS["agreement-language"].template, **named)
         return value
 
     @field_validator("valid_until")
@@ -168,6 +222,10 @@ class CertificateOfOrigin(Document):
             raise fault("dates", "validUntil lies before issueDate")
         if (self.free_on_board_amount is None) != (self.currency is None):
             raise fault("amount", "freeOnBoardAmount and currency belong together")
+        base, mass = in_base_unit(self.quantity, self.unit_code)
+        if base == "KGM" and not is_read_as_signed(info) and mass > (self.gross_weight_measure or mass):
+            raise fault("mass", "grossWeightMeasure is less than the quantity, which is a mass")
+        # RCEP, article 3.5: regional value content is a share of the FOB value.
         lacks_value = self.origin_criteria == "RVC" and self.free_on_board_amount is None
         if lacks_value and self.free_trade_agreement_name != "NONE" and not is_read_as_signed(info):
             raise fault("value", "freeOnBoardAmount is missing: RVC is a share of the FOB value")
@@ -183,9 +241,11 @@ _PREFERENCE = (
     "originCriteria",
     "quantity",
     "unitCode",
+    "departureDate",
+    "issuedRetroactively",
 )
 _VALUE = ("consignee", "invoiceReference", "invoiceDate", "freeOnBoardAmount", "currency")
-_TRANSPORT = ("departureDate", "transportMeans", "dischargePort", "packageQuantity", "grossWeightMeasure")
+_TRANSPORT = ("transportMeans", "dischargePort", "packageQuantity", "grossWeightMeasure")
 
 KIND = RecordKind(
     kind=Kind.CERTIFICATE_OF_ORIGIN,
@@ -214,6 +274,7 @@ KIND = RecordKind(
     signing=Signing.CERTIFIED,
     signed_by=frozenset({Role.CHAMBER}),
     segment=Segment.ORIGIN,
+    # Also in CertificateBalance.sol, which asks for this bit before it activates a certificate.
     accreditation_bit=1,
     number_field="certificateNumber",
     schema_version=2,

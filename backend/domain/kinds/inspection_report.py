@@ -95,6 +95,9 @@ class InspectionReport(Document):
             raise fault("dates", "performedFrom, performedTo and issueDate must follow one another")
         if all(result.is_bare for result in self.results) and not is_read_as_signed(info):
             raise fault("bare_results", "results state no measurement: pass or fail alone is no report")
+        is_beyond = any(result.meets_limit is False for result in self.results)
+        if self.conforms and is_beyond and not is_read_as_signed(info):
+            raise fault("conformity", "conforms is true, and a result does not meet its limit: one of the two is wrong")
         return self
 
 

@@ -12,7 +12,7 @@ from backend.domain.ledger import Accredit, Announce, CancelAnnounced, RotateKey
 from backend.domain.outbox import AccreditationChange, OutboundTransaction, TransactionState
 from backend.services.accreditation import to_ledger
 from backend.services.anchoring.transactions import IndependentSteps, keep, send, signed
-from backend.services.ports import AnchoringContext
+from backend.services.ports import AnchoringContext, rerunnable
 
 log = structlog.get_logger()
 
@@ -52,6 +52,7 @@ def _next_version(ctx: AnchoringContext, change_id: str) -> None:
     elif change.announcement is None:
         begin = _announce if ctx.ledger.delay(on_ledger) else _do
         begin(ctx, change, on_ledger)
+    # Not before it is final: a reorganisation could take the announcement away, and without it the act is refused.
     elif change.announcement.state is TransactionState.FINAL:
         _follow_up(ctx, change, on_ledger)
 
@@ -61,6 +62,7 @@ def _waiting(ctx: AnchoringContext, change_id: str) -> AccreditationChange | Non
         return next((change for change in work.accreditation_changes.pending() if change.id == change_id), None)
 
 
+@rerunnable
 def _follow_up(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) -> None:
     """Make an announced change once its delay is over, or end it if the announcement is gone."""
     due = ctx.ledger.announced(on_ledger)
@@ -85,6 +87,7 @@ def _why_gone(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Del
     return CANCELLED
 
 
+@rerunnable
 def _end(ctx: AnchoringContext, change: AccreditationChange, why: str | None) -> None:
     log.warning(
         "a change by the authority ended", change=change.id, why=why or "its announcement expired; announced anew"
@@ -124,6 +127,7 @@ def _do(ctx: AnchoringContext, change: AccreditationChange, on_ledger: Delayed) 
     _keep_and_send(ctx, change, transaction, "transaction", "change")
 
 
+@rerunnable
 def _keep_and_send(
     ctx: AnchoringContext, change: AccreditationChange, transaction: OutboundTransaction, carried: str, point: str
 ) -> None:

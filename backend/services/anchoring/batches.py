@@ -12,7 +12,7 @@ from backend.domain.kinds import KINDS
 from backend.domain.ledger import AnchorBatch, AnchoredBatch, Head
 from backend.domain.records import ProofState, SealedBatch, WaitingRecord
 from backend.services.anchoring.transactions import IndependentSteps, keep, on_anchored, send, signed
-from backend.services.ports import AnchoringContext
+from backend.services.ports import AnchoringContext, rerunnable
 
 log = structlog.get_logger()
 
@@ -21,6 +21,7 @@ LARGEST_ROUND = 10_000
 """The largest number of records in one batch."""
 
 
+@rerunnable
 def seal_stored(ctx: AnchoringContext) -> SealedBatch | None:
     """Seal the stored records into a batch with a leaf index and an inclusion proof for each. None if nothing waits.
 
@@ -55,6 +56,7 @@ def seal_stored(ctx: AnchoringContext) -> SealedBatch | None:
     return sealed
 
 
+@rerunnable
 def _waiting(ctx: AnchoringContext) -> Sequence[WaitingRecord]:
     """Return the records that wait for a batch. Unreadable rows are quarantined, or all others would wait too."""
     with ctx.work(reading=True) as work:
@@ -108,8 +110,9 @@ def anchor_sealed(ctx: AnchoringContext) -> None:
     each.finish()
 
 
+@rerunnable
 def _anchor(ctx: AnchoringContext, batch: SealedBatch) -> None:
-    found = ctx.ledger.batch(batch.root)
+    found = ctx.ledger.batch(ctx.ledger.batch_key(batch.root))
     if found is not None:
         _recognise(ctx, batch, found)
         return
@@ -160,6 +163,7 @@ def _why_not(ctx: AnchoringContext, batch: SealedBatch) -> str | None:
     return None
 
 
+@rerunnable
 def _note_trouble(ctx: AnchoringContext, batch: SealedBatch, trouble: str) -> None:
     if batch.trouble == trouble:
         return
@@ -173,15 +177,20 @@ def _note_ledger(batch: SealedBatch, head: Head) -> None:
     batch.chain_id, batch.ledger_address, batch.instance_id = head.chain_id, head.ledger_address, head.instance_id
 
 
+@rerunnable
 def _recognise(ctx: AnchoringContext, batch: SealedBatch, found: AnchoredBatch) -> None:
     """Note a batch that is on the ledger although no open transaction of ours says so.
 
     This happens when the database was restored from an older copy.
     """
+    # Ledgers of an earlier version give a root to whoever anchors it first.
+    if found.anchorer != ctx.ledger.anchorer():
+        _note_trouble(ctx, batch, "another anchorer has anchored this root")
+        return
     if found.segments != batch.segments:
         _note_trouble(ctx, batch, "the ledger holds this root with other lanes")
         return
-    anchoring, head = ctx.ledger.anchoring_of(batch.root, found), ctx.ledger.head()
+    anchoring, head = ctx.ledger.anchoring_of(ctx.ledger.batch_key(batch.root), found), ctx.ledger.head()
     if anchoring is None or head.number - anchoring.block_number < ctx.ledger.confirmations:
         return  # asked again at the next round, until it is deep enough
     log.warning("a batch was found on the ledger", root=batch.root.hex(), block=anchoring.block_number)

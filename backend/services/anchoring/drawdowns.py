@@ -18,7 +18,8 @@ from backend.domain.sd_jwt import issued_at
 from backend.domain.strict_json import parse_timestamp
 from backend.services.anchoring.status_changes import revert_release
 from backend.services.anchoring.transactions import IndependentSteps, accepted, keep, send, signed
-from backend.services.ports import AnchoringContext
+from backend.services.drawdowns import ledger_record
+from backend.services.ports import AnchoringContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -39,22 +40,22 @@ def send_activations(ctx: AnchoringContext) -> None:
     each.finish()
 
 
-def ledger_record(record: RecordOnFile) -> LedgerRecord | None:
-    """Return the root and leaf index of a record, or None while it is not anchored."""
-    batch = record.batch
-    if batch is None or record.leaf_index is None or batch.state not in (ProofState.ANCHORED, ProofState.FINAL):
+def _anchored(ctx: AnchoringContext, record: RecordOnFile) -> LedgerRecord | None:
+    """Return the place of a record on the ledger, or None while it is not anchored."""
+    if record.batch is None or record.batch.state not in (ProofState.ANCHORED, ProofState.FINAL):
         return None
-    return LedgerRecord(batch.root, record.leaf_index)
+    return ledger_record(ctx.ledger, record)
 
 
+@rerunnable
 def _activate(ctx: AnchoringContext, activation: Activation) -> None:
     with ctx.work(reading=True) as work:
         certificate = work.records.get(activation.certificate_id)
-    located = ledger_record(certificate)
+    located = _anchored(ctx, certificate)
     if located is None:
         return
     # Another server, or this one before its database was restored, has activated it already.
-    if ctx.ledger.certificate_balance(located.root, located.leaf_index) is not None:
+    if ctx.ledger.certificate_balance(located) is not None:
         _note_active(ctx, activation)
         return
     try:
@@ -103,6 +104,7 @@ def _activation_call(certificate: RecordOnFile, located: LedgerRecord) -> Activa
     )
 
 
+@rerunnable
 def _note_active(ctx: AnchoringContext, activation: Activation) -> None:
     with ctx.work() as work:
         kept = work.drawdowns.find_activation(activation.certificate_id)
@@ -111,6 +113,7 @@ def _note_active(ctx: AnchoringContext, activation: Activation) -> None:
             work.commit()
 
 
+@rerunnable
 def _refuse_activation(ctx: AnchoringContext, activation: Activation, why: str) -> None:
     """Note that the ledger refuses an activation, and revert the releases that need it.
 
@@ -138,6 +141,7 @@ def _waiting_for(work: UnitOfWork, certificate_id: str) -> list[str]:
     return list(dict.fromkeys(drawdown.declaration_id for drawdown in waiting))
 
 
+# CertificateBalance.sol keeps a set in one word: 8 bits for its number, and one for each that was refunded.
 MAX_DRAWDOWNS = 248
 """The largest number of drawdowns in one call."""
 LOOKED_AT = 2_000
@@ -166,7 +170,7 @@ def send_drawdowns(ctx: AnchoringContext) -> None:
         ForeignLedger: Another ledger than ours answers.
     """
     with ctx.work(reading=True) as work:
-        wants = _ready(work)
+        wants = _ready(ctx, work)
     wants = _without_known(ctx, wants)
     while wants:
         chosen, wants = _first_call(wants)
@@ -177,13 +181,13 @@ def send_drawdowns(ctx: AnchoringContext) -> None:
             _send_call(ctx, willing)
 
 
-def _ready(work: UnitOfWork) -> Wants:
+def _ready(ctx: AnchoringContext, work: UnitOfWork) -> Wants:
     """List the waiting drawdowns whose records are on the ledger, by declaration, in the order of asking."""
     found: dict[str, list[Wanted]] = {}
     # A declaration's drawdowns are made all or none, so one that is not ready holds up the others of its declaration.
     held_up: set[str] = set()
     for row in work.drawdowns.pending(LOOKED_AT):
-        drawdown = _draw(work, row)
+        drawdown = _draw(ctx, work, row)
         if drawdown is None:
             held_up.add(row.declaration_id)
         else:
@@ -211,6 +215,7 @@ def _drawdown_call(wants: Wants) -> tuple[MakeDrawdowns, list[Wanted]]:
     return MakeDrawdowns(tuple(one.drawdown for one in ordered)), ordered
 
 
+@rerunnable
 def _settle_refused(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
     """Decide what becomes of the drawdowns of one declaration that the ledger refuses.
 
@@ -245,6 +250,7 @@ def _told(refusal: LedgerRefused) -> str:
     return " ".join([str(refusal), *about])[:200]
 
 
+@rerunnable
 def _request_activation(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
     """Ask for an activation that is missing here or on the ledger, after a restored database or on a new chain."""
     with ctx.work() as work:
@@ -257,6 +263,7 @@ def _request_activation(ctx: AnchoringContext, wanted: list[Wanted]) -> None:
         work.commit()
 
 
+@rerunnable
 def _send_call(ctx: AnchoringContext, wants: Wants) -> None:
     call, ordered = _drawdown_call(wants)
     transaction = signed(ctx, call, "anchorer")
@@ -306,7 +313,7 @@ def _without_known(ctx: AnchoringContext, wants: Wants) -> Wants:
 
 def _counts_differ(ctx: AnchoringContext, one: Wanted) -> bool:
     certificate = one.drawdown.certificate
-    opened = ctx.ledger.certificate_balance(certificate.root, certificate.leaf_index)
+    opened = ctx.ledger.certificate_balance(certificate)
     if opened is None:
         return False
     with ctx.work(reading=True) as work:
@@ -316,6 +323,7 @@ def _counts_differ(ctx: AnchoringContext, one: Wanted) -> bool:
     return opened.quantity - opened.remaining > sent
 
 
+@rerunnable
 def _note_known(ctx: AnchoringContext, ordered: Sequence[Wanted], drawdown_set: bytes, position: int = 0) -> None:
     log.warning("drawdowns were found on the ledger", drawdown_set=drawdown_set.hex())
     with ctx.work() as work:
@@ -345,6 +353,7 @@ def send_refunds(ctx: AnchoringContext) -> None:
     each.finish()
 
 
+@rerunnable
 def _refund_one(ctx: AnchoringContext, row: Drawdown) -> None:
     assert row.set_root is not None, "only what was sent is given back"
     assert row.position is not None, "a draw has its position with its drawing"
@@ -382,20 +391,21 @@ def _set_of(ctx: AnchoringContext, drawdown_set: bytes) -> MakeDrawdowns | None:
     """Return the drawdowns of a set, from our rows if these give its root, else from the events."""
     with ctx.work(reading=True) as work:
         rows = work.drawdowns.in_set(drawdown_set)
-        drawdowns = [drawdown for row in rows if (drawdown := _draw(work, row)) is not None]
+        drawdowns = [drawdown for row in rows if (drawdown := _draw(ctx, work, row)) is not None]
     if drawdowns and MakeDrawdowns(tuple(drawdowns)).set_root == drawdown_set:
         return MakeDrawdowns(tuple(drawdowns))
     return next((found.made for found in ctx.ledger.drawdown_sets() if found.made.set_root == drawdown_set), None)
 
 
-def _draw(work: UnitOfWork, row: Drawdown) -> LedgerDrawdown | None:
-    certificate = ledger_record(work.records.get(row.certificate_id))
-    declaration = ledger_record(work.records.get(row.declaration_id))
+def _draw(ctx: AnchoringContext, work: UnitOfWork, row: Drawdown) -> LedgerDrawdown | None:
+    certificate = _anchored(ctx, work.records.get(row.certificate_id))
+    declaration = _anchored(ctx, work.records.get(row.declaration_id))
     return (
         None if certificate is None or declaration is None else LedgerDrawdown(certificate, declaration, row.quantity)
     )
 
 
+@rerunnable
 def _note_refunded(ctx: AnchoringContext, row: Drawdown) -> None:
     with ctx.work() as work:
         kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)

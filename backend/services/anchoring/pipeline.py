@@ -12,7 +12,7 @@ from backend.services.anchoring.drawdowns import send_activations, send_drawdown
 from backend.services.anchoring.reorgs import has_reorganised, revert_orphaned
 from backend.services.anchoring.status_changes import send_status_changes
 from backend.services.anchoring.transactions import IndependentSteps, poll_receipts
-from backend.services.ports import AnchoringContext
+from backend.services.ports import AnchoringContext, rerunnable
 
 log = structlog.get_logger()
 
@@ -21,6 +21,7 @@ LEASE_DURATION = timedelta(seconds=15)
 """How long a worker keeps the lease after it was last renewed."""
 
 
+@rerunnable
 def acquire_lease(ctx: AnchoringContext) -> bool:
     """Take or renew the lease that allows this worker to write to the ledger. False while another worker holds it.
 
@@ -43,6 +44,7 @@ def acquire_lease(ctx: AnchoringContext) -> bool:
     return True
 
 
+@rerunnable
 def release_lease(ctx: AnchoringContext) -> None:
     """Give up the lease, so that another worker can go on at once."""
     with ctx.work() as work:
@@ -74,6 +76,7 @@ def run_once(ctx: AnchoringContext) -> bool:
         ForeignLedger: Another ledger than ours answers. Nothing was signed.
         Exception: The first fault of a step, after the other steps were tried.
     """
+    # Asked without the lease, so that an idle worker writes nothing to the database.
     if not _has_work(ctx) and not has_reorganised(ctx):
         return False
     if not acquire_lease(ctx):

@@ -7,7 +7,7 @@ import structlog
 from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.services.anchoring.accreditation_changes import HAS_IT
 from backend.services.anchoring.transactions import requeue, revert_to_sealed, revert_to_sent
-from backend.services.ports import AnchoringContext
+from backend.services.ports import AnchoringContext, rerunnable
 
 log = structlog.get_logger()
 
@@ -30,6 +30,7 @@ def is_orphaned(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool
     return receipt is None or receipt.block_hash != transaction.block_hash
 
 
+@rerunnable
 def revert_orphaned(ctx: AnchoringContext) -> None:
     """Reopen final transactions whose block is gone, from the newest down to the first that still stands.
 
@@ -50,6 +51,7 @@ def revert_orphaned(ctx: AnchoringContext) -> None:
 
 
 def _all_orphaned(ctx: AnchoringContext) -> Iterable[OutboundTransaction]:
+    # In small portions from the newest down: a reorganisation is rare and mostly short, and each costs a receipt.
     offset, chunk = 0, 50
     while True:
         with ctx.work(reading=True) as work:
@@ -63,6 +65,7 @@ def _all_orphaned(ctx: AnchoringContext) -> Iterable[OutboundTransaction]:
         offset += chunk
 
 
+@rerunnable
 def reanchor_all(ctx: AnchoringContext) -> int:
     """Prepare everything to be written to a new ledger, because the old one is lost. Returns the number of batches.
 

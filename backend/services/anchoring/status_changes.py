@@ -15,7 +15,7 @@ from backend.domain.ledger import ChangeStatuses, DeclarationStatus, DocumentSta
 from backend.domain.records import ALREADY_THERE, ProofState, RecordOnFile, StatusChange
 from backend.services.anchoring.transactions import accepted, keep, send, signed
 from backend.services.drawdowns import refund
-from backend.services.ports import AnchoringContext
+from backend.services.ports import AnchoringContext, rerunnable
 from backend.services.records import change_status
 from backend.store.unit_of_work import UnitOfWork
 
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 LARGEST_DECISION = 1_000
 """The largest number of statuses changed by one transaction (decision 0003)."""
+# The contract's errors about the change itself (ITraceLedger.sol); a pause or a missing role may pass.
 _NEVER = ("TraceLedgerEdge", "TraceLedgerPlace", "TraceLedgerNothing")
 """Prefixes of refusals that are final."""
 
@@ -46,7 +47,7 @@ def send_status_changes(ctx: AnchoringContext) -> None:
             chosen = _next_statuses(work)
         if not chosen:
             return
-        willing = accepted(ctx, chosen, _call)
+        willing = accepted(ctx, chosen, lambda some: _call(ctx, some))
         if willing and not _send_statuses(ctx, willing):
             return
         if not willing and not _settle_refused(ctx, chosen):
@@ -83,16 +84,17 @@ def _is_release_before_its_drawdowns(work: UnitOfWork, change: StatusChange, rec
     return is_release and work.drawdowns.is_pending_for(record.id)
 
 
-def _call(chosen: Chosen) -> ChangeStatuses:
+def _call(ctx: AnchoringContext, chosen: Chosen) -> ChangeStatuses:
     # Reasons are free text and may name people: only a digest with a 256-bit salt goes on chain.
     digests = [sha256(change.reason_salt + change.reason.encode()).digest() for change, _ in chosen]
     reason = digests[0] if len(digests) == 1 else sha256(b"".join(digests)).digest()
     places = tuple(sorted((record.leaf_index or 0, change.new_status) for change, record in chosen))
     batch = chosen[0][1].batch
     assert batch is not None, "only records of anchored batches are chosen"
-    return ChangeStatuses(batch.root, places, reason, chosen[0][0].signer)
+    return ChangeStatuses(ctx.ledger.batch_key(batch.root), places, reason, chosen[0][0].signer)
 
 
+@rerunnable
 def _settle_refused(ctx: AnchoringContext, chosen: Chosen) -> bool:
     """End changes that the ledger holds already or will never take. Tells whether there were any."""
     settled = {change.id: why for change, record in chosen if (why := _end_of(ctx, change, record)) is not None}
@@ -110,14 +112,14 @@ def _settle_refused(ctx: AnchoringContext, chosen: Chosen) -> bool:
 
 def _status(ctx: AnchoringContext, record: RecordOnFile) -> int:
     assert record.batch is not None, "only records of anchored batches are chosen"
-    return ctx.ledger.status(record.batch.root, record.leaf_index or 0)
+    return ctx.ledger.status(ctx.ledger.batch_key(record.batch.root), record.leaf_index or 0)
 
 
 def _end_of(ctx: AnchoringContext, change: StatusChange, record: RecordOnFile) -> str | None:
     if _status(ctx, record) == change.new_status:
         return ALREADY_THERE
     try:
-        ctx.ledger.simulate(_call([(change, record)]))
+        ctx.ledger.simulate(_call(ctx, [(change, record)]))
     except LedgerRefused as refusal:
         why = str(refusal)[:200]
         log.error("the ledger refuses a change of status", record=record.id, why=why)
@@ -125,8 +127,9 @@ def _end_of(ctx: AnchoringContext, change: StatusChange, record: RecordOnFile) -
     return None
 
 
+@rerunnable
 def _send_statuses(ctx: AnchoringContext, chosen: Chosen) -> bool:
-    call = _call(chosen)
+    call = _call(ctx, chosen)
     transaction = signed(ctx, call, call.by)
     ctx.reached("status-signed")
     ids = {change.id for change, _ in chosen}
@@ -202,6 +205,7 @@ _ABOUT_PAPERS = {
 def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusChange, status: int, why: str) -> None:
     """Take over the ledger's status, which rules out ours because another party changed it first."""
     record = work.records.get(change.record_id)
+    # What was asked on top of ours starts from a status that the record never had on the ledger.
     later = [c for c in work.status_changes.of_record(record.id) if c.transaction is None and c.settled is None]
     for one in later:
         one.settled = why

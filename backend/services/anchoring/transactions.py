@@ -17,7 +17,7 @@ from backend.domain.ledger import CancelNonce, LedgerCall, Receipt
 from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.domain.records import ProofState, SealedBatch
 from backend.services.keys import settle_rotations
-from backend.services.ports import AnchoringContext
+from backend.services.ports import AnchoringContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
@@ -116,6 +116,7 @@ def keep(work: UnitOfWork, transaction: OutboundTransaction) -> OutboundTransact
     return earlier
 
 
+@rerunnable
 def send(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool:
     """Send a stored transaction. Tells whether the chain accepted it, and notes the reason if it did not.
 
@@ -126,6 +127,7 @@ def send(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool:
         ctx.ledger.send(transaction.raw)
         trouble = None
     except LedgerRefused as refusal:
+        # As long as the column, beyond which PostgreSQL refuses the row.
         trouble = str(refusal)[:200]
     if trouble != transaction.trouble:
         if trouble:
@@ -141,6 +143,7 @@ def send(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool:
 def resend(ctx: AnchoringContext, transaction: OutboundTransaction, is_next: bool) -> None:
     """Send the same bytes again, or with a higher fee if this transaction has held up its account for long."""
     since = transaction.raised_at or transaction.sent_at
+    # "insufficient funds" and the like, as nodes say it (adapters/chains/json_rpc.py).
     is_poor = transaction.trouble is not None and "insufficient" in transaction.trouble
     # Only the next nonce holds the others up, and a higher fee does not help an account that cannot pay the present
     # one.
@@ -156,6 +159,7 @@ def has_waited(ctx: AnchoringContext, since: datetime, span: timedelta) -> bool:
     return ctx.now() - since >= span
 
 
+@rerunnable
 def _raise_fee(ctx: AnchoringContext, transaction: OutboundTransaction) -> OutboundTransaction:
     """Replace a pending transaction by the same call with a higher fee. Every hash is kept, since any may be mined."""
     higher = ctx.ledger.replace_by_fee(transaction.signer, transaction.raw)
@@ -179,6 +183,7 @@ def _raise_fee(ctx: AnchoringContext, transaction: OutboundTransaction) -> Outbo
     return kept
 
 
+@rerunnable
 def fill_nonce_gaps(ctx: AnchoringContext, signer: str, mined: int) -> None:
     """Fill missing nonces below open transactions by transactions that do nothing.
 
@@ -239,6 +244,7 @@ def _receipt(ctx: AnchoringContext, transaction: OutboundTransaction) -> Receipt
     return None
 
 
+@rerunnable
 def on_sent(ctx: AnchoringContext, transaction: OutboundTransaction) -> None:
     """Note that the chain accepted a transaction."""
     if transaction.state is TransactionState.SENT:
@@ -248,6 +254,7 @@ def on_sent(ctx: AnchoringContext, transaction: OutboundTransaction) -> None:
         work.commit()
 
 
+@rerunnable
 def on_mined(ctx: AnchoringContext, transaction: OutboundTransaction, receipt: Receipt) -> None:
     """Note the block of a transaction, and the effect on what it carries."""
     is_final = ctx.ledger.head().number - receipt.block_number >= ctx.ledger.confirmations
@@ -287,13 +294,16 @@ def _note_refused(work: UnitOfWork, kept: OutboundTransaction, batch: SealedBatc
     log.error("the ledger refused a transaction", refusal=kept.refusal, transaction=kept.transaction_hash.hex())
     if batch is not None:
         revert_to_sealed(batch, trouble=kept.refusal)
-    if work.status_changes.sent_by(kept) or kept.refusal.startswith("AccessManager"):
+    # Errors of the access manager are about who may act and after which notice, not about the act, which is tried
+    # again. So is a suspension whose moment the chain's clock has not reached yet.
+    if work.status_changes.sent_by(kept) or kept.refusal.startswith(("AccessManager", "AccreditationMomentAhead")):
         requeue(work, kept)
     _requeue_drawdowns(work, kept)
 
 
 def _note_drawdowns(work: UnitOfWork, kept: OutboundTransaction, time: datetime) -> None:
     for drawdown in work.drawdowns.sent_by(kept):
+        # The first time stays over a reorganisation: whether a release can still be undone rests on it (decision 0013).
         drawdown.made_at = drawdown.made_at or time
     for drawdown in work.drawdowns.refunded_by(kept):
         drawdown.refunded_at = time
@@ -318,12 +328,14 @@ def on_anchored(
     if not is_final:
         return
     for consignment in work.consignments.in_batch(batch):
+        # Once: after a reorganisation the batch becomes final a second time.
         if not any(event.step is Step.ANCHORED for event in consignment.events):
             now = ctx.now()
             consignment.events.append(Event(str(uuid4()), Step.ANCHORED, now, now))
     log.info("batch final", size=batch.size, block=batch.block)
 
 
+@rerunnable
 def mark_replaced(ctx: AnchoringContext, transaction: OutboundTransaction) -> None:
     """Note that another transaction used the nonce. What this one carried is signed again if it is still needed."""
     log.error("another transaction took a number of ours", signer=transaction.signer, nonce=transaction.nonce)

@@ -69,6 +69,8 @@ class BatchRepository(Repository):
                 for record_id, proof in proofs
             ],
         )
+        # Counted, since not every driver tells how many rows an executemany changed (SQLAlchemy,
+        # supports_sane_multi_rowcount).
         entered = select(func.count()).select_from(t.record).where(t.record.c.batch_id == batch.id)
         # Another worker may have sealed one of these records: the root would not match what each record says of its
         # place.

@@ -42,6 +42,7 @@ from backend.store import tables as t
 from backend.store.database import Repository
 from backend.store.repositories.organisations import CustomsOfficeRepository
 
+# SQLite before 3.32 takes 999 values at most.
 AT_ONCE = 500
 """Ids in one statement: databases bound how many values one may have."""
 
@@ -50,29 +51,43 @@ def _some(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
 
 
+def _stands(steps: Sequence[Step], until: Step) -> ColumnElement[bool]:
+    """Whether one of these steps happened to a paper of the consignment, without the step that ends it since."""
+    begun, ended = t.event.alias(), t.event.alias()
+    is_over = exists().where(
+        ended.c.consignment_id == begun.c.consignment_id,
+        ended.c.record_id == begun.c.record_id,
+        ended.c.step == until,
+        ended.c.recorded_at >= begun.c.recorded_at,
+    )
+    return exists().where(begun.c.consignment_id == t.consignment.c.id, begun.c.step.in_(steps), ~is_over)
+
+
 def _has_fallen_papers() -> ColumnElement[bool]:
     """Whether a paper of the consignment was revoked or suspended, and not reinstated since."""
-    fallen, again = t.event.alias(), t.event.alias()
-    is_over = exists().where(
-        again.c.consignment_id == fallen.c.consignment_id,
-        again.c.record_id == fallen.c.record_id,
-        again.c.step == Step.PAPER_REINSTATED,
-        again.c.recorded_at >= fallen.c.recorded_at,
-    )
-    return exists().where(
-        fallen.c.consignment_id == t.consignment.c.id,
-        fallen.c.step.in_([Step.PAPER_REVOKED, Step.PAPER_SUSPENDED]),
-        ~is_over,
-    )
+    return _stands([Step.PAPER_REVOKED, Step.PAPER_SUSPENDED], Step.PAPER_REINSTATED)
+
+
+def _has_requests() -> ColumnElement[bool]:
+    """Whether somebody asks to erase a paper of the consignment, and the office has not agreed."""
+    return _stands([Step.ERASURE_REQUESTED], Step.ERASURE_AGREED)
+
+
+def _has_undone_decisions() -> ColumnElement[bool]:
+    e = t.event.c
+    return exists().where(e.consignment_id == t.consignment.c.id, e.step == Step.DECISION_UNDONE)
 
 
 def _drawn_before() -> Select[Any]:
     c, d, lodged = t.consignment.c, t.planned_drawdown.c, bindparam("lodged_at", type_=t.UtcTime())
+    # Of two that were lodged at the same instant the id decides, so that only one of them counts the other.
     is_earlier = or_(c.lodged_at < lodged, (c.lodged_at == lodged) & (c.id < bindparam("declaration")))
     each = (
         select(
             d.heading,
             d.unit_code,
+            # Each certificate that covers the goods has a row with their whole quantity: a sum would count them several
+            # times.
             func.max(d.quantity).label("quantity"),
             func.max(case((d.is_shared, 1), else_=0)).label("shared"),
         )
@@ -103,6 +118,7 @@ def _line(with_decisions: bool = False) -> list[ORMOption]:
     unfollowed = ["papers", "events", *([] if with_decisions else ["decisions"])]
     decisions = selectinload(_attribute(Consignment, "decisions"))
     change = decisions.joinedload(_attribute(DecisionTaken, "change"))
+    # Raised rather than loaded: a page that asks for more would decrypt, and query, once for each of its lines.
     secret = (defer(_attribute(StatusChange, name), raiseload=True) for name in ("reason", "reason_salt"))
     return [
         *([change.options(*secret)] if with_decisions else []),
@@ -124,6 +140,14 @@ class ConsignmentRepository(Repository):
     def get(self, declaration_id: str) -> Consignment:
         """Return the consignment of this declaration, or raise NotFound."""
         return self._get(Consignment, declaration_id, Message("no such consignment"))
+
+    def office_of(self, declaration_id: str) -> str:
+        """Return the customs office of this declaration without reading the rest of it, or raise NotFound."""
+        found = select(t.consignment.c.customs_office).where(t.consignment.c.id == declaration_id)
+        office = self._session.scalar(found)
+        if office is None:
+            raise NotFound("no such consignment", id=declaration_id)
+        return str(office)
 
     def visible_to(self, actor: Person, declaration_id: str, moment: datetime) -> Consignment:
         """The consignment, where this person may see it now; otherwise it does not exist for them (NotFound).
@@ -257,11 +281,24 @@ class ConsignmentRepository(Repository):
             found[status] += count
         return found
 
-    def naming(self, record_id: str, merchant: Organisation, limit: int) -> Sequence[Consignment]:
-        """Return the merchant's consignments whose declarations name this record, newest first, as for a list."""
+    def naming(
+        self, record_id: str, merchant: Organisation, limit: int, after: str | None = None
+    ) -> Sequence[Consignment]:
+        """Return the merchant's consignments whose declarations name this record, newest first, as for a list.
+
+        ``after`` is the last id of the previous page.
+
+        Raises:
+            NotFound: if ``after`` is not a declaration that names this record.
+        """
         p, c = t.paper.c, t.consignment.c
         query = select(Consignment).join(t.paper, p.consignment_id == c.id).options(*_line())
         query = query.where(p.record_id == record_id, c.merchant_id == merchant.id)
+        if after is not None:
+            last = self._session.scalar(select(p.number).where(p.record_id == record_id, p.consignment_id == after))
+            if last is None:
+                raise NotFound("no such consignment", id=after)
+            query = query.where(p.number < last)
         return self._all(query.order_by(p.number.desc()).limit(limit))
 
     def is_named(
@@ -284,17 +321,47 @@ class ConsignmentRepository(Repository):
         return self._session.execute(query.limit(1)).first() is not None
 
     def alerted(
-        self, limit: int, merchant: Organisation | None = None, offices: Collection[str] | None = None
+        self,
+        limit: int,
+        merchant: Organisation | None = None,
+        offices: Collection[str] | None = None,
+        after: str | None = None,
     ) -> Sequence[Consignment]:
-        """Return consignments to which something happened after a decision, the latest first."""
+        """Return consignments to which something happened after a decision, the latest such first.
+
+        ``after`` is the last id of the previous page.
+
+        Raises:
+            NotFound: if ``after`` is not a consignment of this merchant or these offices to which something happened.
+        """
         c = t.consignment.c
-        query = select(Consignment).where(c.alerted_at.is_not(None))
+        query = select(Consignment)
+        if after is not None:
+            self._begin(after, merchant, offices)
+            alerted_at = self._session.scalar(select(c.alerted_at).where(c.id == after))
+            if alerted_at is None:
+                raise NotFound("no such consignment", id=after)
+            query = query.where(tuple_(c.alerted_at, c.id) < tuple_(literal(alerted_at, t.UtcTime()), literal(after)))
+        # One revoked paper alerts many at the same moment: the id tells those apart.
+        query = query.order_by(c.alerted_at.desc(), c.id.desc()).limit(limit)
+        found = [one for some in self._alerted(query, merchant, offices) for one in self._all(some)]
+        return sorted(found, key=lambda one: (one.alerted_at, one.id), reverse=True)[:limit]
+
+    def count_alerted(self, merchant: Organisation | None = None, offices: Collection[str] | None = None) -> int:
+        """Count the consignments to which something happened after a decision."""
+        query = select(func.count()).select_from(t.consignment)
+        return sum(self._session.scalar(some) or 0 for some in self._alerted(query, merchant, offices))
+
+    @staticmethod
+    def _alerted(
+        query: Select[Any], merchant: Organisation | None, offices: Collection[str] | None
+    ) -> list[Select[Any]]:
+        """Limit a query to what was alerted; of several offices each by itself, as an index holds them."""
+        c = t.consignment.c
+        query = query.where(c.alerted_at.is_not(None))
         if merchant is not None:
             query = query.where(c.merchant_id == merchant.id)
-        query = query.order_by(c.alerted_at.desc()).limit(limit)
-        each = [query] if offices is None else [query.where(c.customs_office == office) for office in sorted(offices)]
-        found = [one for page in each for one in self._all(page)]
-        return sorted(found, key=lambda one: one.alerted_at, reverse=True)[:limit]
+        return [query] if offices is None else [query.where(c.customs_office == office) for office in sorted(offices)]
 
     def note_about_record(
         self, on_file: RecordOnFile, step: Step, at: datetime, organisation: Organisation | None
@@ -320,6 +387,36 @@ class ConsignmentRepository(Repository):
         since there may be very many.
         """
         pairs = self._relying_on(signed)
+        touched = self._note(pairs, step, at, organisation)
+        is_ended = step is Step.PAPER_REINSTATED
+        c = t.consignment.c
+        over = ~_has_fallen_papers() & ~_has_requests()
+        self._alert(touched, None if is_ended else at, over if is_ended else c.status == DeclarationStatus.RELEASED)
+
+    def note_erasure(
+        self, declarations: Sequence[str], on_file: RecordOnFile, step: Step, at: datetime, actor: Person, reason: str
+    ) -> None:
+        """Add to these declarations that the holder asks to erase a paper, or that the office agrees to it.
+
+        A request alerts merchant and office; the office's consent ends the alert where nothing else stands.
+        """
+        pairs = [(declaration, on_file.id) for declaration in declarations]
+        touched = self._note(pairs, step, at, actor.organisation, reason, actor.id)
+        if step is Step.ERASURE_REQUESTED:
+            self._alert(touched, at)
+        else:
+            self._alert(touched, None, ~_has_fallen_papers() & ~_has_requests() & ~_has_undone_decisions())
+
+    def _note(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        step: Step,
+        at: datetime,
+        organisation: Organisation | None,
+        note: str | None = None,
+        person_id: str | None = None,
+    ) -> list[str]:
+        """Add an event for each (declaration, record), move the declarations' versions on, and return their ids."""
         c, touched = t.consignment.c, sorted({declaration for declaration, _ in pairs})
         for some in _some(touched):
             self._session.execute(update(t.consignment).where(c.id.in_(some)).values(version=c.version + 1))
@@ -332,18 +429,21 @@ class ConsignmentRepository(Repository):
                 "occurred_at": at,
                 "recorded_at": at,
                 "organisation_id": organisation and organisation.id,
+                "note": note,
                 "version": versions[declaration],
                 "record_id": record,
+                "person_id": person_id,
             }
             for declaration, record in pairs
         ]
         if rows:
             self._session.execute(insert(t.event), rows)
-        is_ended = step is Step.PAPER_REINSTATED
-        whose = ~_has_fallen_papers() if is_ended else c.status == DeclarationStatus.RELEASED
-        for some in _some(touched):
-            alert = update(t.consignment).where(c.id.in_(some), whose)
-            self._session.execute(alert.values(alerted_at=None if is_ended else at))
+        return touched
+
+    def _alert(self, declarations: Sequence[str], at: datetime | None, *where: ColumnElement[bool]) -> None:
+        for some in _some(declarations):
+            alert = update(t.consignment).where(t.consignment.c.id.in_(some), *where)
+            self._session.execute(alert.values(alerted_at=at))
 
     def _relying_on(self, signed: ColumnElement[bool]) -> list[tuple[str, str]]:
         """Return (declaration, record) where a standing declaration names the record or one that it replaced."""
@@ -363,6 +463,7 @@ class ConsignmentRepository(Repository):
             .join_from(line, t.paper, t.paper.c.record_id == line.c.named)
             .join(t.consignment, t.consignment.c.id == t.paper.c.consignment_id)
             .where(t.consignment.c.status.not_in(REFUNDED))
+            # A declaration may name two versions of one paper.
             .distinct()
         )
         return [(declaration, newest) for declaration, newest in self._session.execute(query)]

@@ -85,6 +85,11 @@ class OrganisationRepository(Repository):
         by_name = self._one(self._first(c.folded_name == name.casefold(), role), Organisation)
         return by_name or self._one(self._first(c.local_name == name, role), Organisation)
 
+    def find_by_name(self, name: str) -> Organisation | None:
+        """Return the one organisation of this English name, or None where there is none, or more than one."""
+        found = self._all(select(Organisation).where(t.organisation.c.folded_name == name.casefold()).limit(2))
+        return found[0] if len(found) == 1 else None
+
     @staticmethod
     def _first(named: ColumnElement[bool], role: Role) -> Select[Any]:
         c = t.organisation.c

@@ -1,11 +1,13 @@
-"""Products, records with their status changes, attachments, and merchants' requests to issuers."""
+"""Products, records with their status changes, attachments, retention, and merchants' requests to issuers."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Tuple, delete, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, Tuple, delete, exists, func, literal, or_, select, tuple_, union_all
 
+from backend.domain.consignment import Event, Step
 from backend.domain.errors import LaterChange, Message, NotFound
 from backend.domain.kinds import ISSUERS, Kind
 from backend.domain.ledger import DocumentStatus
@@ -80,24 +82,48 @@ class RecordRepository(Repository):
             )
             for change in self._all(query)
         ]
+        e, steps = t.event.c, (Step.ERASURE_REQUESTED, Step.ERASURE_AGREED)
+        noted = select(Event).where(e.record_id == on_file.id, e.step.in_(steps))
+        # One act leaves an event with each declaration that relies on the record.
+        acts = {(event.step, event.recorded_at): event for event in self._all(noted)}
+        changes += [
+            LaterChange(
+                event.step.value,
+                event.recorded_at,
+                event.organisation and event.organisation.name,
+                event.person_id,
+                event.note,
+            )
+            for event in acts.values()
+        ]
         if on_file.erased_at is not None:
             changes.append(LaterChange("ERASED", on_file.erased_at, on_file.holder.name))
+        # Every change counts one version, so the last so many are those since.
         return sorted(changes, key=lambda change: change.at)[-max(on_file.version - version, 1) :]
 
     def original_of(self, on_file: RecordOnFile) -> RecordOnFile:
         """Return the first version of a record, by following what each version replaced."""
-        while on_file.supersedes_id is not None:
+        # A cycle, which only an altered database can hold, must not stop the server; the same in ``latest_of``.
+        seen = {on_file.id}
+        while on_file.supersedes_id is not None and on_file.supersedes_id not in seen:
             on_file = self.get(on_file.supersedes_id)
+            seen.add(on_file.id)
         return on_file
 
     def latest_of(self, on_file: RecordOnFile) -> RecordOnFile:
         """Return the newest version of a record, by following what replaced each version."""
-        # A cycle, which only an altered database can hold, must not stop the server.
         seen = {on_file.id}
         while on_file.superseded_by_id is not None and on_file.superseded_by_id not in seen:
             on_file = self.get(on_file.superseded_by_id)
             seen.add(on_file.id)
         return on_file
+
+    def line_of(self, on_file: RecordOnFile) -> list[RecordOnFile]:
+        """Return all versions of a record, the newest first."""
+        line = [self.latest_of(on_file)]
+        while line[-1].supersedes_id is not None and line[-1].supersedes_id not in {one.id for one in line}:
+            line.append(self.get(line[-1].supersedes_id))
+        return line
 
     def readable_of(self, organisation: Organisation) -> Iterator[RecordOnFile]:
         """Yield all records that the organisation holds or signed and that were not erased, read in portions."""
@@ -165,10 +191,33 @@ class RecordRepository(Repository):
         query = select(t.record.c.id).where(t.record.c.holder_id == holder.id)
         return self._session.execute(query.limit(1)).first() is not None
 
-    def about(self, product: Product, limit: int) -> Sequence[RecordOnFile]:
-        """Return the records about a product, newest first."""
-        query = select(RecordOnFile).where(t.record.c.product_id == product.id)
-        return self._all(query.order_by(t.record.c.recorded_at.desc()).limit(limit))
+    def about(self, product: Product, limit: int, after: str | None = None) -> Sequence[RecordOnFile]:
+        """Return the records about a product that nothing replaced, newest first.
+
+        ``after`` is the last id of the previous page.
+
+        Raises:
+            NotFound: if ``after`` is not a record about this product.
+        """
+        found: list[RecordOnFile] = []
+        page = self._about(product, limit, after)
+        # The index does not know what was replaced: replaced ones are passed over until the page is full.
+        while page and len(found) < limit:
+            found += [one for one in page if one.superseded_by_id is None]
+            page = self._about(product, limit, page[-1].id) if len(page) == limit else ()
+        return found[:limit]
+
+    def _about(self, product: Product, limit: int, after: str | None) -> Sequence[RecordOnFile]:
+        c = t.record.c
+        query = select(RecordOnFile).where(c.product_id == product.id)
+        if after is not None:
+            last = self.get(after)
+            if last.product is None or last.product.id != product.id:
+                raise NotFound("no such record", id=after)
+            query = query.where(
+                tuple_(c.recorded_at, c.id) < tuple_(literal(last.recorded_at, t.UtcTime()), literal(last.id))
+            )
+        return self._all(query.order_by(c.recorded_at.desc(), c.id.desc()).limit(limit))
 
     def signed_by(self, issuer: Organisation, since: datetime) -> Sequence[RecordOnFile]:
         """Return the records that an organisation signed and that were stored since a time, oldest first."""
@@ -183,9 +232,12 @@ class RecordRepository(Repository):
         return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
-        """Tell whether the issuer has used this number before, regardless of spacing and case."""
+        """Tell whether the issuer has issued this number before, regardless of spacing and case."""
         query = select(t.record.c.id).where(
-            t.record.c.issuer_id == issuer.id, t.record.c.kind == kind, t.record.c.number == plain_number(number)
+            t.issued,
+            t.record.c.issuer_id == issuer.id,
+            t.record.c.kind == kind,
+            t.record.c.number == plain_number(number),
         )
         return self._session.execute(query.limit(1)).first() is not None
 
@@ -221,6 +273,10 @@ class IdempotencyRepository(Repository):
 class FileRepository(Repository):
     """The attachments that are stored, and their owners."""
 
+    def hold(self, sha256: str) -> None:
+        """Keep others from deleting the file, until the end of the unit of work; see ``Work.alone``."""
+        self._hold(sha256)
+
     def delete(self, sha256: str, owners: Collection[str]) -> None:
         """Delete that these organisations uploaded a file; others may have uploaded the same one."""
         c = t.stored_file.c
@@ -252,48 +308,38 @@ class RequestRepository(Repository):
         self._next_version(t.request, request, None, lambda version: ())
 
     def search(
-        self,
-        issuer: Organisation | None = None,
-        merchant: Organisation | None = None,
-        state: RequestState | None = None,
-        limit: int = 50,
-        after: str | None = None,
-        oldest_first: bool = False,
+        self, party: Organisation, state: RequestState | None = None, limit: int = 50, after: str | None = None
     ) -> Sequence[ConfirmationRequest]:
-        """Return the requests to an issuer or of a merchant, newest first unless ``oldest_first``.
+        """Return the requests to an issuer or of a merchant: the longest waiting first in an open state, else newest.
 
         ``after`` is the last id of the previous page.
 
         Raises:
             NotFound: if ``after`` is not a request of this issuer or merchant.
         """
-        c, last = t.request.c, None
+        c, last, oldest_first = t.request.c, None, state is not None and state.is_open
         if after is not None:
             before = self.get(after)
-            if {issuer and issuer.id, merchant and merchant.id}.isdisjoint({before.issuer.id, before.merchant.id}):
+            if party.id not in (before.issuer.id, before.merchant.id):
                 raise NotFound("no such request", id=after)
             last = tuple_(literal(before.made_at, t.UtcTime()), literal(before.id))
         found: list[ConfirmationRequest] = []
         for one in (state,) if state is not None else RequestState:  # each by itself: an index keeps its order
-            query = self._of_parties(select(ConfirmationRequest), issuer, merchant).where(c.state == one)
+            query = select(ConfirmationRequest).where(self._is_of(party), c.state == one)
             if last is not None:
                 query = query.where(tuple_(c.made_at, c.id) > last if oldest_first else tuple_(c.made_at, c.id) < last)
             order = (c.made_at, c.id) if oldest_first else (c.made_at.desc(), c.id.desc())
             found += self._all(query.order_by(*order).limit(limit))
         return sorted(found, key=lambda one: (one.made_at, one.id), reverse=not oldest_first)[:limit]
 
-    def count(
-        self, state: RequestState, issuer: Organisation | None = None, merchant: Organisation | None = None
-    ) -> int:
+    def count(self, party: Organisation, state: RequestState) -> int:
         """Count the requests to an issuer or of a merchant in this state."""
-        query = self._of_parties(select(func.count()).select_from(t.request), issuer, merchant)
-        return int(self._session.execute(query.where(t.request.c.state == state)).scalar_one())
+        query = select(func.count()).select_from(t.request).where(self._is_of(party), t.request.c.state == state)
+        return self._session.scalar(query) or 0
 
     @staticmethod
-    def _of_parties(query: Select[Any], issuer: Organisation | None, merchant: Organisation | None) -> Select[Any]:
-        if issuer is not None:
-            query = query.where(t.request.c.issuer_id == issuer.id)
-        return query if merchant is None else query.where(t.request.c.merchant_id == merchant.id)
+    def _is_of(party: Organisation) -> ColumnElement[bool]:
+        return (t.request.c.issuer_id if party.role in ISSUERS else t.request.c.merchant_id) == party.id
 
     def with_content(self, merchant: Organisation, content: str) -> Sequence[ConfirmationRequest]:
         """Return the merchant's requests whose statement has exactly this content, at most nine."""
@@ -349,3 +395,68 @@ class StatusChangeRepository(Repository):
         """Return a record's status changes, in the order of the requests."""
         query = select(StatusChange).where(t.status_change.c.record_id == record_id)
         return self._all(query.order_by(t.status_change.c.asked_at))
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """A declaration that papers are kept for, and the code of the customs office to which it was lodged."""
+
+    declaration_id: str
+    customs_office: str
+
+
+class RetentionRepository(Repository):
+    """Which declarations papers are still kept for, and whether their offices agreed to an erasure (decision 0022).
+
+    A ``line`` is all versions of a record, the newest first: they are kept together.
+    """
+
+    def latest(self, line: Sequence[RecordOnFile]) -> datetime | None:
+        """Return the end of the longest period in which declarations keep this line, or None where none names it."""
+        p = t.paper.c
+        ends = [
+            self._session.scalar(
+                select(p.kept_until).where(p.record_id == one.id).order_by(p.kept_until.desc()).limit(1)
+            )
+            for one in line
+        ]
+        return max((end for end in ends if end is not None), default=None)
+
+    def keepers(
+        self,
+        line: Sequence[RecordOnFile],
+        after: datetime,
+        *,
+        asked: bool | None = None,
+        offices: Collection[str] | None = None,
+        limit: int | None = None,
+    ) -> list[Keeper]:
+        """Return declarations that keep this line beyond a moment and whose office has not agreed to its erasure.
+
+        ``asked`` limits them to those for which the holder has asked for consent, or has not; ``offices`` to those
+        lodged with these offices. Requests and consents name the newest version, so that those before it do not count:
+        they were about another text.
+        """
+        p, c = t.paper.c, t.consignment.c
+        query = select(c.id, c.customs_office).join_from(t.paper, t.consignment, p.consignment_id == c.id)
+        query = query.where(p.record_id.in_([one.id for one in line]), p.kept_until > after)
+        query = query.where(~_noted(Step.ERASURE_AGREED, line))
+        if asked is not None:
+            noted = _noted(Step.ERASURE_REQUESTED, line)
+            query = query.where(noted if asked else ~noted)
+        if offices is not None:
+            query = query.where(c.customs_office.in_(offices))
+        if limit is not None:
+            query = query.limit(limit)
+        return [Keeper(*row) for row in dict.fromkeys(tuple(row) for row in self._session.execute(query))]
+
+    def request(self, newest: RecordOnFile) -> Event | None:
+        """Return the holder's latest request to let this version and those before it be erased, or None."""
+        e = t.event.c
+        query = select(Event).where(e.record_id == newest.id, e.step == Step.ERASURE_REQUESTED)
+        return self._one(query.order_by(e.recorded_at.desc()), Event)
+
+
+def _noted(step: Step, line: Sequence[RecordOnFile]) -> ColumnElement[bool]:
+    e = t.event.c
+    return exists().where(e.consignment_id == t.consignment.c.id, e.step == step, e.record_id == line[0].id)

@@ -3,10 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
-from flask import Response, stream_with_context
-from pydantic import AwareDatetime, Field
+from flask import Response
+from pydantic import Field
 
 from backend.domain.errors import Invalid, Message, NotAllowed
+from backend.domain.fields import Instant
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Person, Role
 from backend.domain.records import fields_of
@@ -28,6 +29,7 @@ from backend.web.api.shapes import (
 )
 from backend.web.api.views import auth, blueprint
 from backend.web.context import current_context, person
+from backend.web.public.downloads import events_file
 
 
 @blueprint.post("/declarations")
@@ -53,7 +55,7 @@ def list_declarations(query: DeclarationQuery) -> dict[str, Any]:
     with ctx.work(reading=True) as work:
         offices = declarations.jurisdiction(ctx, work, actor)
         if query.alerted:
-            found = work.consignments.alerted(query.limit, merchant, offices)
+            found = work.consignments.alerted(query.limit, merchant, offices, query.after)
         else:
             found = work.consignments.lines(
                 merchant,
@@ -65,7 +67,7 @@ def list_declarations(query: DeclarationQuery) -> dict[str, Any]:
             )
     return {
         "declarations": [views.summary(consignment) for consignment in found],
-        "next": found[-1].id if len(found) == query.limit and not query.alerted else None,
+        "next": found[-1].id if len(found) == query.limit else None,
     }
 
 
@@ -172,7 +174,7 @@ _CSV: dict[int | str, Any] = {
 class EventsQuery(Shape):
     """Which events to hand out."""
 
-    since: AwareDatetime | None = Field(None, description="Only what was recorded at or after this time (RFC 3339)")
+    since: Instant | None = Field(None, description="Only what was recorded at or after this time (RFC 3339)")
 
 
 @blueprint.get("/clearance-events")
@@ -186,7 +188,5 @@ def get_clearance_events(query: EventsQuery) -> Response:
     """
     if person().role.value not in _READERS:
         raise NotAllowed("only customs and analysts read the events of all declarations")
-    lines = release_times.as_csv(release_times.events(current_context(), query.since, _offices(person())))
-    response = Response(stream_with_context(lines), mimetype="text/csv")
-    response.headers["Content-Disposition"] = "attachment; filename=clearance-events.csv"
-    return response
+    events = release_times.events(current_context(), query.since, _offices(person()))
+    return events_file(release_times.as_csv(events))

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
+from backend.domain.fields import Instant
 from backend.domain.parties import PLACES, CustomsOffice, OfficeDelegation
 from backend.services import customs_offices
 from backend.web.api.shapes import Shape
@@ -39,7 +40,7 @@ class DelegationInput(Shape):
 
     office: str = Field(max_length=60)
     organisation: str = Field(description="The other customs office's id as an organisation")
-    until: AwareDatetime = Field(description="At most a year ahead")
+    until: Instant = Field(description="At most a year ahead")
 
 
 class DelegationShape(Shape):

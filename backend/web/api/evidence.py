@@ -7,19 +7,25 @@ from flask.typing import ResponseReturnValue
 
 from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import Audience
+from backend.domain.parties import Role
+from backend.domain.records import RecordOnFile
 from backend.messages.verdict import verdict_json
-from backend.services import erasure, selective_disclosure
+from backend.services import bundles, erasure
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
+from backend.services.ports import AppContext
 from backend.services.verification import verdict_on, verdict_on_bundle
+from backend.store.unit_of_work import UnitOfWork
 from backend.web.api import views
 from backend.web.api.shapes import (
+    ErasureConsentShape,
     ErasureInput,
     ErasureShape,
     EvidenceQuery,
     MomentQuery,
     PersonShape,
     PresentationQuery,
+    ReasonInput,
     RecordShape,
     VerdictShape,
 )
@@ -53,8 +59,23 @@ def get_record(record_id: str, query: MomentQuery) -> dict[str, Any]:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         on_file = visible_record(ctx, work, person(), record_id)
+        kept = _retention(ctx, work, on_file)
     views.tagged(on_file.version)
-    return views.record(on_file, verdict_on(ctx, on_file, query.at))
+    return {**views.record(on_file, verdict_on(ctx, on_file, query.at)), "retention": kept}
+
+
+def _retention(ctx: AppContext, work: UnitOfWork, on_file: RecordOnFile) -> dict[str, Any] | None:
+    """Until when a record is kept, for its holder and customs only: others need not know what was lodged where."""
+    actor = person()
+    is_concerned = on_file.holder.id == actor.organisation.id or actor.role is Role.OFFICER
+    if not is_concerned or (found := erasure.retention(ctx, work, actor, on_file)) is None:
+        return None
+    return {
+        "keptUntil": found.until,
+        "office": found.missing and found.missing.office,
+        "requestedAt": found.request and found.request.recorded_at,
+        "requestReason": found.request and found.request.note,
+    }
 
 
 @blueprint.get("/records/<record_id>/evidence")
@@ -106,8 +127,8 @@ def get_presentation(record_id: str, query: PresentationQuery) -> ResponseReturn
     audience = Audience(query.audience) if query.audience is not None else None
     names = [name.strip() for name in (query.fields or "").split(",") if name.strip()]
     ctx = current_context()
-    choice = selective_disclosure.choose(ctx, person(), record_id, audience, names)
-    return bundle_file(selective_disclosure.present(ctx, choice), record_id)
+    choice = bundles.choose(ctx, person(), record_id, audience, names)
+    return bundle_file(bundles.present(ctx, choice), record_id)
 
 
 @blueprint.post("/records/<record_id>/erasure")
@@ -116,7 +137,10 @@ def get_presentation(record_id: str, query: PresentationQuery) -> ResponseReturn
 @blueprint.output(ErasureShape, status_code=201)
 @blueprint.doc(summary="Erase a record", tags=["Merchants", "Issuers"], responses=[401, 403, 404, 409, 422])
 def post_erasure(record_id: str, body: ErasureInput) -> dict[str, Any]:
-    """What it said, its salts and its files go for good; its place on the ledger stays. For its holder only."""
+    """What it said, its salts and its files go for good; its place on the ledger stays. For its holder only.
+
+    While a declaration that was lodged keeps it, 409 ``retained`` tells until when, and whose consent it needs.
+    """
     gone = erasure.erase(current_context(), person(), record_id)
     first, *others = gone.records
     return {
@@ -125,3 +149,37 @@ def post_erasure(record_id: str, body: ErasureInput) -> dict[str, Any]:
         "alsoErased": [other.id for other in others],
         "files": gone.files,
     }
+
+
+@blueprint.post("/records/<record_id>/erasure-request")
+@blueprint.auth_required(auth)
+@blueprint.input(ReasonInput, location="json", arg_name="body")
+@blueprint.output(ErasureConsentShape, status_code=201)
+@blueprint.doc(
+    summary="Ask customs to let a record be erased",
+    tags=["Merchants", "Issuers"],
+    responses=[401, 403, 404, 409, 412, 422, 428],
+)
+def post_erasure_request(record_id: str, body: ReasonInput) -> dict[str, Any]:
+    """Before the time is over for which it is kept. Every customs office that keeps it is asked; the reason stays."""
+    return _consent(erasure.request_consent(current_context(), person(), record_id, body.reason, views.version_read()))
+
+
+@blueprint.post("/records/<record_id>/erasure-consent")
+@blueprint.auth_required(auth)
+@blueprint.input(ReasonInput, location="json", arg_name="body")
+@blueprint.output(ErasureConsentShape, status_code=201)
+@blueprint.doc(
+    summary="Agree to the erasure of a record", tags=["Customs"], responses=[401, 403, 404, 409, 412, 422, 428]
+)
+def post_erasure_consent(record_id: str, body: ReasonInput) -> dict[str, Any]:
+    """For what was lodged with your office, or one that lets it act, once the holder has asked. The reason stays."""
+    return _consent(erasure.agree(current_context(), person(), record_id, body.reason, views.version_read()))
+
+
+def _consent(on_file: RecordOnFile) -> dict[str, Any]:
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        kept = _retention(ctx, work, on_file)
+    views.tagged(on_file.version)
+    return {"id": on_file.id, "version": on_file.version, "retention": kept}

@@ -113,6 +113,7 @@ def _state(held: Accreditation | Unknown | None, now: datetime) -> str:
 @blueprint.doc(summary="Accredit an organisation", tags=["Authority"], responses=[401, 403, 404, 412, 422, 428])
 def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[str, Any]:
     """Accredit its key for what its role issues. Takes effect with the next block; touches nothing signed before."""
+    # Absent and null are both None here, and mean opposite things: as it stands, and every chapter.
     chapters: Sequence[int] | None = body.chapters
     if chapters is None and "chapters" in body.model_fields_set:
         chapters = accreditation.EVERY_CHAPTER
@@ -124,9 +125,12 @@ def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[s
 @blueprint.auth_required(auth)
 @blueprint.input(SuspensionInput, location="json", arg_name="body")
 @blueprint.output(ActShape, status_code=202)
-@blueprint.doc(summary="Revoke an accreditation", tags=["Authority"], responses=[401, 403, 404, 412, 422, 428])
+@blueprint.doc(summary="Suspend an accreditation", tags=["Authority"], responses=[401, 403, 404, 412, 422, 428])
 def post_suspension(organisation_id: str, body: SuspensionInput) -> dict[str, Any]:
-    """Stop standing behind a key: what it signed counts no more, in any check from then on."""
+    """Stop standing behind a key: what it signed counts no more, in any check from then on.
+
+    What it signed before and had on the ledger counts again once the suspension is lifted; all else must be signed anew.
+    """
     return _change(
         accreditation.suspend(current_context(), person(), organisation_id, body.since, views.version_read())
     )
@@ -137,7 +141,11 @@ def post_suspension(organisation_id: str, body: SuspensionInput) -> dict[str, An
 @blueprint.output(ActShape, status_code=202)
 @blueprint.doc(summary="Lift a suspension", tags=["Authority"], responses=[401, 403, 404, 412, 428])
 def post_reinstatement(organisation_id: str) -> dict[str, Any]:
-    """Stand behind the key again."""
+    """Stand behind the key again.
+
+    What it signed while it was suspended stays INVALID (`signed-while-suspended`), and what it signed before, but had
+    anchored only after the suspension began, INDETERMINATE (`anchored-after-change`).
+    """
     return _change(accreditation.reinstate(current_context(), person(), organisation_id, views.version_read()))
 
 

@@ -4,13 +4,21 @@ from typing import Any
 
 from flask import request
 
-from backend.domain.errors import Invalid
+from backend.domain.errors import Invalid, NotAllowed
 from backend.domain.fields import Document
-from backend.domain.kinds import CERTIFIED, KINDS, OWN, RecordKind, Signing
-from backend.domain.records import fields_of
+from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, OWN, RecordKind, Signing
+from backend.domain.parties import Role
+from backend.domain.records import ConfirmationRequest, fields_of
 from backend.services import files, issuance, statements
 from backend.web.api import views
-from backend.web.api.shapes import FileShape, ReasonInput, RecordReceipt
+from backend.web.api.shapes import (
+    ConfirmationRequestList,
+    ConfirmationRequestShape,
+    FileShape,
+    ReasonInput,
+    RecordReceipt,
+    RequestQuery,
+)
 from backend.web.api.views import auth, blueprint
 from backend.web.context import current_context, person
 
@@ -48,6 +56,51 @@ def post_revocation(record_id: str, body: ReasonInput) -> dict[str, Any]:
     revoked = issuance.revoke(current_context(), person(), record_id, body.reason, views.version_read())
     views.tagged(revoked.version)
     return views.receipt(revoked)
+
+
+@blueprint.get("/confirmation-requests")
+@blueprint.auth_required(auth)
+@blueprint.input(RequestQuery, location="query", arg_name="query")
+@blueprint.output(ConfirmationRequestList)
+@blueprint.doc(summary="List confirmation requests", tags=["Issuers", "Merchants"], responses=[401, 403, 404, 422])
+def list_confirmation_requests(query: RequestQuery) -> dict[str, Any]:
+    """Those that merchants submitted to an issuer, or that a merchant submitted itself.
+
+    Of those ``waiting`` and ``sent-back`` the longest waiting come first, of others and of all the newest.
+    """
+    ctx, own = current_context(), person().organisation
+    if own.role is not Role.MERCHANT and own.role not in ISSUERS:
+        raise NotAllowed("only merchants and issuers have confirmation requests")
+    with ctx.work(reading=True) as work:
+        found = work.requests.search(own, query.state, query.limit, query.after)
+    return {
+        "requests": [_request_shown(one) for one in found],
+        "next": found[-1].id if len(found) == query.limit else None,
+    }
+
+
+def _request_shown(one: ConfirmationRequest) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "state": one.state.value,
+        "kind": one.statement.kind.slug,
+        "statement": one.statement.id,
+        "merchant": one.merchant.name,
+        "issuer": one.issuer.name,
+        "madeAt": one.made_at,
+        "answeredAt": one.answered_at,
+        "reason": one.reason,
+        "confirmed": one.confirmed and one.confirmed.id,
+    }
+
+
+@blueprint.post("/confirmation-requests/<request_id>/withdrawal")
+@blueprint.auth_required(auth)
+@blueprint.output(ConfirmationRequestShape, status_code=201)
+@blueprint.doc(summary="Withdraw a confirmation request", tags=["Merchants"], responses=[401, 404, 409])
+def post_request_withdrawal(request_id: str) -> dict[str, Any]:
+    """The merchant gives up a request that the issuer sent back. Its statement stays on file, unconfirmed."""
+    return _request_shown(statements.withdraw_request(current_context(), person(), request_id))
 
 
 @blueprint.post("/files")

@@ -10,14 +10,14 @@ from backend.domain.consignment import Decision, DecisionState
 from backend.domain.fields import Instant, Reference, Text, fault
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.parties import Role
-from backend.domain.records import ProofState
+from backend.domain.records import ProofState, RequestState
 from backend.domain.verdict import ActionBy, Conclusion, Outcome
 
 
 class Shape(BaseModel):
     """JSON names in camelCase; unknown members are refused."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
 
 
 class CheckShape(Shape):
@@ -71,6 +71,15 @@ class RecordReceipt(Shape):
     label_url: str | None = Field(None, description="The public page behind the QR code")
 
 
+class RetentionShape(Shape):
+    """Until when a record must be kept for customs, and how far its holder has come in asking to erase it earlier."""
+
+    kept_until: datetime
+    office: str | None = Field(None, description="Code of a customs office that has not agreed; null: all have")
+    requested_at: datetime | None = Field(None, description="When the holder last asked for consent to erase it")
+    request_reason: str | None = None
+
+
 class RecordShape(Shape):
     """A record on file."""
 
@@ -88,6 +97,9 @@ class RecordShape(Shape):
     supersedes: str | None = None
     superseded_by: str | None = None
     erased_at: datetime | None = Field(None, description="When its holder erased what it said")
+    retention: RetentionShape | None = Field(
+        None, description="For its holder and customs, while a lodged declaration that relies on it keeps it"
+    )
     version: int = Field(description="Counts what was done to it; the ETag of its answer, for If-Match")
     document: dict[str, Any] | None = Field(None, description="The fields as signed; null if erased or tampered with")
     verdict: VerdictShape | None = None
@@ -100,8 +112,13 @@ class EventShape(Shape):
     step: str
     occurred_at: datetime
     by: str | None = None
-    note: str | None = Field(default=None, description="Why the ledger brought this about, in words")
-    record: str | None = Field(default=None, description="The paper that was revoked, suspended or reinstated")
+    note: str | None = Field(
+        default=None, description="Why the ledger brought this about, or why a paper is to be erased, in words"
+    )
+    record: str | None = Field(
+        default=None,
+        description="The paper that was revoked, suspended or reinstated, or whose erasure was requested or agreed to",
+    )
 
 
 class DecisionShape(Shape):
@@ -137,7 +154,10 @@ class DeclarationSummary(Shape):
     )
     alerted_at: datetime | None = Field(
         None,
-        description="When a decision was undone, or a paper behind released goods revoked or suspended; see the events",
+        description=(
+            "When a decision was undone, a paper behind released goods revoked or suspended, or the erasure of a paper "
+            "requested; see the events"
+        ),
     )
     lodged_at: datetime
     arrived_at: datetime | None = None
@@ -183,6 +203,36 @@ class DeclarationQuery(Shape):
     after: str | None = None
 
 
+class RequestQuery(Shape):
+    """Which confirmation requests to list."""
+
+    state: RequestState | None = None
+    limit: int = Field(50, ge=1, le=200)
+    after: str | None = None
+
+
+class ConfirmationRequestShape(Shape):
+    """A merchant's statement that was submitted to an issuer, and what became of it."""
+
+    id: str = Field(description="What an issuer that keeps its key itself confirms (signing requests, ``confirm``)")
+    state: RequestState
+    kind: str
+    statement: str = Field(description="The statement's record")
+    merchant: str
+    issuer: str
+    made_at: datetime
+    answered_at: datetime | None = None
+    reason: str | None = Field(None, description="Why the issuer sent it back")
+    confirmed: str | None = Field(None, description="The record that the issuer signed")
+
+
+class ConfirmationRequestList(Shape):
+    """Confirmation requests; in an open state those that have waited longest come first."""
+
+    requests: list[ConfirmationRequestShape]
+    next: str | None = Field(None, description="Give it back as ``after`` for the next page")
+
+
 class DeclarationInput(Declaration):
     """A declaration to lodge: the records by their ids, the merchant from the token."""
 
@@ -213,6 +263,8 @@ class ArrivalInput(Shape):
 class ClockShape(Shape):
     """One clock over the released consignments, in hours."""
 
+    model_config = ConfigDict(populate_by_name=True)  # made from the study's own names
+
     count: int
     mean_hours: float | None = None
     median_hours: float | None = None
@@ -221,6 +273,8 @@ class ClockShape(Shape):
 
 class ReleaseTimesShape(Shape):
     """Both clocks of a time release study."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     arrival_to_release: ClockShape
     lodgement_to_release: ClockShape
@@ -419,6 +473,14 @@ class ErasureInput(Shape):
     """That you mean it."""
 
     confirm: Literal["erase for good"]
+
+
+class ErasureConsentShape(Shape):
+    """A record whose holder asked for consent to its erasure, or a customs office agreed to it."""
+
+    id: str
+    version: int = Field(description="The ETag of its answer, for If-Match")
+    retention: RetentionShape | None = None
 
 
 class ErasureShape(Shape):

@@ -39,6 +39,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
 """How each type of JSON Schema is known, and what is said of another value."""
 
 
+# The other headers are about one exchange, such as its number and the rates, and are made anew.
 _KEPT_HEADERS = ("Content-Type", "Location", "ETag")
 
 
@@ -98,6 +99,7 @@ def _body() -> bytes:
     parts = [[name, value] for name, value in request.form.items(multi=True)]
     for name, uploaded in request.files.items(multi=True):
         parts.append([name, sha256(uploaded.read()).hexdigest()])
+        # The view reads the same file after us.
         uploaded.seek(0)
     return json.dumps(parts).encode()
 
@@ -126,6 +128,7 @@ def _response(kept: KeptResponse) -> Response:
 def _held_to(model: type[BaseModel], view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     def checked(*args: Any, **kwargs: Any) -> Any:
+        # Pydantic alone would take "5" for 5 and 1 for true, which the description promises to nobody.
         described = _description(model)
         faults: list[tuple[str, str]] = list(type_faults(described, described.get("$defs", {}), request.get_json(), ""))
         if faults:
@@ -169,6 +172,7 @@ def _is_of_null(value: Any, faults: list[tuple[str, Message]]) -> tuple[int, boo
 
 def _is_number(value: Any) -> bool:
     return (
+        # True is an int in Python, and NaN is what differs from itself.
         isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) != float("inf")
     )
 
@@ -183,6 +187,7 @@ blueprint = DescribedBlueprint("api", __name__, url_prefix="/api/v1", tag="Prove
 _WITHOUT_JSON = {
     "api.post_file",
     "api.post_withdrawal",
+    "api.post_request_withdrawal",
     "api.post_reinstatement",
     "api.post_cancellation",
     "api.post_office_delegation_end",
@@ -349,7 +354,8 @@ def declaration(consignment: Consignment, dossier: DossierVerdict) -> dict[str, 
                 "step": event.step.value,
                 "occurredAt": event.occurred_at,
                 "by": event.organisation.name if event.organisation else None,
-                "note": event.note and undone_reason(event.note, language()),
+                # What a person stated stands as it is; other notes come from the ledger.
+                "note": event.note and (event.note if event.person_id else undone_reason(event.note, language())),
                 "record": event.record.id if event.record else None,
             }
             for event in consignment.events

@@ -57,6 +57,7 @@ class ChoiceField(SelectField):
     def __init__(self, label: Any = None, choices: Any = None, optional: bool = False, **kwargs: Any) -> None:
         checks = [Optional()] if optional else []
         pairs = choices() if callable(choices) else choices
+        # WTForms does not judge the choice: the domain does, and shows its fault beside the field like every other.
         super().__init__(label, validators=checks, validate_choice=False, **kwargs)
         self.offer(pairs or [])
 
@@ -168,6 +169,7 @@ def _find(form: Any, path: list[str]) -> Field | None:
     field: Any = form._fields.get(to_snake(path[0]))
     for part in path[1:]:
         if isinstance(field, FieldList):
+            # The domain was given the filled rows alone, so its numbers count these.
             filled = [entry for entry in field.entries if not entry.form.is_blank]
             field = filled[int(part)] if part.isdigit() and int(part) < len(filled) else None
         elif isinstance(field, FormField):
@@ -179,6 +181,7 @@ def _find(form: Any, path: list[str]) -> Field | None:
 
 def filled_in(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document's JSON fields as the first values of a form."""
+    # Files are no field of the form: ``documents.receive`` keeps them from one attempt to the next.
     return {to_snake(name): _start(value) for name, value in document.items() if name != "attachments"}
 
 

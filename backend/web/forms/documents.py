@@ -125,6 +125,7 @@ def _after(number: str) -> str:
     return f"{head}{int(digits) + 1:0{len(digits)}d}{tail}"
 
 
+# As long as ``fields.Text``, which a file's name is in a document.
 LONGEST_NAME = 200
 
 
@@ -137,6 +138,7 @@ def receive(ctx: AppContext) -> tuple[list[dict[str, Any]], list[str]]:
     for upload in request.files.getlist("pdf"):
         if not upload.filename:
             continue
+        # A client may send a whole path, of either system. Cut in front, so that the ending stays.
         name = PurePath(upload.filename.replace("\\", "/")).name[-LONGEST_NAME:]
         try:
             stored = store_pdf(ctx, person(), upload.read())
@@ -154,6 +156,7 @@ def _kept(ctx: AppContext, values: Sequence[str]) -> list[dict[str, Any]]:
     with ctx.work(reading=True) as work:
         for value in dict.fromkeys(values):
             sha256, _bar, name = value.partition("|")
+            # The digest comes from the form: knowing it gives no right to a file that somebody else uploaded.
             stored = work.files.find(sha256, person().organisation)
             if stored is not None and name:
                 attachments.append({"fileName": name[:LONGEST_NAME], "size": stored.size, "sha256": sha256})

@@ -35,7 +35,9 @@ from backend.web.forms.base import (
 from backend.web.forms.documents import COUNTRY_HELP, HS_HELP, PartyPart
 from backend.web.presentation import field_names
 
+# The longest ``fields.Text``; what may be longer gets several lines.
 _ONE_LINE = 200
+# How the schemas of decimals begin (``fields.Quantity``, ``Amount``): they are strings on the wire.
 _NUMBER_PATTERN = "^[0-9]"
 _BLANK = ("", "–")
 
@@ -279,8 +281,10 @@ def _whole_layout(kind: Kind) -> Layout:
 def _field(name: str, schema: Mapping[str, Any], layout: Layout) -> Any:
     """Return the control for a field, chosen by its JSON Schema."""
     about = schema["properties"][name]
+    # Pydantic writes an optional field as anyOf with null.
     alternatives = [one for one in about.get("anyOf", [about]) if one.get("type") != "null"]
     holds, is_optional = alternatives[0], "anyOf" in about
+    # Lazy, since the class is made once and each request shows it in its reader's language.
     label = layout.labels.get(name) or LazyString(lambda: field_names.field_name(name))
     default = layout.start.get(name, about.get("default"))
     common = {"description": layout.help.get(name) or _usual_help(name, holds), "default": default}

@@ -39,6 +39,7 @@ def _navigation(role: Role) -> list[tuple[str, str, bool]]:
         Role.MERCHANT: [
             ("pages.declarations", _("Declarations")),
             ("pages.records", _("Papers")),
+            ("pages.requests", _("Confirmation requests")),
             ("pages.products", _("Products")),
         ],
         **{issuer: [("pages.requests", _("Requests")), ("pages.records", _("Signed papers"))] for issuer in ISSUERS},

@@ -141,6 +141,15 @@ def end_session(session_id: str) -> ResponseReturnValue:
     return redirect(url_for("pages.account"))
 
 
+@blueprint.post("/account/sessions/end-others")
+@only(*Role)
+def end_other_sessions() -> ResponseReturnValue:
+    """End all sessions of one's own but the one at hand."""
+    credentials.end_other_sessions(current_context(), person(), current_user.secret)
+    flash(_("You are signed out everywhere else."))
+    return redirect(url_for("pages.account"))
+
+
 @blueprint.post("/language")
 def choose_language() -> ResponseReturnValue:
     """Store the language in a cookie, and return to the page."""

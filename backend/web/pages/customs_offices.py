@@ -13,6 +13,7 @@ from backend.web.context import current_context, only, person
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import TRADE_ZONE
 from backend.web.presentation.field_names import in_words
+from backend.web.presentation.labels import name_of, said
 
 
 @blueprint.get("/customs-offices")
@@ -34,6 +35,9 @@ def _page(faults: dict[str, str] | None = None) -> str:
         "pages/customs_offices.html",
         offices=offices,
         places=PLACES,
+        names={
+            one.code: said(PLACES[one.code]) if one.code in PLACES else name_of(one.organisation) for one in offices
+        },
         own=list(dict.fromkeys(own)),
         others=list(others.values()),
         organisations={one.organisation.id: one.organisation for one in offices}.values(),
@@ -67,6 +71,7 @@ def _end_of_day(typed: str) -> datetime:
         day = datetime.strptime(typed.strip(), "%Y-%m-%d").replace(tzinfo=TRADE_ZONE)
     except ValueError as error:
         raise Invalid("not a date", [("until", "should be a valid date")]) from error
+    # The day counts whole, in the zone of the trade, and ``until`` is exclusive.
     return (day + timedelta(days=1)).astimezone(UTC)
 
 

@@ -17,6 +17,7 @@ from backend.domain.ledger import WITHDRAWAL_EDGES, DeclarationStatus, DocumentS
 from backend.domain.parties import Role
 from backend.domain.records import Product, RecordOnFile
 from backend.services import declarations as use_cases
+from backend.services.access_policy import visible_record
 from backend.services.verification import evaluated, verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
@@ -34,6 +35,7 @@ TRADE_ZONE = ZoneInfo("Asia/Shanghai")
 MOST_CHOSEN = 200
 """The largest number of papers for one declaration in the form."""
 _REPEATED = ("customsOffice", "platformName", "carrierName", "previousProcedureTypeCode", "direction")
+# A declared line holds ``fields.Text``; what a certificate describes may be ten times as long.
 _LONGEST_GOODS = 200
 
 
@@ -46,13 +48,25 @@ def status_asked() -> DeclarationStatus | None:
 @blueprint.get("/declarations")
 @only(Role.MERCHANT)
 def declarations() -> str:
-    """List the merchant's declarations, newest first."""
-    status = status_asked()
+    """List the merchant's declarations, newest first: all, those in one status, alerted, or naming one paper."""
+    own, after, status = person().organisation, request.args.get("after"), status_asked()
+    alerted, paper = "alerted" in request.args, None
     with current_context().work(reading=True) as work:
-        chosen = [status] if status is not None else []
-        found = work.consignments.lines(person().organisation, chosen, PAGE, request.args.get("after"))
+        if alerted:
+            found = work.consignments.alerted(PAGE, own, after=after)
+        elif named := request.args.get("paper"):
+            paper = visible_record(current_context(), work, person(), named)
+            found = work.consignments.naming(paper.id, own, PAGE, after)
+        else:
+            found = work.consignments.lines(own, [status] if status is not None else [], PAGE, after)
     return render_template(
-        "pages/declarations.html", consignments=found, status=status, statuses=list(DeclarationStatus), page=PAGE
+        "pages/declarations.html",
+        consignments=found,
+        status=status,
+        statuses=list(DeclarationStatus),
+        alerted=alerted,
+        paper=paper,
+        page=PAGE,
     )
 
 
@@ -60,19 +74,26 @@ def declarations() -> str:
 @only(Role.MERCHANT)
 def new_declaration() -> ResponseReturnValue:
     """Let the merchant choose papers and products, then fill in the declaration from them and lodge it."""
-    ctx, after = current_context(), request.args.get("after")
+    ctx, own = current_context(), person().organisation
+    turned = [request.args.get(name) or None for name in ("after", "products_after")]
     with ctx.work(reading=True) as work:
-        products = list(work.products.of(person().organisation))
         chosen = _chosen(work, request.values.getlist("records"))
-        offered = work.records.of(person().organisation, PAPERS, PAGE, after, in_force=True)
-        earlier = offered[-1].id if len(offered) == PAGE else None
-        named = {paper.id for paper in chosen}
-        mine = evaluated(ctx, [*chosen, *(paper for paper in offered if paper.id not in named)])
-        goods = [product for product in products if product.id in request.values.getlist("products")]
+        goods = _chosen_products(work, request.values.getlist("products"))
+        papers = work.records.of(own, PAPERS, PAGE, turned[0], in_force=True)
+        products = work.products.of(own, PAGE, turned[1])
+        named = {paper.id for paper in chosen} | {product.id for product in goods}
+        mine = evaluated(ctx, [*chosen, *(paper for paper in papers if paper.id not in named)])
         start = _start(work, chosen, goods)
         offices = work.customs_offices.all()
-    if request.method == "GET" and not (chosen or goods):
-        return render_template("pages/declaration_choose.html", papers=mine, products=products, earlier=earlier)
+    if request.method == "GET" and (any(turned) or not named):
+        return render_template(
+            "pages/declaration_choose.html",
+            papers=mine,
+            products=[*goods, *(product for product in products if product.id not in named)],
+            chosen=named,
+            earlier=papers[-1].id if len(papers) == PAGE else None,
+            earlier_products=products[-1].id if len(products) == PAGE else None,
+        )
     form = DeclarationForm(data=start)
     if request.method == "POST":
         try:
@@ -122,6 +143,15 @@ def _chosen(work: UnitOfWork, named: Sequence[str]) -> list[RecordOnFile]:
         and r.status == DocumentStatus.ACTIVE
         and r.superseded_by_id is None
     ]
+
+
+def _chosen_products(work: UnitOfWork, named: Sequence[str]) -> list[Product]:
+    """Return those of the ticked products that are the merchant's."""
+    found = []
+    for product_id in list(dict.fromkeys(named))[:MOST_CHOSEN]:
+        with suppress(NotFound):
+            found.append(work.products.get(product_id, person().organisation))
+    return found
 
 
 def _start(work: UnitOfWork, papers: list[RecordOnFile], products: list[Product]) -> dict[str, Any]:

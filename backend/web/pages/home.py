@@ -3,10 +3,11 @@
 from typing import Any
 
 from flask import Response, render_template
+from flask_babel import gettext as _
 from flask_login import current_user
 
-from backend.domain.kinds import ISSUERS, PAPERS
-from backend.domain.ledger import DeclarationStatus
+from backend.domain.kinds import ISSUERS, PAPERS, Kind, certified_by
+from backend.domain.ledger import Accreditation, DeclarationStatus
 from backend.domain.parties import Person, Role
 from backend.domain.records import RequestState
 from backend.services import accreditation
@@ -17,6 +18,8 @@ from backend.services.verification import evaluated
 from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
 from backend.web.pages import blueprint
+from backend.web.presentation.field_names import in_words
+from backend.web.public.downloads import events_file
 
 _OPEN = [status for status in DeclarationStatus if status.is_open]
 _HALTED = (DeclarationStatus.DOCUMENTS_REQUIRED, DeclarationStatus.DETAINED)
@@ -31,8 +34,9 @@ def home() -> str:
     if not current_user.is_authenticated:
         return render_template("pages/landing.html")
     actor = person()
+    unaccredited = _unaccredited(actor)
     with current_context().work(reading=True) as work:
-        proofs = {"oldest_without_proof": work.batches.oldest_unanchored()}
+        proofs = {"oldest_without_proof": work.batches.oldest_unanchored(), "unaccredited": unaccredited}
         if actor.role is Role.MERCHANT:
             return render_template("pages/home_merchant.html", **proofs, **_for_merchant(work, actor))
         if actor.role in ISSUERS:
@@ -47,17 +51,33 @@ def home() -> str:
     return render_template("pages/home_authority.html", **proofs, standings=accreditation.standings(current_context()))
 
 
+def _unaccredited(actor: Person) -> str | None:
+    """Tell a merchant or an issuer that what it signs counts for nothing at present, or return None."""
+    if actor.role is not Role.MERCHANT and actor.role not in ISSUERS:
+        return None
+    ctx, own = current_context(), actor.organisation
+    held = accreditation.signer_terms(ctx, own).held
+    if held is None or (isinstance(held, Accreditation) and held.kinds == 0):
+        return str(
+            _("Your organisation is not accredited yet. Customs accept what it signs once the authority has done so.")
+        )
+    kinds = [Kind.DECLARATION] if actor.role is Role.MERCHANT else sorted(certified_by(actor.role))
+    fault = accreditation.why_not_covered(ctx, own, kinds[0], {})
+    return in_words(fault[1]) if fault is not None else None
+
+
 def _for_merchant(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     own = actor.organisation
-    sent_back = work.requests.search(merchant=own, state=RequestState.SENT_BACK, limit=SHOWN, oldest_first=True)
     return {
-        "sent_back": sent_back,
-        "sent_back_count": work.requests.count(RequestState.SENT_BACK, merchant=own),
-        "waiting": work.requests.search(merchant=own, state=RequestState.WAITING, limit=SHOWN, oldest_first=True),
+        "sent_back": work.requests.search(own, RequestState.SENT_BACK, SHOWN),
+        "sent_back_count": work.requests.count(own, RequestState.SENT_BACK),
+        "waiting": work.requests.search(own, RequestState.WAITING, SHOWN),
+        "waiting_count": work.requests.count(own, RequestState.WAITING),
         "alerted": work.consignments.alerted(SHOWN, own),
+        "alerted_count": work.consignments.count_alerted(own),
         "halted": work.consignments.lines(own, _HALTED, SHOWN, oldest_first=True, with_decisions=True),
-        "halted_counts": work.consignments.counts(_HALTED, own),
         "refused": work.consignments.lines(own, _REFUSED, SHOWN, with_decisions=True),
+        "counts": work.consignments.counts(_HALTED + _REFUSED, own),
         "consignments": work.consignments.lines(own, limit=SHOWN, with_decisions=True),
         "has_products": work.products.has_any(own),
         "has_papers": work.records.has_any(own),
@@ -68,8 +88,8 @@ def _for_merchant(work: UnitOfWork, actor: Person) -> dict[str, Any]:
 def _for_issuer(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     own = actor.organisation
     return {
-        "waiting": work.requests.search(issuer=own, state=RequestState.WAITING, limit=SHOWN, oldest_first=True),
-        "count": work.requests.count(RequestState.WAITING, issuer=own),
+        "waiting": work.requests.search(own, RequestState.WAITING, SHOWN),
+        "count": work.requests.count(own, RequestState.WAITING),
         "signed": evaluated(current_context(), work.records.of(own, PAPERS, SHOWN)),
     }
 
@@ -81,6 +101,7 @@ def _for_officer(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     return {
         "counts": work.consignments.counts(_OPEN, offices=offices),
         "alerted": work.consignments.alerted(SHOWN, offices=offices),
+        "alerted_count": work.consignments.count_alerted(offices=offices),
         "oldest": work.consignments.lines(statuses=waiting, limit=SHOWN, oldest_first=True, offices=offices),
         "study": study(ctx, offices=offices),
     }
@@ -97,7 +118,4 @@ def release_times() -> str:
 @only(Role.ANALYST)
 def release_events() -> Response:
     """Download the steps of all declarations as CSV, without names or goods."""
-    lines = timing.as_csv(timing.events(current_context()))
-    answer = Response("".join(lines), mimetype="text/csv")
-    answer.headers["Content-Disposition"] = "attachment; filename=clearance-events.csv"
-    return answer
+    return events_file(timing.as_csv(timing.events(current_context())))

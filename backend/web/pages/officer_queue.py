@@ -14,7 +14,12 @@ from backend.domain.parties import Role
 from backend.domain.verdict import Check, Conclusion, Outcome, Verdict
 from backend.services import decisions, declarations
 from backend.services.release_times import study
-from backend.services.verification import DossierVerdict, RecordVerdict, verdict_on_consignment
+from backend.services.verification import (
+    DossierVerdict,
+    RecordVerdict,
+    verdict_on_consignment,
+    verdicts_on_consignments,
+)
 from backend.web.context import current_context, only, person
 from backend.web.pages import blueprint, version_read
 from backend.web.pages.declarations import status_asked
@@ -48,16 +53,21 @@ class DocumentVerdict:
 @only(Role.OFFICER)
 def desk() -> str:
     """List declarations with their verdicts, by default those that wait for a first decision."""
-    everything = request.args.get("status") == "all"
-    status = None if everything else status_asked() or DeclarationStatus.LODGED
-    ctx = current_context()
+    everything, is_alerted = request.args.get("status") == "all", "alerted" in request.args
+    status = None if everything or is_alerted else status_asked() or DeclarationStatus.LODGED
+    ctx, alerted, lines = current_context(), None, []
     with ctx.work(reading=True) as work:
         offices = declarations.jurisdiction(ctx, work, person())
         waiting, after = status is not None and status.is_open, request.args.get("after")
-        found = work.consignments.search(None, status, PAGE, after, oldest_first=waiting, offices=offices)
-        lines = [(c, verdict_on_consignment(ctx, work, c).verdict) for c in found]
+        if is_alerted:
+            alerted = work.consignments.alerted(PAGE, offices=offices, after=after)
+        else:
+            found = work.consignments.search(None, status, PAGE, after, oldest_first=waiting, offices=offices)
+            evaluated = zip(found, verdicts_on_consignments(ctx, work, found), strict=True)
+            lines = [(one, result.verdict) for one, result in evaluated]
     return render_template(
         "pages/officer_queue.html",
+        alerted=alerted,
         lines=lines,
         status=status,
         statuses=list(DeclarationStatus),
@@ -121,7 +131,8 @@ def _dossier(declaration_id: str, faults: dict[str, str] | None = None, stale: S
         decisions=_possible(found),
         confirmed=_CONFIRMED,
         faults=faults or {},
-        typed=request.form,
+        # A decision that rested on an older version is made anew; the reason that was typed stays.
+        typed=request.form if stale is None else {"reason": request.form.get("reason", "")},
         now=ctx.now(),
         changes=stale and later_changes(stale.changes),
     )

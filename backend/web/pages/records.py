@@ -14,7 +14,7 @@ from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Role
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Verdict
-from backend.services import erasure, issuance, selective_disclosure
+from backend.services import bundles, erasure, issuance
 from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.statements import sign_own
@@ -69,7 +69,9 @@ def _sheet(record_id: str, wrong: str | None = None, stale: StaleVersion | None 
     with ctx.work(reading=True) as work:
         found = visible_record(ctx, work, actor, record_id)
         asked = work.requests.find_about(record_id)
-        named_by = work.consignments.naming(record_id, actor.organisation, NAMED_BY)
+        named_by = work.consignments.naming(record_id, actor.organisation, NAMED_BY + 1)
+        is_concerned = actor.role is Role.OFFICER or found.holder.id == actor.organisation.id
+        kept = erasure.retention(ctx, work, actor, found) if is_concerned else None
     if found.kind is Kind.DECLARATION:
         return redirect(_declaration_page(found))
     verdict, past_fault = _verdict(found)
@@ -82,9 +84,11 @@ def _sheet(record_id: str, wrong: str | None = None, stale: StaleVersion | None 
         evaluated=RecordVerdict(found, verdict),
         past=request.args.get("at", ""),
         past_fault=past_fault,
+        kept=kept,
         can_erase=found.erased_at is None and found.holder.id == actor.organisation.id,
         asked=asked if asked and actor.organisation.id in (asked.merchant.id, asked.issuer.id) else None,
-        named_by=named_by,
+        named_by=named_by[:NAMED_BY],
+        named_by_more=len(named_by) > NAMED_BY,
         can_revoke=_can_revoke(found),
         wrong=wrong,
         reason=request.form.get("reason", ""),
@@ -189,7 +193,7 @@ def show(record_id: str) -> str:
     """Let the holder choose which fields to show, and to whom."""
     wanted = request.args.get("audience", Audience.BUYER.value)
     audience = Audience(wanted) if wanted in set(Audience) else Audience.BUYER
-    choice = selective_disclosure.choose(current_context(), person(), record_id, audience)
+    choice = bundles.choose(current_context(), person(), record_id, audience)
     return render_template(
         "pages/show.html",
         record=choice.record,
@@ -205,28 +209,95 @@ def show(record_id: str) -> str:
 def presentation(record_id: str) -> Response:
     """Download the bundle with the ticked fields."""
     ctx = current_context()
-    choice = selective_disclosure.choose(ctx, person(), record_id, None, request.args.getlist("field"))
-    return bundle_file(selective_disclosure.present(ctx, choice), record_id)
+    choice = bundles.choose(ctx, person(), record_id, None, request.args.getlist("field"))
+    return bundle_file(bundles.present(ctx, choice), record_id)
 
 
 @blueprint.route("/records/<record_id>/erase", methods=["GET", "POST"])
 @only(*_HOLDERS)
 def erase(record_id: str) -> ResponseReturnValue:
     """Explain erasure, and erase the record once it is confirmed."""
-    ctx, actor = current_context(), person()
-    with ctx.work(reading=True) as work:
-        found = work.records.get(record_id)
-        refusal = erasure.why_not(work, actor, found)
-    if refusal is not None and not isinstance(refusal, Conflict):
-        raise refusal
+    refusal = _refusal(record_id)
     is_sure = request.form.get("sure") == "yes"
     if request.method == "POST" and refusal is None and is_sure:
-        erasure.erase(ctx, actor, record_id)
+        try:
+            erasure.erase(current_context(), person(), record_id)
+        except Conflict as error:  # somebody has lodged a declaration on it since
+            return _erase_page(record_id, error)
         flash(_("Erased. What this paper said is gone for good."))
         return redirect(url_for("pages.record", record_id=record_id))
-    unsure = request.method == "POST" and not is_sure
-    page = render_template("pages/erase.html", record=found, refusal=refusal, unsure=unsure)
-    return page, HTTPStatus.UNPROCESSABLE_ENTITY if unsure or refusal else HTTPStatus.OK
+    return _erase_page(record_id, refusal, unsure=request.method == "POST" and not is_sure)
+
+
+def _refusal(record_id: str) -> Conflict | None:
+    """Return why the record cannot be erased now; raises what keeps the reader from erasing it at all."""
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        refusal = erasure.why_not(ctx, work, person(), work.records.get(record_id))
+    if refusal is not None and not isinstance(refusal, Conflict):
+        raise refusal
+    return refusal
+
+
+def _erase_page(
+    record_id: str,
+    refusal: Conflict | None,
+    unsure: bool = False,
+    wrong: str | None = None,
+    stale: StaleVersion | None = None,
+) -> ResponseReturnValue:
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = work.records.get(record_id)
+        kept = erasure.retention(ctx, work, person(), found)
+    is_kept = isinstance(refusal, erasure.Retained)
+    page = render_template(
+        "pages/erase.html",
+        record=found,
+        refusal=refusal,
+        retained=refusal if is_kept else None,
+        kept=kept,
+        unsure=unsure,
+        wrong=wrong,
+        reason=request.form.get("reason", ""),
+        changes=stale and later_changes(stale.changes),
+    )
+    if stale is not None:
+        return page, HTTPStatus.PRECONDITION_FAILED
+    # That a paper is kept is no fault of whoever looks: there is a next step on the page.
+    is_refused = unsure or wrong or (refusal and not (is_kept and request.method == "GET"))
+    return page, HTTPStatus.UNPROCESSABLE_ENTITY if is_refused else HTTPStatus.OK
+
+
+@blueprint.post("/records/<record_id>/erasure-request")
+@only(*_HOLDERS)
+def request_erasure(record_id: str) -> ResponseReturnValue:
+    """Ask customs to let a paper be erased before the time is over for which it must be kept."""
+    reason = request.form.get("reason", "")
+    try:
+        erasure.request_consent(current_context(), person(), record_id, reason, version_read())
+    except StaleVersion as error:
+        return _erase_page(record_id, _refusal(record_id), stale=error)
+    except Invalid as error:
+        return _erase_page(record_id, _refusal(record_id), wrong=in_words(error.problems[0][1]))
+    except Conflict as error:
+        return _erase_page(record_id, error)
+    flash(_("Asked. Customs see your reason; you may erase the paper once they agree."))
+    return redirect(url_for("pages.erase", record_id=record_id))
+
+
+@blueprint.post("/records/<record_id>/erasure-consent")
+@only(Role.OFFICER)
+def agree_to_erasure(record_id: str) -> ResponseReturnValue:
+    """Agree, for the reader's customs office, that the holder of a paper erases it."""
+    try:
+        erasure.agree(current_context(), person(), record_id, request.form.get("reason", ""), version_read())
+    except StaleVersion as error:
+        return _sheet(record_id, stale=error)
+    except Invalid as error:
+        return _sheet(record_id, in_words(error.problems[0][1]))
+    flash(_("Agreed. The holder may erase the paper now; your reason stays on record."))
+    return redirect(url_for("pages.record", record_id=record_id))
 
 
 @blueprint.get("/papers/new")

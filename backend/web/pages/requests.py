@@ -1,4 +1,4 @@
-"""An issuer's pages: read what merchants submitted, and sign it or send it back."""
+"""What merchants submitted to issuers: the list for both, and the issuer's page to sign a request or send it back."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,26 +25,25 @@ LOOKED_AT = 20
 
 
 @blueprint.get("/requests")
-@only(*ISSUERS)
+@only(Role.MERCHANT, *ISSUERS)
 def requests() -> str:
-    """List requests in one state. Those that wait stand in the order in which they came."""
-    asked_for = request.args.get("state", RequestState.WAITING.value)
+    """List an issuer's or a merchant's requests in one state, at first those that wait for the reader."""
+    own = person().organisation
+    is_merchant = own.role is Role.MERCHANT
+    usual = RequestState.SENT_BACK if is_merchant else RequestState.WAITING
+    asked_for = request.args.get("state", usual.value)
     state = RequestState(asked_for) if asked_for in set(RequestState) else None
     with current_context().work(reading=True) as work:
-        found = work.requests.search(
-            issuer=person().organisation,
-            state=state,
-            limit=PAGE,
-            after=request.args.get("after"),
-            oldest_first=state is RequestState.WAITING,
-        )
+        found = work.requests.search(own, state, PAGE, request.args.get("after"))
+        counts = {one: work.requests.count(own, one) for one in RequestState if one.is_open}
     return render_template(
         "pages/requests.html",
         requests=found,
+        counts=counts,
         page=PAGE,
-        oldest_first=state is RequestState.WAITING,
         state=state,
-        states=list(RequestState),
+        states=sorted(RequestState, key=lambda one: one is not usual),
+        is_merchant=is_merchant,
     )
 
 
@@ -68,6 +67,8 @@ def confirm(request_id: str) -> ResponseReturnValue:
     except Invalid as error:
         return _page(request_id, request.form, _faults(error)), 422
     except Conflict as error:
+        # A number can be changed on this form; other conflicts, such as a key that gives way, have an answer of their
+        # own.
         if "number" not in error.values:
             raise
         return _page(request_id, request.form, {"number": _("You gave this number before. Choose another.")}), 409

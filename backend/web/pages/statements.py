@@ -12,7 +12,7 @@ from backend.domain.errors import Conflict, Invalid, NotFound
 from backend.domain.kinds import BY_SLUG, CERTIFIED, KINDS, Kind
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import ConfirmationRequest, Product, RequestState, document_of
-from backend.services.statements import add_product, issue_statement
+from backend.services.statements import add_product, issue_statement, withdraw_request
 from backend.services.verification import evaluated
 from backend.web.context import current_context, only, person
 from backend.web.forms.base import Problems, add_blank_rows, filled_in
@@ -52,6 +52,15 @@ def correct_request(request_id: str) -> ResponseReturnValue:
         raise Conflict("only a request that was sent back can be corrected", state=found.state.value)
     start = {**filled_in(found.statement.fields), "issuer": found.issuer.id}
     return _state(found.statement.kind, start, found.statement.product, found)
+
+
+@blueprint.post("/requests/<request_id>/withdraw")
+@only(Role.MERCHANT)
+def withdraw_sent_back(request_id: str) -> ResponseReturnValue:
+    """Give up a request that was sent back."""
+    withdraw_request(current_context(), person(), request_id)
+    flash(_("Withdrawn. Nobody confirms this statement any more."))
+    return redirect(url_for("pages.requests"))
 
 
 def _state(
@@ -185,5 +194,5 @@ def product(product_id: str) -> str:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = work.products.get(product_id, person().organisation)
-        papers = evaluated(ctx, [r for r in work.records.about(found, PAGE) if r.superseded_by_id is None])
-    return render_template("pages/product.html", product=found, papers=papers, certified=CERTIFIED)
+        papers = evaluated(ctx, work.records.about(found, PAGE, request.args.get("after")))
+    return render_template("pages/product.html", product=found, papers=papers, certified=CERTIFIED, page=PAGE)

@@ -5,14 +5,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from flask import Flask
+from flask import Flask, g
 from flask_babel import gettext as _
 
-from backend.domain.consignment import Decision, DecisionState, Step
+from backend.domain.consignment import Consignment, Decision, DecisionState, Step
 from backend.domain.errors import Invalid, LaterChange
 from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
-from backend.domain.parties import LOCAL_LANGUAGE
+from backend.domain.parties import AT_REGISTRATION, LOCAL_LANGUAGE, ApiToken
 from backend.domain.records import ConfirmationRequest, ProofState, RecordOnFile, RequestState
 from backend.domain.simulation import SimulationState
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
@@ -24,6 +24,7 @@ from backend.web.presentation.field_names import field_name, field_value, in_wor
 from backend.web.presentation.languages import duration, moment
 
 
+# Names are looked up in functions and not at import: gettext translates into the language of the request at hand.
 class Shown(NamedTuple):
     """A state in words, with its tone (good, bad, wait or plain), which gives both colour and shape."""
 
@@ -38,6 +39,7 @@ def install_words(app: Flask) -> None:
         role_name=role_name,
         standing_detail=standing_detail,
         request_state=request_state,
+        token_name=token_name,
         declaration_state=declaration_state,
         decision_name=decision_name,
         simulation_state=simulation_state,
@@ -46,11 +48,13 @@ def install_words(app: Flask) -> None:
         conclusion=conclusion,
         why=why,
         check_title=check_title,
+        open_check=open_check,
         check_sentence=check_sentence,
         check_rule=check_rule,
         outcome=outcome,
         action_by=action_by,
         undone=undone,
+        why_held=why_held,
         decision_state=decision_state,
         options=choices.options,
         name_of=name_of,
@@ -81,6 +85,18 @@ def install_words(app: Flask) -> None:
 def name_of(organisation: Any) -> str:
     """Return an organisation's name in the reader's language, if it has one."""
     return _own_name(organisation)
+
+
+def name_in_language(name: str) -> str:
+    """Return an organisation's name in the reader's language, where it is known here by the name that a text gives."""
+    if language() != LOCAL_LANGUAGE:
+        return name
+    known = g.setdefault("names_in_language", {})
+    if name not in known:
+        with current_context().work(reading=True) as work:
+            found = work.organisations.find_by_name(name)
+        known[name] = name_of(found) if found is not None else name
+    return str(known[name])
 
 
 def number_of(record: RecordOnFile) -> str:
@@ -146,7 +162,10 @@ def refusal_words(refusal: Exception) -> str:
         "erased already": _("This paper was erased already."),
         "on its way to the ledger": _("It is on its way to the ledger: try again in a few seconds."),
         "released on it": _("Goods released on it are on their way to the ledger: try again in a few seconds."),
-        "have not decided": _("A declaration that customs have not decided on relies on it. Withdraw that first."),
+        "have not decided": _(
+            "A declaration that customs have not decided on relies on it. It is kept until they have, and after that "
+            "for as long as the law demands."
+        ),
         "before its issuer": _("It lies before its issuer: wait for the answer first."),
     }
     return next((words for part, words in known.items() if part in str(refusal)), say(refusal, language()))
@@ -167,8 +186,18 @@ def standing_detail(verdict: Verdict, asked: ConfirmationRequest | None = None) 
         "suspended": _("Suspended"),
         "revoked": _("Revoked"),
         "superseded": _("Replaced"),
+        "accreditation-revoked": _("Issuer suspended"),
     }
-    return str(names.get(check.reason) or check_title(check))
+    return str(names.get(check.reason) or open_check(check))
+
+
+def open_check(check: Check) -> str:
+    """Name a check that did not pass. Titles say what is looked at, and alone would read as if it were so."""
+    if check.action_by is ActionBy.WAIT:
+        return str(_("on its way to the ledger"))
+    if check.outcome is Outcome.FAIL:
+        return str(_("not passed: %(check)s", check=check_title(check)))
+    return str(_("not certain: %(check)s", check=check_title(check)))
 
 
 def request_state(state: RequestState, to_reader: bool = False) -> Shown:
@@ -178,8 +207,14 @@ def request_state(state: RequestState, to_reader: bool = False) -> Shown:
         RequestState.CONFIRMED: Shown(_("Confirmed and signed"), "good"),
         RequestState.SENT_BACK: Shown(_("Sent back"), "bad"),
         RequestState.CLOSED: Shown(_("Sent back and replaced"), "plain"),
+        RequestState.WITHDRAWN: Shown(_("Withdrawn"), "plain"),
     }
     return names[state]
+
+
+def token_name(token: ApiToken) -> str:
+    """Return a token's name as its person gave it, or in words that of the one given at registration."""
+    return _("registration") if token.name == AT_REGISTRATION else token.name
 
 
 def declaration_state(status: DeclarationStatus) -> Shown:
@@ -231,7 +266,7 @@ def decision_state(state: DecisionState) -> Shown:
         DecisionState.ACCEPTED: Shown(_("Accepted, not on the ledger yet"), "wait"),
         DecisionState.ON_LEDGER: Shown(_("On the ledger, not final yet"), "wait"),
         DecisionState.FINAL: Shown(_("Final on the ledger"), "good"),
-        DecisionState.UNDONE: Shown(_("Undone"), "bad"),
+        DecisionState.UNDONE: Shown(_("Decision undone"), "bad"),
     }
     return names[state]
 
@@ -254,6 +289,8 @@ def step_name(step: Step) -> str:
         Step.PAPER_REVOKED: _("Paper revoked"),
         Step.PAPER_SUSPENDED: _("Paper suspended, with its issuer's accreditation"),
         Step.PAPER_REINSTATED: _("Paper in force again"),
+        Step.ERASURE_REQUESTED: _("Erasure of a paper requested"),
+        Step.ERASURE_AGREED: _("Customs agreed to the erasure of a paper"),
     }
     return names[step]
 
@@ -265,7 +302,7 @@ def later_changes(changes: Sequence[LaterChange]) -> list[str]:
 
 def later_change(change: LaterChange) -> str:
     """Tell who changed what, when and why, in one message."""
-    who = change.organisation or _("The ledger")
+    who = name_in_language(change.organisation) if change.organisation else _("The ledger")
     if (person := colleague(change)) is not None:
         who = f"{who} ({person})"
     message = _("%(who)s, %(when)s: %(what)s.", who=who, when=moment(change.at), what=_done(change.what))
@@ -312,6 +349,7 @@ def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
     """List the four stages of a proof: word, explanation, time if known, and whether the record has reached it."""
     batch = record.batch
     reached = [ProofState.STORED, ProofState.SEALED, ProofState.ANCHORED, ProofState.FINAL]
+    # To readers, being sent is no stage of its own.
     state = ProofState.SEALED if record.proof_state is ProofState.SUBMITTED else record.proof_state
     texts = [
         (_("Stored"), _("Signed and saved with us."), record.recorded_at),
@@ -355,7 +393,9 @@ def check_rule(check: Check) -> tuple[str, str] | None:
 
 
 def _named(check: Check) -> Check:
-    """Return the check with names in place of codes for countries and units."""
+    """Return the check with names in place of codes for countries and units, the issuer's in the reader's language."""
+    if isinstance(issuer := check.values.get("issuer"), str):
+        check = replace(check, values={**check.values, "issuer": name_in_language(issuer)})
     named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
     named |= {"QUANTITY_AVAILABLE": _quantity, "MATCH_GOODS_QUANTITY": _quantity}
     shown = named.get(check.code)
@@ -394,6 +434,17 @@ def size(count: int) -> str:
 def hours(count: float | None) -> str:
     """Write a number of hours as a duration."""
     return duration(timedelta(hours=count)) if count is not None else "–"
+
+
+def why_held(consignment: Consignment) -> str:
+    """Tell why customs hold or refused goods, or return an empty text.
+
+    The reason of a decision that was undone speaks for what did not happen: instead it is told why it was undone.
+    """
+    if not consignment.decisions:
+        return ""
+    last = consignment.decisions[-1]
+    return f"{decision_state(last.state).word}: {undone(last.undone)}" if last.undone else last.reason
 
 
 def undone(why: str) -> str:

@@ -64,6 +64,7 @@ def tag(code: Language) -> str:
     return _TAGS.get(code, code)
 
 
+# Han characters are drawn differently in China and Japan, and browsers choose the font by the tag.
 _TAGS = {"zh": "zh-CN"}
 
 

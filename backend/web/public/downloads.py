@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from importlib.resources import as_file, files
@@ -18,6 +19,7 @@ from flask import (
     request,
     send_file,
     send_from_directory,
+    stream_with_context,
     url_for,
 )
 from flask.typing import ResponseReturnValue
@@ -78,6 +80,7 @@ def trust_file() -> Response:
     A reader who fetches it here trusts this connection. The keys should be compared with what the operator publishes
     elsewhere.
     """
+    # The verifier also runs from a disk, where its origin is null: everybody's script may read what is public (CORS).
     answer = jsonify(trust_of(current_context(), urlsplit(instance().address).netloc).as_json())
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.headers["Cache-Control"] = "no-store"
@@ -91,6 +94,16 @@ def file_schema(name: str, version: int) -> ResponseReturnValue:
         abort(404)
     answer = send_file(FOLDER / f"{name}-v{version}.schema.json", mimetype="application/schema+json", max_age=86400)
     answer.headers["Access-Control-Allow-Origin"] = "*"
+    return answer
+
+
+def events_file(pieces: Iterator[str]) -> Response:
+    """Send the events of clearance as a CSV file, in pieces while the database is read.
+
+    So the events of many years need not fit into memory.
+    """
+    answer = Response(stream_with_context(pieces), mimetype="text/csv")
+    answer.headers["Content-Disposition"] = "attachment; filename=clearance-events.csv"
     return answer
 
 

@@ -42,10 +42,22 @@ def healthz() -> ResponseReturnValue:
     return jsonify(body), 200 if healthy else 503
 
 
+@blueprint.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """Answer 200 while this process can answer requests, else 503: a proxy before several then asks another one.
+
+    Ledger and anchoring do not count: records are taken in and shown without them.
+    """
+    with current_context().work(reading=True) as work:
+        work.leases.find("anchoring")
+    return jsonify({"status": "ready", "version": instance().version})
+
+
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Serve the same figures for Prometheus, to those who send METRICS_TOKEN, or without one to this machine only."""
     _refuse_strangers()
+    # A registry of its own for each answer, since one refuses a second gauge of the same name.
     registry = CollectorRegistry()
     database, ledger = _asked(_database), _asked(_ledger)
 

@@ -43,14 +43,12 @@ def label(label_code: str) -> ResponseReturnValue:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = work.records.find_by_label(label_code.strip().lower())
-        newest = found
         # Labels stay on goods when their record is replaced, so an old code leads to the latest version.
-        while newest is not None and newest.superseded_by_id is not None:
-            newest = work.records.get(newest.superseded_by_id)
+        newest = work.records.latest_of(found) if found is not None else None
     # The same answer for an unknown code, a kind without labels and an erased record.
     if newest is None or newest.kind not in SHOWN or newest.erased_at is not None:
         return render_template("public/unknown.html", code=label_code), 404
-    if newest is not found:
+    if found is not None and newest.id != found.id:
         return redirect(url_for("public.label", label_code=newest.label_code))
     answer = make_response(
         render_template(
@@ -93,5 +91,6 @@ def label_image(label_code: str) -> ResponseReturnValue:
         return render_template("public/unknown.html", code=label_code), 404
     drawn = io.BytesIO()
     address = external_url("public.label", label_code=found.label_code)
+    # ISO/IEC 18004 asks for a quiet zone four modules wide around a QR code.
     segno.make(address, error="m", micro=False).save(drawn, kind="svg", scale=8, border=4, light="#fff")
     return Response(drawn.getvalue(), mimetype="image/svg+xml", headers={"Cache-Control": "max-age=3600"})

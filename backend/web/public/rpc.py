@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from backend.domain.errors import LedgerUnavailable
 from backend.domain.strict_json import HostileJson, loads
 from backend.services.bundles import trust_of
-from backend.services.ports import Node, NodeRefused
+from backend.services.ports import JsonRpc, NodeRefused
 from backend.web.context import current_context, instance
 
 blueprint = Blueprint("rpc", __name__)
@@ -18,6 +18,7 @@ LARGEST_REQUEST = 64 * 1024
 LARGEST_BATCH = 20
 RATE = "1200 per minute"
 
+# JSON-RPC 2.0, section 5.1; the last one is "resource unavailable" of EIP-1474.
 _PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS, _UNAVAILABLE = -32700, -32600, -32602, -32002
 
 
@@ -53,27 +54,29 @@ def _for_browsers(response: Response) -> Response:
     return response
 
 
-def _answer(node: Node, asked: Any) -> dict[str, Any] | None:
+def _answer(node: JsonRpc, asked: Any) -> dict[str, Any] | None:
     """Answer one request. None for a notification, that is a request without id, which must not be answered."""
     if not isinstance(asked, dict) or not isinstance(asked.get("method"), str):
         return _error(None, _INVALID_REQUEST, "a request is an object with a method")
     number, params = asked.get("id"), asked.get("params", [])
     if isinstance(number, bool) or not isinstance(number, str | int | float | None):
         return _error(None, _INVALID_REQUEST, "an id is a string, a number or null")
-    if asked.get("jsonrpc", "2.0") != "2.0":
+    if asked.get("jsonrpc") != "2.0":
         return _error(number, _INVALID_REQUEST, 'jsonrpc is "2.0"')
-    if not isinstance(params, list):
+    if not isinstance(params, list | dict):
+        return _error(number, _INVALID_REQUEST, "params is a list")
+    if isinstance(params, dict):
         told = _error(number, _INVALID_PARAMS, "params is a list: these methods name no parameters")
         return told if "id" in asked else None
     return _called(node, asked["method"], params, number) if "id" in asked else None  # nothing here has an effect
 
 
-def _called(node: Node, method: str, params: list[Any], number: Any) -> dict[str, Any]:
+def _called(node: JsonRpc, method: str, params: list[Any], number: Any) -> dict[str, Any]:
     try:
         if method == "provenport_trust":  # which ledger on this chain is ours, and who may speak for it
             own = trust_of(current_context(), urlsplit(instance().address).netloc).as_json()
             return {"jsonrpc": "2.0", "id": number, "result": own}
-        return {"jsonrpc": "2.0", "id": number, "result": node.answer(method, params)}
+        return {"jsonrpc": "2.0", "id": number, "result": node(method, params)}
     except NodeRefused as refusal:
         return _error(number, refusal.code, str(refusal), refusal.data)
     except LedgerUnavailable as error:

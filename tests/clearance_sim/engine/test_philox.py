@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from clearance_sim.engine.entry import drawing
-from clearance_sim.engine.philox import stream_key
+from clearance_sim.engine.philox import stream_key, uniform
 
 ONES, PI = (2**64 - 1,) * 4, (0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89)
 # Random123's kat_vectors for philox4x64-10: counter, key, answer.
@@ -30,6 +30,12 @@ def as_uniform(word):
 @pytest.mark.parametrize(("counter", "key", "answer"), KNOWN)
 def test_generator_gives_the_published_answers(counter, key, answer):
     assert uniforms(*key, *counter) == tuple(map(as_uniform, answer))
+
+
+@pytest.mark.parametrize("word", [0, 2**64 - 1, 2**64 - 2**11, 2**64 - 2**12])
+def test_uniform_of_outermost_words_lies_between(word):
+    """Of the largest word the half step is rounded up to a whole one."""
+    assert 0 < uniform(np.uint64(word)) < 1
 
 
 def test_it_is_the_generator_that_numpy_has():

@@ -49,6 +49,21 @@ def test_nobody_begins_at_the_moment_of_closing(policy, jobs, work_h):
 
 
 @pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(("jobs", "work_h"), [(6, 0.7), (8, 0.5), (36, 0.1), (11, 0.35)])
+def test_shift_of_half_hours_is_filled_to_closing(policy, jobs, work_h):
+    """3.5 hours hold all but the last, whatever the sum of their times is rounded to."""
+    starts = starts_of(a_shift(jobs, work_h, policy, to_h=11.5))
+    assert starts == pytest.approx([32 + k * work_h for k in range(jobs - 1)] + [56.0], abs=1e-9)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_two_officers_leave_the_seventh_job(policy):
+    values = a_shift(7, 1.0, policy)
+    values["calendars"]["shift"]["shifts"] = [{"from_h": 8, "to_h": 11, "servers": 2}]
+    assert starts_of(values) == [32, 32, 33, 33, 34, 34, 56]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 def test_shift_before_the_last_leaves_room(policy):
     """A job that begins before closing is taken: the rule is about the very moment."""
     work_h = 0.999
@@ -116,6 +131,20 @@ def test_start_of_interrupted_job_is_when_work_begins():
     """Who is interrupted at the moment of beginning has not begun."""
     visits = visits_of(two_classes(10, 10))
     assert visits == {(0, "desk"): (SERVED, 10, 14, 18), (1, "desk"): (SERVED, 10, 10, 14)}
+
+
+def test_job_put_off_by_three_starts_after_them():
+    values = two_classes(10, 10)
+    values["arrivals"]["hi"]["batch"] = {"size": 3}
+    assert visits_of(values)[0, "desk"] == (SERVED, 10, 22, 26)
+
+
+def test_two_put_off_at_once_start_together():
+    values = two_classes(10, 10, servers=2)
+    for arrivals in values["arrivals"].values():
+        arrivals["batch"] = {"size": 2}
+    visits = visits_of(values)
+    assert [visits[number, "desk"][2] for number in range(4)] == [14, 14, 10, 10]
 
 
 def test_start_after_real_work_stays():

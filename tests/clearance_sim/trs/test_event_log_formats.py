@@ -63,12 +63,21 @@ CHINESE = (
 CHINESE_ROWS = [("A", event, time) for event, (_, time) in zip(("到港", "申报", "放行"), ROWS, strict=True)]
 
 
-@pytest.mark.parametrize("codec", ["gbk", "gb18030", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "codec", ["gbk", "gb18030", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"]
+)
 def test_chinese_log_of_any_encoding_is_read(tmp_path, codec):
     found = studied(tmp_path, a_csv(CHINESE_ROWS, "编号,事件,时间").encode(codec), CHINESE)
     assert hours_of(found) == RIGHT
-    presumed = codec in ("gbk", "gb18030", "utf-16-le", "utf-16-be")
+    presumed = codec in ("gbk", "gb18030", "utf-16-le", "utf-16-be", "utf-32-le")
     assert [("编号" in told and "--encoding" in told) for told in told_by(found)] == [True] * presumed
+
+
+def test_invisible_zero_beside_a_name_is_told(tmp_path):
+    rows = cleared()
+    found = studied(tmp_path, a_csv([("A\0", *rows[0][1:]), *rows[1:]]))
+    assert hours_of(found) == RIGHT
+    assert told_by(found)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +85,11 @@ def test_chinese_log_of_any_encoding_is_read(tmp_path, codec):
     [
         ("Größe über Straße, Änderung der Maßeinheit für Geräte", "cp1252"),
         ("貨物の到着を確認しました。輸入申告", "shift_jis"),
+        ("臺灣，海關", "big5"),
+        ("雨傘", "big5"),
     ],
 )
-def test_western_and_japanese_are_not_taken_for_chinese(text, codec):
+def test_neighbours_are_not_taken_for_simplified_chinese(text, codec):
     read, told = decoded((text * 4).encode(codec))
     assert read == text * 4
     assert "GB18030" not in str(told)
@@ -285,6 +296,29 @@ def test_xes_is_read(tmp_path, space, told):
 
 def test_compressed_xes_is_read(tmp_path):
     assert hours_of(studied(tmp_path, gzip.compress(a_log(*SIMPLE).encode()), EVENTS_ONLY, "log.xes.gz")) == RIGHT
+
+
+@pytest.mark.parametrize("codec", ["GBK", "gb18030", "Big5", "Shift_JIS", "EUC-KR", "UTF-16", "ISO-8859-1"])
+def test_xes_in_its_declared_encoding_is_read(tmp_path, codec):
+    case = {"Big5": "\u6aaf\u71c8", "EUC-KR": "\ub7a8\ud504", "ISO-8859-1": "Gr\u00f6\u00dfe"}.get(
+        codec, "\u7533\u5831"
+    )
+    content = a_log(*SIMPLE, case=case).replace("UTF-8", codec, 1).encode(codec)
+    found = studied(tmp_path, content, EVENTS_ONLY, "log.xes")
+    assert hours_of(found) == RIGHT
+
+
+@pytest.mark.parametrize("codec", ["GBK", "no-such"])
+def test_xes_in_another_encoding_than_declared_is_refused(tmp_path, codec):
+    content = a_log(*SIMPLE, case="\u00ff").replace("UTF-8", codec, 1).encode("latin-1")
+    with pytest.raises(LogError, match="no XES that can be read"):
+        studied(tmp_path, content, EVENTS_ONLY, "log.xes")
+
+
+def test_document_type_in_gbk_is_refused(tmp_path):
+    content = a_log(*SIMPLE).replace("<log", ENTITIES + "<log", 1).replace("UTF-8", "GBK", 1)
+    with pytest.raises(LogError, match="no XES that can be read"):
+        studied(tmp_path, content.encode("gbk"), EVENTS_ONLY, "log.xes")
 
 
 def test_xes_by_its_content_is_read(tmp_path):

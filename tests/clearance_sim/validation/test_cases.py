@@ -1,8 +1,9 @@
 from dataclasses import replace
+from math import factorial
 
 import pytest
 
-from clearance_sim import load, run, varied
+from clearance_sim import from_values, load, run, varied
 from clearance_sim.validation.cases import LEVEL, Answer, all_cases, read, scenario_file
 
 CASES = {case.scenario: case for case in all_cases()}
@@ -46,3 +47,27 @@ def test_too_wide_interval_fails_the_case():
     wide = replace(answer.simulated, deviation=100 * answer.simulated.deviation).at_level(LEVEL)
     assert agrees(replace(answer, simulated=wide))
     assert not replace(answer, simulated=wide).passed
+
+
+@pytest.mark.parametrize(
+    ("servers", "room", "rates"), [(2, 2, [0.9, 0.9]), (1, 0, [0.4, 0.8]), (1, 1, [0.3, 0.3, 0.3]), (3, 1, [1.0, 2.5])]
+)
+def test_interruption_turns_away_as_many_as_erlang_says(servers, room, rates):
+    """Who interrupts is no more often turned away than others: the number present does not tell the classes apart."""
+    classes = {f"class{number}": {"priority": number + 1} for number in range(len(rates))}
+    desk = {"servers": servers, "pre_emptive": True, "waiting_room": room, "next": "exit"}
+    values = {
+        "name": "rooms",
+        "classes": classes,
+        "stations": {"desk": desk | {"service": {"distribution": "exponential", "mean_h": 1.0}}},
+        "arrivals": {
+            name: {"rate_per_h": rate, "classes": {name: 1.0}, "to": "desk"}
+            for name, rate in zip(classes, rates, strict=True)
+        },
+        "run": {"declarations": 60_000, "warm_up_declarations": 3_000, "replications": 4, "seed": 11},
+    }
+    load, most = sum(rates), servers + room
+    weights = [load**n / factorial(min(n, servers)) / servers ** max(0, n - servers) for n in range(most + 1)]
+    found = run(from_values(values), keep_values=False).stations["desk"]
+    for share in (found.lost_share, *(each.lost_share for each in found.by_class.values())):
+        assert share.value == pytest.approx(weights[-1] / sum(weights), rel=0.03)

@@ -1,4 +1,4 @@
-"""The embedded chain as a read-only JSON-RPC node; implements ``services.ports.Node``."""
+"""The embedded chain as a read-only JSON-RPC node; its ``answer`` is a ``services.ports.JsonRpc``."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -88,7 +88,9 @@ class EmbeddedNode:
         return hex(chain.get_canonical_head().block_number)
 
     def _call(self, chain: MiningChain, fields: dict[str, Any], block: Any = "latest", *_: Any) -> str:
-        fields = _object(fields)
+        fields = _given(fields)
+        for number in ("value", "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas", "nonce"):
+            _quantity(fields.get(number, "0x0"))  # of no consequence for a read, yet not to be misread in silence
         target, data = _address(fields.get("to")), _data(fields.get("input", fields.get("data", "0x")))
         sender = _address(fields["from"]) if fields.get("from") else CALL_SENDER
         header = _header(chain, block)
@@ -120,7 +122,7 @@ class EmbeddedNode:
 
     def _block_by_number(self, chain: MiningChain, block: Any, is_full: bool = False) -> Any:
         try:
-            return _block(chain, _header(chain, block), is_full)
+            return _block(chain, _header(chain, block), _switch(is_full))
         except NodeRefused:
             return None
 
@@ -129,7 +131,7 @@ class EmbeddedNode:
             header = chain.get_block_header_by_hash(Hash32(_data(block_hash, 32)))
         except HeaderNotFound:
             return None
-        return _block(chain, header, is_full)
+        return _block(chain, header, _switch(is_full))
 
     def _transaction(self, chain: MiningChain, transaction_hash: str) -> Any:
         found = _position(chain, _data(transaction_hash, 32))
@@ -166,7 +168,7 @@ class EmbeddedNode:
         }
 
     def _logs(self, chain: MiningChain, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-        wanted = _object(wanted)
+        wanted = _given(wanted)
         if "blockHash" in wanted:
             first = last = chain.get_block_header_by_hash(Hash32(_data(wanted["blockHash"], 32))).block_number
         else:
@@ -191,6 +193,12 @@ class EmbeddedNode:
 
 
 # ---- shapes
+
+
+def _switch(value: Any) -> bool:
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise ValueError("true or false is expected")
 
 
 def _header(chain: MiningChain, block: Any, clamp: bool = False) -> BlockHeaderAPI:
@@ -333,6 +341,11 @@ def _quantity(value: Any) -> int:
     if not isinstance(value, str) or not re.fullmatch("0x[0-9a-fA-F]{1,64}", value):
         raise ValueError("a number is written in hexadecimal as 0x…, such as 0x10 for 16")
     return int(value, 16)
+
+
+def _given(value: Any) -> dict[str, Any]:
+    """Return an object's members that are given: clients write null for one that is left out."""
+    return {name: member for name, member in _object(value).items() if member is not None}
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def upgrade() -> None:
     )
     keys: Any = op.get_bind().dialect.data_keys  # type: ignore[attr-defined]
     for (table, column), may_be_empty in TEXTS.items():
+        # A column that must not be empty needs a default while its values are still in the old one.
         default = None if may_be_empty else sa.text("''")
         op.add_column(table, sa.Column("sealed", sa.LargeBinary(), nullable=may_be_empty, server_default=default))
         _fill(table, column, "sealed", lambda value: keys.encrypt(_bytes(value)) if value else b"")

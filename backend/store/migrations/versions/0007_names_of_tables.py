@@ -65,7 +65,11 @@ def _rename(tables: Mapping[str, str], columns: Mapping[str, Mapping[str, str]],
     renamed = [
         (table, tables.get(table, table), columns.get(table, {})) for table in dict.fromkeys([*tables, *columns])
     ]
-    indexes = {table: inspector.get_indexes(table) for table, _, _ in renamed}
+    # PostgreSQL lists the index behind a constraint too, which goes and comes with it.
+    indexes = {
+        table: [index for index in inspector.get_indexes(table) if "duplicates_constraint" not in index]
+        for table, _, _ in renamed
+    }
     constraints = {table: sorted(_constraints(inspector, table)) for table, _, _ in renamed}
     for table, _, _ in renamed:
         for index in indexes[table]:
@@ -114,4 +118,5 @@ def _rename_constraints(table: str, names: Mapping[str, str]) -> None:
     write = sa.text("UPDATE sqlite_schema SET sql = :text WHERE type = 'table' AND name = :table")
     op.execute("PRAGMA writable_schema = ON")
     connection.execute(write, {"text": text, "table": table})
+    # RESET, unlike OFF, also has the connection read the schema anew.
     op.execute("PRAGMA writable_schema = RESET")

@@ -103,6 +103,7 @@ def upgrade() -> None:
     for table, columns in OLD.items():
         for column in columns:
             op.drop_index(f"ix_{table}_{column}", table)
+    # As SQLAlchemy writes is_(False): SQLite takes a partial index only for queries with the terms of its WHERE.
     no = "is_known IS 0" if connection.dialect.name == "sqlite" else "is_known IS false"
     for new in NEW:
         where = sa.text(new.where.format(no=no)) if new.where else None

@@ -1,0 +1,274 @@
+"""Journeys through the pages that change what others read: reports, accreditations, decisions, offices, accounts.
+
+Every page that the url map knows and somebody can come to is looked at by axe, on a phone and in the dark too.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
+from playwright.sync_api import Locator, Page, expect
+from werkzeug.exceptions import HTTPException
+
+from backend.web.pages import blueprint
+from tests.browser.conftest import SignIn
+from tests.helpers.builders import lodgement_fields, report_fields
+from tests.journeys.conftest import Server
+
+pytestmark = pytest.mark.browser
+Picture = Callable[[Page, str], None]
+VALID = {"en": "Valid", "zh": "有效"}
+REPORT = {
+    "item_identification": "LOT-7",
+    "performed_from": "2026-02-20",
+    "performed_to": "2026-02-25",
+    "method": "IEC 60598-2-4:2017",
+    "results-0-characteristic": "Leakage current",
+    "results-0-value": "0.08",
+    "specification": "EN IEC 60598-1:2021",
+}
+"""What a laboratory's client types into the form; the rest stands there already."""
+
+
+def main(page: Page) -> Locator:
+    return page.locator("main")
+
+
+def press(page: Page, action: str) -> None:
+    """The button of the form that is sent there."""
+    page.locator(f"main form[action$='{action}'] button").last.click()
+
+
+def settle(server: Server) -> None:
+    """Wait until the authority's changes are on the ledger."""
+    server.until(lambda: not any(one["pending"] for one in server.get("/issuers", "authority")["issuers"]))
+
+
+def verdict_of(page: Page) -> str:
+    return page.locator(".verdict .conclusion").inner_text()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_inspection_report_becomes_valid_through_the_pages(
+    server: Server, signed_in: SignIn, picture: Picture, language: str
+) -> None:
+    """Stated by the merchant, confirmed by the laboratory; the question whether the goods conform is answered once."""
+    merchant = signed_in("merchant", "/products", language=language)
+    merchant.goto(str(main(merchant).locator("th a").first.get_attribute("href")) + "/inspection-report/new")
+    main(merchant).locator("form button.btn-primary").click()
+    expect(main(merchant).locator("fieldset.has-fault input[name=conforms]")).to_have_count(2)
+    for name, value in REPORT.items():
+        merchant.fill(f"[name='{name}']", value)
+    merchant.check("input[name=conforms][value=true]")
+    main(merchant).locator("form button.btn-primary").click()
+    expect(main(merchant).locator(".fault")).to_have_count(0)
+    stated = merchant.url
+
+    laboratory = signed_in("laboratory", "/requests", language=language)
+    while (later := main(laboratory).locator("a[href*='after=']")).count():
+        later.click()
+    main(laboratory).locator("th a").last.click()
+    expect(main(laboratory)).to_contain_text("LOT-7")
+    press(laboratory, "/confirm")
+    expect(laboratory).to_have_url(re.compile("/records/"))
+
+    merchant.goto(stated)
+    main(merchant).locator(".notice a[href^='/records/']").click()
+    expect(merchant.locator("[data-live=proof][data-settled=yes]")).to_be_visible(timeout=20_000)
+    merchant.reload()
+    assert verdict_of(merchant) == VALID[language]
+    picture(merchant, f"report-{language}")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_request_sent_back_is_found_in_list(signed_in: SignIn, picture: Picture, language: str) -> None:
+    merchant = signed_in("merchant", "/products", language=language)
+    merchant.goto(str(main(merchant).locator("th a").first.get_attribute("href")) + "/certificate-of-origin/new")
+    merchant.fill("[name=quantity]", "75")
+    merchant.fill("[name=import_country]", "SG")
+    main(merchant).locator("form button.btn-primary").click()
+    chamber = signed_in("chamber", "/requests", language=language)
+    main(chamber).locator("th a").last.click()
+    main(chamber).locator("details summary").click()
+    chamber.fill("[name=reason]", f"The weight is missing ({language})")
+    press(chamber, "/send-back")
+    merchant.locator("nav.side a[href='/requests']").click()
+    row = main(merchant).locator("tr").filter(has_text=f"The weight is missing ({language})")
+    picture(merchant, f"sent-back-{language}")
+    row.locator("a[href$='/correct']").click()
+    expect(main(merchant).locator(".notice-wait")).to_contain_text(f"The weight is missing ({language})")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_renewed_accreditation_leaves_old_verdicts(
+    server: Server, signed_in: SignIn, picture: Picture, language: str
+) -> None:
+    """The form shows the terms that stand; narrowed and given back, what was signed before stays VALID throughout."""
+    name = server.get("/me", "merchant")["organisation"]
+    fields = report_fields(reportNumber=f"QT-{language}-KEPT", customer={"name": name})
+    report = server.post("/inspection-reports", "laboratory", fields)["id"]
+    server.until(lambda: server.get(f"/records/{report}", "merchant")["proofState"] == "final")
+    merchant = signed_in("merchant", f"/records/{report}", language=language)
+    assert verdict_of(merchant) == VALID[language]
+    authority = signed_in("authority", "/accreditations", language=language)
+    for chapters in ("1-24", {"en": "all", "zh": "全部"}[language]):
+        laboratory = authority.locator("section.standing").filter(has_text=re.compile("Qiantang|钱塘"))
+        laboratory.locator("details:has([name=chapters]) > summary").click()
+        assert laboratory.locator("[name=valid_from]").input_value() != ""
+        before = laboratory.locator("[name=chapters]").input_value()
+        laboratory.locator("[name=chapters]").fill(chapters)
+        laboratory.locator("form[action$='/accredit'] button").click()
+        row = main(authority).locator("tr").filter(has_text=chapters)
+        expect(row).to_contain_text(before)
+        picture(authority, f"accreditation-change-{language}")
+        press(authority, "/accredit")
+        expect(authority).to_have_url(re.compile("/accreditations$"))
+        settle(server)
+        merchant.reload()
+        assert verdict_of(merchant) == VALID[language]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_second_officer_decides_anew(server: Server, signed_in: SignIn, picture: Picture, language: str) -> None:
+    """Who was too late reads who did what and why, keeps its words, and has no decision chosen."""
+    declaration = server.post("/declarations", "merchant", lodgement_fields(declarationReference=f"TWO-{language}"))[
+        "id"
+    ]
+    officers = [signed_in("officer", f"/desk/{declaration}", language=language) for _ in range(2)]
+    for officer, decision, reason in zip(officers, ("detain", "examine"), ("Seal broken", "Look inside"), strict=True):
+        officer.check(f"input[value={decision}]")
+        officer.fill("textarea[name=reason]", reason)
+        press(officer, "/decide")
+    first, second = officers
+    expect(first).to_have_url(re.compile("/desk$"))
+    notice = main(second).locator(".notice-bad[role=alert]")
+    expect(notice).to_contain_text("Seal broken")
+    expect(notice).to_contain_text({"en": "Yiwu Customs Office (demo)", "zh": "义乌海关（演示）"}[language])
+    expect(second.locator("input[name=decision]:checked")).to_have_count(0)
+    expect(second.locator("textarea[name=reason]")).to_have_value("Look inside")
+    picture(second, f"decided-meanwhile-{language}")
+    second.check("input[value=examine]")
+    press(second, "/decide")
+    assert server.get(f"/declarations/{declaration}", "officer")["status"] == "EXAMINATION"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_office_delegates_and_takes_back(signed_in: SignIn, picture: Picture, language: str) -> None:
+    officer = signed_in("officer", "/customs-offices", language=language)
+    office = officer.locator("select[name=office]")
+    expect(office.locator("option").first).to_have_text(re.compile("^2925 · .+"))
+    officer.fill("[name=until]", "2020-01-01")
+    press(officer, "/delegate")
+    expect(main(officer).locator(".fault")).to_be_visible()
+    picture(officer, f"customs-offices-{language}")
+    officer.evaluate("document.querySelector('[name=until]').valueAsDate = new Date(Date.now() + 7 * 864e5)")
+    press(officer, "/delegate")
+    expect(main(officer).locator("p.notice")).to_be_visible()
+    press(officer, "/end")
+    expect(main(officer).locator("form[action$='/end']")).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_account_ends_what_it_lists(signed_in: SignIn, picture: Picture, language: str) -> None:
+    """Token made, shown once, revoked in two steps; another browser is signed out from here."""
+    plants = signed_in("plant-protection", "/account", language=language)
+    plants.fill("[name=name]", f"Program {language}")
+    press(plants, "/account/tokens")
+    secret = main(plants).locator("code").first.inner_text()
+    assert secret.startswith("pp_")
+    plants.goto("/account")
+    assert secret not in main(plants).inner_text()
+    picture(plants, f"account-{language}")
+    row = main(plants).locator("tr").filter(has_text=f"Program {language}")
+    button = row.locator("form[action$='/revocation'] button")
+    expect(button).to_be_hidden()
+    row.locator("summary").click()
+    button.click()
+    expect(main(plants).locator("tr").filter(has_text=f"Program {language}")).to_have_count(0)
+
+
+# ---- every page
+
+
+def the_map() -> Flask:
+    """The pages' url map, without a running system."""
+    app = Flask("the_map")
+    app.register_blueprint(blueprint)
+    return app
+
+
+DOWNLOADS = {
+    *("pages.attached_file", "pages.consignment_evidence", "pages.evidence", "pages.presentation"),
+    "pages.release_events",
+}
+"""No pages, but files."""
+ELSEWHERE = {"pages.simulation", "pages.simulation_file", "pages.compare_simulations"}
+"""Looked at where simulations are run: test_simulations_in_the_browser.py."""
+ROLES = ("", "merchant", "chamber", "laboratory", "plant-protection", "officer", "authority", "analyst")
+
+
+def endpoint_of(path: str) -> str:
+    try:
+        return str(the_map().url_map.bind("").match(urlsplit(path).path, "GET")[0])
+    except HTTPException:
+        return ""
+
+
+def come_by(page: Page, starts: list[str]) -> Iterator[str]:
+    """Pages of each kind that a reader comes by, by following links; each is open when it is given out."""
+    waiting, seen = list(starts), set()
+    while waiting:
+        path = waiting.pop(0)
+        endpoint = endpoint_of(path)
+        if not endpoint or endpoint in seen | DOWNLOADS:
+            continue
+        page.goto(path)
+        # Whoever may not see a page is led to another one.
+        seen |= {endpoint, shown := endpoint_of(page.url)}
+        yield shown
+        links = page.eval_on_selector_all("a[href]", "all => all.map(one => one.getAttribute('href'))")
+        waiting += [urljoin(page.url, link) for link in links]
+
+
+def obstacles(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found]
+
+
+@pytest.fixture(scope="session")
+def looked_at() -> set[str]:
+    """The kinds of pages that were looked at so far."""
+    return set()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_page_is_without_obstacles(
+    signed_in: SignIn, open_page: Callable[..., Page], looked_at: set[str], role: str
+) -> None:
+    """By axe in light and dark, and no wider than a phone."""
+    page = signed_in(role) if role else open_page("/")
+    starts = ["/", "/account", *(["/simulations/new?scenario=office"] if role == "analyst" else [])]
+    faults = {}
+    for endpoint in come_by(page, [*starts, "/sign-in"] if not role else starts):
+        looked_at.add(endpoint)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.reload()
+            if found := obstacles(page):
+                faults[endpoint, scheme] = found
+        page.set_viewport_size({"width": 390, "height": 800})
+        if (overflow := page.evaluate("document.documentElement.scrollWidth - window.innerWidth")) > 0:
+            faults[endpoint, "phone"] = [f"{overflow} pixels too wide"]
+        page.set_viewport_size({"width": 1280, "height": 900})
+    assert faults == {}
+
+
+def test_every_page_of_the_map_was_looked_at(looked_at: set[str]) -> None:
+    if len(looked_at) < 5:
+        pytest.skip("only with the tests above")
+    known = {rule.endpoint for rule in the_map().url_map.iter_rules() if "GET" in (rule.methods or ())}
+    pages = {endpoint for endpoint in known if endpoint.startswith("pages.")} - DOWNLOADS
+    assert sorted(pages - ELSEWHERE - looked_at) == []
