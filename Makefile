@@ -161,8 +161,9 @@ postgres-check: $(TEST)  ## Run the tests of services, web and journeys on a Pos
 	  -m "not browser and not contracts and not slow and not anvil and not sqlite" $(ON_POSTGRES) $(ARGS)
 
 .PHONY: two-servers
-two-servers: $(TEST) $(CHAIN_TOOLS)  ## Race two processes on one PostgreSQL (RACES, 1,000 of each kind), then without the guards
-	$(BIN)/python -m tests.stress.two_servers --races $(or $(RACES),1000)
+two-servers: $(TEST) $(CHAIN_TOOLS)  ## Race, kill and restart processes on one PostgreSQL (RACES 1,000, KILLS 200, RESTARTS 10)
+	$(BIN)/python -m tests.stress.two_servers --races $(or $(RACES),1000) --kills $(or $(KILLS),200) \
+	  --restarts $(or $(RESTARTS),10)
 	$(BIN)/python -m tests.stress.two_servers --races 20 --planted
 
 .PHONY: disk-faults

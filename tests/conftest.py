@@ -114,8 +114,8 @@ def system(tmp_path_factory: pytest.TempPathFactory, demonstration: Path) -> Ite
     stand_in = (sys.executable, str(Path(__file__).parent / "helpers" / "stand_in_simulator.py"))
     with running(copied(demonstration, tmp_path_factory.mktemp("system") / "data")) as opened:
         opened.ctx = replace(opened.ctx, simulator=ProgramSimulator(opened.folder.simulations, stand_in))
-        opened.worker.start(opened.ctx)
-        yield opened
+        with opened.working(jobs=False):
+            yield opened
 
 
 @pytest.fixture(scope="session")

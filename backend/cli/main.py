@@ -18,6 +18,9 @@ GROUPS = {
     "Everybody": ("verify", "snapshot"),
     "Operators": (
         "serve",
+        "web",
+        "anchor",
+        "work",
         "register",
         "office",
         "keys",
@@ -34,6 +37,7 @@ GROUPS = {
     "Customs and analysts": ("trs",),
 }
 COMMANDS = {
+    "anchor": "backend.cli.operators:anchor_command",
     "audit": "backend.cli.chain:audit_command",
     "backup": "backend.cli.operators:backup_command",
     "chain": "backend.cli.chain:chain_command",
@@ -50,6 +54,8 @@ COMMANDS = {
     "trust-file": "backend.cli.verify:trust_file_command",
     "users": "backend.cli.people:users_command",
     "verify": "backend.cli.verify:verify_command",
+    "web": "backend.cli.operators:web_command",
+    "work": "backend.cli.operators:work_command",
 }
 """Where each subcommand is defined: module and attribute."""
 

@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -33,24 +35,70 @@ ROLES = NamedChoice({role.value: role.names for role in Role})
 # ---- the server and its data
 
 
-@click.command("serve", cls=Command)
-@click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help="Port to listen on (PORT, default 8080).")
-@click.option(
+PORT_OPTION = click.option(
+    "--port", type=click.IntRange(1, 65535), metavar="PORT", help="Port to listen on (PORT, default 8080)."
+)
+DATA_DIR_OPTION = click.option(
     "--data-dir",
     type=click.Path(file_okay=False),
     metavar="FOLDER",
     help="Where to keep everything (DATA_DIR, default var/).",
 )
+
+
+@click.command("serve", cls=Command)
+@PORT_OPTION
+@DATA_DIR_OPTION
 def serve_command(port: int | None, data_dir: str | None) -> None:
-    """Serve pages, API and anchoring on 127.0.0.1."""
-    from backend.adapters.chains.embedded import ChainInUse
+    """Serve pages, API and anchoring on 127.0.0.1: everything in one process."""
     from backend.runtime.serving import serve as serve_until_stopped
+
+    _run(serve_until_stopped, port, data_dir)
+
+
+@click.command("web", cls=Command)
+@PORT_OPTION
+@DATA_DIR_OPTION
+def web_command(port: int | None, data_dir: str | None) -> None:
+    """Serve pages and API only; ``anchor`` and ``work`` run beside it.
+
+    Any number of these processes share one database (DATABASE_URL) and one node (LEDGER_RPC_URL). A request that has
+    begun when it is stopped is answered.
+    """
+    from backend.runtime.serving import serve as serve_until_stopped
+
+    _run(partial(serve_until_stopped, workers=False), port, data_dir)
+
+
+@click.command("anchor", cls=Command)
+@DATA_DIR_OPTION
+def anchor_command(data_dir: str | None) -> None:
+    """Take stored records to the ledger, beside ``web``.
+
+    Of several such processes one leads; another takes over when it ends.
+    """
+    from backend.runtime.serving import work
+
+    _run(partial(work, anchoring=True), None, data_dir)
+
+
+@click.command("work", cls=Command)
+@DATA_DIR_OPTION
+def work_command(data_dir: str | None) -> None:
+    """Run what takes long, beside ``web``: ordered simulations. Several such processes share it."""
+    from backend.runtime.serving import work
+
+    _run(partial(work, jobs=True), None, data_dir)
+
+
+def _run(until_stopped: Callable[..., None], port: int | None, data_dir: str | None) -> None:
+    from backend.adapters.chains.embedded import ChainInUse
 
     given = {"PORT": port and str(port), "DATA_DIR": data_dir}
     settings = Settings.from_environment({**os.environ, **{k: v for k, v in given.items() if v}})
     _log_to_stderr(settings.log_level)
     try:
-        serve_until_stopped(settings, lambda message: click.echo(said(message).rstrip("\n")))
+        until_stopped(settings, lambda message: click.echo(said(message).rstrip("\n")))
     except ChainInUse as error:
         raise TraceabilityError(
             "{error}. Stop that server, or choose another folder with DATA_DIR=…", error=message_of(error)

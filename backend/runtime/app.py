@@ -45,6 +45,7 @@ from backend.services.ports import (
     rerunnable,
 )
 from backend.settings import Settings, WrongSetting
+from backend.store.coordination import ANCHORING, SIMULATING
 from backend.web.api import blueprint as api
 from backend.web.api.openapi import complete_specification
 from backend.web.context import Instance, StrictJson, install, install_sign_in
@@ -91,6 +92,30 @@ class System:
     node: JsonRpc | None
     """The embedded chain for others to read; None where the ledger is on an external node."""
 
+    @contextmanager
+    def working(self, anchoring: bool = True, jobs: bool = True) -> Iterator[None]:
+        """Run these workers in the background, woken by this process and, on PostgreSQL, by any other."""
+        heard: dict[str, Callable[[], None]] = {}
+        if anchoring:
+            heard[ANCHORING] = self.worker.news.set
+        if jobs:
+            heard[SIMULATING] = self.simulations.wake
+        listener = self.ctx.listener(heard) if self.ctx.listener is not None and heard else None
+        if anchoring:
+            self.worker.start(self.ctx)
+        if jobs:
+            # Only the embedded chain excludes a second process.
+            self.simulations.start(self.ctx, alone=self.settings.ledger_rpc_url is None)
+        if listener is not None:
+            listener.start()
+        try:
+            yield
+        finally:
+            if listener is not None:
+                listener.stop()
+            self.simulations.stop()
+            self.worker.stop()
+
 
 @contextmanager
 def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -> Iterator[System]:
@@ -127,19 +152,15 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
             # hold the lease.
             if settings.ledger_rpc_url is None:
                 _end_old_claims(ctx)
-            try:
-                node = EmbeddedNode(chain, VERSION).answer if isinstance(chain, EmbeddedChain) else None
-                ours = replace(
-                    ctx,
-                    settings=ServiceSettings(settings.public_url, _admission_limits(settings)),
-                    wake_anchoring=worker.news.set,
-                    simulator=ProgramSimulator(folder.simulations),
-                    wake_simulating=simulations.wake,
-                )
-                yield System(settings, folder, ours, worker, chain, simulations, node)
-            finally:
-                simulations.stop()
-                worker.stop()
+            node = EmbeddedNode(chain, VERSION).answer if isinstance(chain, EmbeddedChain) else None
+            ours = replace(
+                ctx,
+                settings=ServiceSettings(settings.public_url, _admission_limits(settings)),
+                simulator=ProgramSimulator(folder.simulations),
+            )
+            if ours.listener is None:
+                ours = replace(ours, wake_anchoring=worker.news.set, wake_simulating=simulations.wake)
+            yield System(settings, folder, ours, worker, chain, simulations, node)
 
 
 def _admission_limits(settings: Settings) -> AdmissionLimits:

@@ -4,6 +4,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -27,6 +28,7 @@ from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services.keys import reencrypt_all
 from backend.services.ports import InstallationContext, Keys, Ledger
 from backend.settings import Settings, WrongSetting
+from backend.store.coordination import ANCHORING, SIMULATING, AdvisoryLeadership, Listener, notify
 from backend.store.crypto_shredding import follow_the_keys
 from backend.store.database import (
     alone_in_database,
@@ -121,13 +123,18 @@ def store_in(
             with _upgrading(folder, engine, report):
                 upgrade(engine, first=files.encrypt_plain)
             follow_the_keys(engine, files.is_erased, datetime.now(UTC))
-        yield InstallationContext(
+        ctx = InstallationContext(
             work=UnitOfWorkFactory(engine),
             ledger=ledger,
             keys=Keys(vault, OperatorKeys(folder.operator_keys, vault), Argon2Passwords()),
             files=files,
             now=partial(datetime.now, UTC),
         )
+        if engine.dialect.name == "sqlite":
+            yield ctx
+        else:
+            with _beside_others(ctx, engine) as ours:
+                yield ours
     finally:
         engine.dispose()
         keys.close()
@@ -144,6 +151,22 @@ def _engine(folder: DataFolder, database_url: str | None, keys: DataKeys) -> Eng
         raise UnusableFolder("{path} is missing: put a copy back (provenport restore)", path=folder.database_file)
     folder.keep_private(folder.database_file)
     return open_engine(f"sqlite:///{folder.database_file}", keys)
+
+
+@contextmanager
+def _beside_others(ctx: InstallationContext, engine: Engine) -> Iterator[InstallationContext]:
+    """Let the processes on one PostgreSQL know of one another."""
+    leadership = AdvisoryLeadership(engine, ANCHORING)
+    try:
+        yield replace(
+            ctx,
+            leadership=leadership,
+            wake_anchoring=partial(notify, engine, ANCHORING),
+            wake_simulating=partial(notify, engine, SIMULATING),
+            listener=partial(Listener, engine),
+        )
+    finally:
+        leadership.release()
 
 
 def _is_there(file: Path) -> bool:

@@ -19,7 +19,7 @@ from backend.domain.parties import Person, Role
 from backend.domain.records import Product, RecordOnFile
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services import accreditation, decisions, declarations, files, issuance, statements
-from backend.services.anchoring import run_once
+from backend.services.anchoring import is_under_way, run_once
 from backend.services.organisations import Credentials, OrganisationProfile, register
 from backend.services.ports import AnchoringContext, AppContext
 
@@ -237,9 +237,9 @@ def _fresh(name: str, profile: OrganisationProfile) -> dict[str, str]:
 
 
 def settle(ctx: AnchoringContext, patience_seconds: float = 60) -> None:
-    """Run rounds of anchoring until everything is final."""
+    """Run rounds of anchoring until everything is final, or wait until another process, which leads, has done so."""
     deadline = time.monotonic() + patience_seconds
-    while run_once(ctx) and time.monotonic() < deadline:
+    while (run_once(ctx) or is_under_way(ctx)) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 

@@ -13,6 +13,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,8 @@ class ConnectionLimits:
     """How long the rest of a refused body is read and discarded, so that the client reads the answer."""
     bodies: int = 512 * 1024 * 1024
     """Bytes of all bodies that are being received or processed."""
+    finish_seconds: float = 15
+    """For the requests that have begun when the server is stopped."""
     trusted: Networks = ()
 
 
@@ -116,6 +119,12 @@ class _Task(WSGITask):
         if isinstance(self.request, Request) and self.request.unread is not None:
             environ[UNREAD_BODY] = self.request.unread
         return environ
+
+    def build_response_header(self) -> bytes:
+        """Say that the connection ends with this answer, where the server stops."""
+        if isinstance(self.request, Request) and self.request.server.is_stopping:
+            self.request.headers["CONNECTION"] = "close"
+        return super().build_response_header()
 
 
 class Channel(HTTPChannel):
@@ -183,6 +192,16 @@ class Channel(HTTPChannel):
         """Whether a request is complete and not yet answered: such a connection is not ended."""
         return bool(self.requests)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request has begun since the last one, and no answer is left to send."""
+        return not (self.is_new or self.requests or self.request or self.total_outbufs_len or self.discarding_until)
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether not a byte of a first request has come."""
+        return self.is_new and self.request is None
+
     def deadline(self, now: float, limits: ConnectionLimits) -> float:
         """Return when it ends unless something happens (monotonic seconds)."""
         if self.is_at_work:
@@ -239,6 +258,8 @@ class Server(TcpWSGIServer):
         threads: int = 8,
     ) -> None:
         self.limits = limits
+        self.is_stopping = False
+        """Whether it only finishes what has begun."""
         self._body_limit = body_limit
         self._by_address: Counter[str] = Counter()
         self.accepted: list[Channel] = []
@@ -255,8 +276,43 @@ class Server(TcpWSGIServer):
             backlog=1024,
             ident=None,
         )
+        self._listener = listener
+        self._sockets: dict[int, Any] = {}
         where = (listener.family, listener.type, listener.proto, listener.getsockname())
-        super().__init__(application, _sock=listener, adj=adjustments, sockinfo=where, bind_socket=False)
+        super().__init__(
+            application, map=self._sockets, _sock=listener, adj=adjustments, sockinfo=where, bind_socket=False
+        )
+
+    def run(self) -> None:
+        """Serve until ``stop`` is called, then answer what has begun; KeyboardInterrupt ends it at once."""
+        try:
+            while self._sockets and not self.is_stopping:
+                self.asyncore.poll2(self.adj.asyncore_loop_timeout, self._sockets)
+            self._finish()
+        except KeyboardInterrupt:
+            self.logger.warning("ended at once: requests may have been left unanswered")
+        finally:
+            self.task_dispatcher.shutdown()
+            self.asyncore.close_all(self._sockets)
+
+    def stop(self) -> None:
+        """End ``run`` soon. May be called from a signal handler or another thread."""
+        self.is_stopping = True
+        with suppress(OSError):  # it has ended already
+            self.pull_trigger()
+
+    def _finish(self) -> None:
+        # Who has connected already is heard; whoever connects from now on is refused, and asks another server.
+        self.asyncore.poll2(0, self._sockets)
+        self.del_channel()
+        self._listener.close()
+        began = time.monotonic()
+        while (channels := self._channels()) and (now := time.monotonic()) < began + self.limits.finish_seconds:
+            for channel in channels:
+                if channel.is_idle or (channel.is_unused and now > began + 1):
+                    channel.handle_close()
+            self.maintenance(now)
+            self.asyncore.poll2(0.1, self._sockets)
 
     def count(self, address: str, change: int) -> None:
         """Adjust the number of an address's connections."""

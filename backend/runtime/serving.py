@@ -1,11 +1,11 @@
-"""Serves one installation until it is told to stop."""
+"""Runs one installation's processes until they are told to stop: all in one, or web, anchoring and jobs apart."""
 
 import json
 import resource
 import signal
 import socket
+import threading
 from collections.abc import Callable
-from types import FrameType
 from urllib.parse import urlsplit
 
 from backend.domain.errors import Message, TraceabilityError
@@ -14,6 +14,7 @@ from backend.runtime.app import System, create_app, running
 from backend.runtime.context import VERSION
 from backend.runtime.data_folder import FORMAT, DataFolder
 from backend.runtime.http_server import ConnectionLimits, Server
+from backend.services.anchoring import release_lease
 from backend.settings import Settings
 from backend.web.security import body_limits
 
@@ -28,32 +29,79 @@ class PortInUse(TraceabilityError):
     code = "port-in-use"
 
 
-def serve(settings: Settings, report: Callable[[Message], None]) -> None:
+class NeedsNode(TraceabilityError):
+    """Raised when a part is to run by itself and the chain is embedded, which one process alone can open."""
+
+    code = "needs-node"
+
+
+def serve(settings: Settings, report: Callable[[Message], None], workers: bool = True) -> None:
     """Open the data folder, create the demonstration if requested, and serve until SIGINT or SIGTERM.
+
+    Requests that have begun by then are answered; a second signal ends it at once. Without ``workers``, other
+    processes anchor and run simulations (``work``).
 
     Raises:
         PortInUse: if the address is taken.
+        NeedsNode: if the chain is embedded, without ``workers``.
         UnusableFolder, ChainInUse, ForeignDatabase, WrongMasterKey: as ``running`` raises them.
     """
+    if not workers:
+        _require_node(settings)
     listener = _listen(settings)
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a script's background jobs start with it ignored
-            signal.signal(number, _stop)
+        _on_signals(_interrupt)
         report(Message("Opening {folder}", folder=settings.data_dir))
         with running(settings, report) as system:
             if settings.demo:
                 _make_demo(system, report)
-            _serve(system, listener, report)
+            with system.working(anchoring=workers, jobs=workers):
+                _serve(system, listener, report)
     finally:
         listener.close()
     report(Message("Stopped. Everything is kept; start again to go on."))
+
+
+def work(settings: Settings, report: Callable[[Message], None], anchoring: bool = False, jobs: bool = False) -> None:
+    """Take records to the ledger, or run simulations, beside the processes that serve, until SIGINT or SIGTERM.
+
+    Raises:
+        NeedsNode: if the chain is embedded.
+        UnusableFolder, ForeignDatabase, WrongMasterKey: as ``running`` raises them.
+    """
+    _require_node(settings)
+    _on_signals(_interrupt)
+    report(Message("Opening {folder}", folder=settings.data_dir))
+    with running(settings, report) as system:
+        stopping = threading.Event()
+        _on_signals(lambda: stopping.set())
+        with system.working(anchoring=anchoring, jobs=jobs):
+            report(Message("Provenport {version} works. Stop with Ctrl-C.", version=VERSION))
+            stopping.wait()
+    report(Message("Stopped. Everything is kept; start again to go on."))
+
+
+def _require_node(settings: Settings) -> None:
+    if settings.ledger_rpc_url is None:
+        raise NeedsNode(
+            "the embedded chain is open to one process alone: name a node that several can reach with "
+            "LEDGER_RPC_URL=…, or run everything in one with provenport serve"
+        )
+
+
+def _on_signals(act: Callable[[], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a script's background jobs start with it ignored
+        signal.signal(number, lambda number, frame: act())
 
 
 def _make_demo(system: System, report: Callable[[Message], None]) -> None:
     with system.folder.starting():
         if not _has_demo(system.folder):
             report(Message("Making the demonstration (once, about 15 seconds)"))
-            demo.fill(system.ctx, system.folder, lambda step: report(Message("  {step}", step=step)))
+            try:
+                demo.fill(system.ctx, system.folder, lambda step: report(Message("  {step}", step=step)))
+            finally:
+                release_lease(system.ctx)  # this process may be one that does not anchor
             _note_demo(system.folder)
 
 
@@ -75,7 +123,7 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
@@ -92,17 +140,22 @@ def _note_demo(folder: DataFolder) -> None:
 def _serve(system: System, listener: socket.socket, report: Callable[[Message], None]) -> None:
     app = create_app(system)
     server = Server(app, listener, body_limits(app), _limits(system.settings), THREADS)
-    system.worker.start(system.ctx)
-    system.simulations.start(system.ctx, alone=system.settings.ledger_rpc_url is None)
     url = _own_address(system.settings)
     for line in _startup_banner(system, system.settings.public_url or url):
         report(line)
     # Only now: commands that find the address send their requests there.
     system.folder.note_server(url)
     try:
-        server.run()  # returns when _stop raises
+        _on_signals(lambda: _stop(server))
+        server.run()
     finally:
         system.folder.forget_server()
+
+
+def _stop(server: Server) -> None:
+    if server.is_stopping:
+        _interrupt()
+    server.stop()
 
 
 def _limits(settings: Settings) -> ConnectionLimits:

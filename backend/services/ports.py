@@ -27,6 +27,7 @@ from backend.domain.signature_terms import SignatureTerms
 from backend.domain.simulation import Scenario, Simulation
 from backend.domain.snapshot import Snapshot
 from backend.domain.trust import LedgerName
+from backend.store.coordination import AdvisoryLeadership, Listener
 from backend.store.unit_of_work import Headroom, JoinedWork, Work
 
 
@@ -313,6 +314,10 @@ class AnchoringContext(AppContext):
 
     holder: str = field(default_factory=lambda: str(uuid4()))
     """The name under which this process holds the lease."""
+    leadership: AdvisoryLeadership | None = None
+    """Decides on PostgreSQL who anchors; None where the lease's row does."""
+    waited_for: set[str] = field(default_factory=set)
+    """Holders of the lease that were reported already."""
     reached: Callable[[str], None] = lambda point: None
     """Called at every point where a crash would leave a step half done, so that tests can crash there."""
 
@@ -328,6 +333,9 @@ class SimulationContext(AppContext):
 @dataclass(frozen=True)
 class InstallationContext(AnchoringContext, SimulationContext):
     """Everything that one installation consists of. Each service is typed to the part that it uses."""
+
+    listener: Callable[[Mapping[str, Callable[[], None]]], Listener] | None = None
+    """Makes what hears other processes' news, by topic (``ANCHORING``, ``SIMULATING``); None on SQLite."""
 
 
 Context = TypeVar("Context", bound=AppContext)

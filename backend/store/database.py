@@ -73,7 +73,7 @@ def open_engine(url: str, keys: DataKeys) -> Engine:
 
 def _open_postgresql(address: URL) -> Engine:
     given = {
-        "application_name": "provenport",
+        "application_name": f"provenport {os.getpid()}",
         "connect_timeout": "5",
         # A serializable unit that reads a small table from end to end conflicts with each that writes a row of it; by
         # an index it conflicts only over what it looked for.
@@ -148,7 +148,7 @@ def alone_in_database(engine: Engine, name: str) -> Iterator[None]:
         raise in_our_words(error) or error from error
     with connection:
         try:
-            connection.execute(select(func.pg_advisory_lock(_lock_number(name))))
+            connection.execute(select(func.pg_advisory_lock(lock_number(name))))
         except DBAPIError as error:
             raise in_our_words(error) or error from error
         try:
@@ -156,10 +156,10 @@ def alone_in_database(engine: Engine, name: str) -> Iterator[None]:
         finally:
             # A connection that broke has given the lock up by itself.
             with suppress(DBAPIError):
-                connection.execute(select(func.pg_advisory_unlock(_lock_number(name))))
+                connection.execute(select(func.pg_advisory_unlock(lock_number(name))))
 
 
-def _lock_number(name: str) -> int:
+def lock_number(name: str) -> int:
     """Return the number of an advisory lock: 64 bits with a sign."""
     return int.from_bytes(sha256(f"provenport {name}".encode()).digest()[:8], "big", signed=True)
 
@@ -345,7 +345,7 @@ class Repository:
         """Keep others out who hold this name, until the transaction ends; see ``alone_in_database``."""
         connection = self._session.connection()
         if connection.dialect.name == "postgresql":
-            connection.execute(select(func.pg_advisory_xact_lock(_lock_number(name))))
+            connection.execute(select(func.pg_advisory_xact_lock(lock_number(name))))
 
     def _one(self, query: Select[Any], kind: type[Entity]) -> Entity | None:
         found = self._session.scalars(query.limit(1)).unique().first()

@@ -1,7 +1,8 @@
 """The store on PostgreSQL: units of work that get in each other's way, a database that goes away, the first start."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from backend.cli.main import cli
 from backend.domain.errors import Conflict, Invalid, StorageFull, StorageUnavailable
@@ -20,6 +21,7 @@ from backend.domain.outbox import Lease
 from backend.runtime.context import opened
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.settings import Settings, WrongSetting
+from backend.store.coordination import RECONNECT_SECONDS, AdvisoryLeadership, Listener, notify
 from backend.store.crypto_shredding import follow_the_keys
 from backend.store.database import WrongDatabase, in_our_words, open_engine, upgrade, usable
 from backend.store.encryption import DataKeys, KeyMissing
@@ -359,3 +361,87 @@ def test_two_first_starts_make_one_set_of_tables(postgres, tmp_path):
 class _NoFiles:
     def is_erased(self, digest: str) -> bool:
         return False
+
+
+# ---- several processes
+
+
+@pytest.fixture
+def engine(work: UnitOfWorkFactory) -> Engine:
+    return work._engine
+
+
+def cut_off(postgres: Postgres, engine: Engine) -> None:
+    """End every connection to a database, as when its server or a process is killed."""
+    with postgres.connect() as admin:
+        admin.execute(
+            b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [engine.url.database]
+        )
+
+
+def within(seconds: float, question: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not question():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_of_two_processes_one_leads(engine):
+    first, second = AdvisoryLeadership(engine, "anchoring"), AdvisoryLeadership(engine, "anchoring")
+    assert first.acquire()
+    assert not second.acquire()
+    assert first.acquire()  # held, not taken once more
+    first.release()
+    assert second.acquire()
+    assert not first.acquire()
+    assert AdvisoryLeadership(engine, "another").acquire()
+
+
+def test_leader_without_its_connection_leads_no_more(engine, postgres):
+    first, second = AdvisoryLeadership(engine, "anchoring"), AdvisoryLeadership(engine, "anchoring")
+    assert first.acquire()
+    cut_off(postgres, engine)
+    assert not first.acquire()
+    assert second.acquire()
+    assert not first.acquire()
+
+
+def test_lost_lead_does_not_stay_in_the_pool(engine):
+    """Handed back, its connection would hold the lock for whoever takes it next."""
+    first = AdvisoryLeadership(engine, "anchoring")
+    assert first.acquire()
+    assert engine.pool.checkedout() == 1
+    first.release()
+    assert engine.pool.checkedout() == 0
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")).scalar() == 0
+
+
+def test_news_reach_who_listens(engine, postgres):
+    """Also what was told while the connection was away; another topic's do not."""
+    heard: list[str] = []
+    listener = Listener(engine, {"anchoring": lambda: heard.append("anchoring")})
+    listener.start()
+    try:
+        assert within(5, lambda: len(heard) == 1)  # what may have been told before
+        notify(engine, "anchoring")
+        assert within(1, lambda: len(heard) == 2)
+        notify(engine, "simulating")
+        time.sleep(RECONNECT_SECONDS + 0.5)
+        assert len(heard) == 2  # the connection held meanwhile
+        cut_off(postgres, engine)
+        assert within(10, lambda: len(heard) == 3)
+        notify(engine, "anchoring")
+        assert within(2, lambda: len(heard) == 4)
+    finally:
+        listener.stop()
+
+
+def test_news_of_an_absent_database_are_no_fault(postgres, tmp_path):
+    with closing(DataKeys(tmp_path / "record.keys")) as keys:
+        engine = open_engine(postgres.url("absent"), keys)
+        notify(engine, "anchoring")
+        assert not AdvisoryLeadership(engine, "anchoring").acquire()
+        engine.dispose()

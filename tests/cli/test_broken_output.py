@@ -100,9 +100,15 @@ ARGUMENTS = {
     "users list": lambda desk: (),
     "users reactivate": lambda desk: (MERCHANT,),
     "users reset-password": lambda desk: (MERCHANT,),
+    "anchor": lambda desk: (),
     "verify": lambda desk: (desk.files / "bundle.json", "--trust", desk.trust()),
+    "web": lambda desk: ("--port", free_port()),
+    "work": lambda desk: (),
 }
 """What each command is given, so that it would be done if its output could be written."""
+BESIDE_OTHERS = ("anchor", "web", "work")
+"""Commands that need a node which several processes reach."""
+UNTIL_STOPPED = ("serve", *BESIDE_OTHERS)
 ONCE = "office delegate"
 """A second run meets the delegation that the first one made."""
 FOR_NOTHING = (
@@ -142,7 +148,11 @@ def run_broken(desk, runs):
             "arguments": [*command.split(), *map(str, arguments)],
             "output": output,
             "errors": errors,
-            "environment": {**plain, "DATA_DIR": str(data)},
+            "environment": {
+                **plain,
+                "DATA_DIR": str(data),
+                **({"LEDGER_RPC_URL": desk.rpc} if command in BESIDE_OTHERS else {}),
+            },
         }
         for command, arguments, output, errors, data in runs
     ]
@@ -171,7 +181,7 @@ def otherwise(desk):
     """What becomes of its share of the commands in every other way."""
     asked = [(command, *ways) for ways, share in SHARES.items() for command in share]
     # A server whose standard error fails goes on serving.
-    return outcomes_of(desk, [one for one in asked if one[0] != "serve" or one[1] != "kept"])
+    return outcomes_of(desk, [one for one in asked if one[0] not in UNTIL_STOPPED or one[1] != "kept"])
 
 
 def test_every_command_of_the_tree_has_arguments():
@@ -209,7 +219,7 @@ def test_closed_output_is_told_in_a_line(otherwise, command):
         (command, errors)
         for errors in ("full", "closed")
         for command in SHARES["kept", errors]
-        if command not in ("serve", ONCE, *FOR_NOTHING)
+        if command not in (*UNTIL_STOPPED, ONCE, *FOR_NOTHING)
     ],
 )
 def test_error_stream_that_fails_changes_nothing(otherwise, command, errors):

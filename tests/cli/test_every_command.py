@@ -21,27 +21,45 @@ from backend.cli.main import cli
 from tests.cli.conftest import Desk
 from tests.helpers.click_tree import without_a_run
 
-SERVE = "from backend.cli.main import cli; cli()"
+PROGRAM = "from backend.cli.main import cli; cli()"
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/consignments.csv"
 
 
-def serve(desk: Desk) -> None:
-    """A process of its own, asked once and ended by a signal."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    given = {**os.environ, "DATA_DIR": str(desk.copy()), "PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "-c", SERVE, "serve"], env=given, stdout=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 60
-        while not _answers(f"http://127.0.0.1:{port}/healthz"):
-            assert process.poll() is None, "it ended by itself"
-            assert time.monotonic() < deadline, "it does not answer"
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
-    finally:
-        process.kill()
+def until_stopped(command: str, answers: str | None = None, node: bool = False) -> Callable[[Desk], None]:
+    """A run of a process of its own that is asked once, where it answers, and ended by a signal."""
+
+    def run(desk: Desk) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        given = {**os.environ, "DATA_DIR": str(desk.copy()), "PORT": str(port)}
+        if node:
+            assert "LEDGER_RPC_URL" in desk.run(command, code=1).output
+            given["LEDGER_RPC_URL"] = desk.rpc
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, command], env=given, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stdout is not None
+            if answers is None:
+                assert any("works" in line for line in process.stdout)
+            else:
+                _wait_for(f"http://127.0.0.1:{port}{answers}", process)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=30) == 0
+            assert "Stopped" in process.stdout.read()
+        finally:
+            process.kill()
+
+    return run
+
+
+def _wait_for(url: str, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 60
+    while not _answers(url):
+        assert process.poll() is None, "it ended by itself"
+        assert time.monotonic() < deadline, "it does not answer"
+        time.sleep(0.1)
 
 
 def _answers(url: str) -> bool:
@@ -225,6 +243,7 @@ def add_code(desk: Desk) -> None:
 
 MEMBER = ("--role", "merchant", "--name", "Evening Star", "--email", "evening@example.org")
 RUNS: dict[str, Callable[[Desk], None]] = {
+    "anchor": until_stopped("anchor", node=True),
     "audit": says("no discrepancies", "audit"),
     "backup": says("bytes", "backup", lambda desk: desk.files / "copies"),
     "chain accredit": lambda desk: act(desk, "accredit", desk.copy()) and None,
@@ -258,7 +277,7 @@ RUNS: dict[str, Callable[[Desk], None]] = {
     "office end": end_delegation,
     "office list": says("CNYIU", "office", "list"),
     "restore": restore,
-    "serve": serve,
+    "serve": until_stopped("serve", "/healthz"),
     "snapshot new-key": lambda desk: desk.key() and None,
     "snapshot sign": sign,
     "snapshot trust-file": says(
@@ -274,6 +293,8 @@ RUNS: dict[str, Callable[[Desk], None]] = {
     "users reactivate": shut_out,
     "users reset-password": reset_password,
     "verify": says("VALID", "verify", lambda desk: desk.files / "bundle.json", "--trust", Desk.trust),
+    "web": until_stopped("web", "/readyz", node=True),
+    "work": until_stopped("work", node=True),
 }
 
 

@@ -63,6 +63,22 @@ def serving(limits: ConnectionLimits = QUICK, most: int = MOST) -> Iterator[tupl
         server.task_dispatcher.shutdown(timeout=1)
 
 
+@contextmanager
+def stoppable(limits: ConnectionLimits = QUICK) -> Iterator[tuple[Application, Server, int]]:
+    """A server that is stopped as by a signal, in a thread that must end."""
+    application, listener = Application(), socket.create_server(("127.0.0.1", 0))
+    server = Server(application, listener, lambda method, path, headers: BodyLimit(MOST), limits, threads=4)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield application, server, listener.getsockname()[1]
+    finally:
+        application.is_held.set()
+        server.stop()
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+
+
 @pytest.fixture
 def served() -> Iterator[tuple[Application, int]]:
     with serving() as found:
@@ -271,3 +287,52 @@ def test_bodies_together_have_a_limit():
         assert within(1, lambda: b"unread too-busy" in read_all(connect(port, head)))
         first.close()
         assert b"read 5" in read_all(connect(port, b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n12345"))
+
+
+# ---- stopped
+
+
+def refused(port: int) -> bool:
+    try:
+        connect(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_request_begun_before_the_stop_is_answered():
+    """One in the application, one that waits for a thread, one whose body is still to come."""
+    with stoppable(ConnectionLimits()) as (application, server, port):
+        application.is_held.clear()
+        held = [connect(port, b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(5)]
+        sender = connect(port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n123")
+        assert within(5, lambda: len(application.asked) == 4)
+        server.stop()
+        assert within(5, lambda: refused(port))
+        sender.sendall(b"45")
+        application.is_held.set()
+        answers = [read_all(one) for one in (*held, sender)]
+        assert all(answer.startswith(b"HTTP/1.1 200") and b"Connection: close" in answer for answer in answers)
+        assert b"read 5" in answers[-1]
+
+
+def test_idle_connections_do_not_hold_up_the_stop():
+    with stoppable(ConnectionLimits()) as (_, server, port):
+        used = connect(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        found = b""
+        while not found.endswith(b"read 0"):
+            found += used.recv(1000)
+        unused = connect(port)
+        server.stop()
+        began = time.monotonic()
+        assert used.recv(1000) == b""
+        assert unused.recv(1000) == b""
+        assert time.monotonic() - began < 5
+
+
+def test_stop_waits_for_nobody_for_ever():
+    with stoppable(replace(ConnectionLimits(), finish_seconds=0.5)) as (_, server, port):
+        never = connect(port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n123")
+        assert within(5, lambda: bool(server.active_channels))
+        server.stop()
+        assert read_all(never) == b""

@@ -1,12 +1,20 @@
-"""Two web processes on one PostgreSQL: what is asked of both at once is done once, and nobody is told to come back.
+"""Two web processes and three that anchor, on one PostgreSQL: what is asked of both at once is done once.
 
-Three kinds of races, each request of a race sent at the same moment, in turn to one process and to the other:
+Nobody is told to come back. Three kinds of races, each request of a race sent at the same moment, in turn to one web
+process and to the other:
 
 * four rejections of one declaration: one is taken, the others are told so;
 * four certificates under one number: one is issued;
 * eight requests under one Idempotency-Key: one record, one answer for all.
 
-Both processes start at once on an empty database and an empty chain, so that their first start is a race too.
+Then the processes themselves:
+
+* the one that leads the anchoring is killed, again and again: another leads within 10 seconds, nothing that was
+  acknowledged is lost, nothing is anchored twice, and the ledger agrees with the database;
+* how long a record waits to be sealed, by a process that did not take it in;
+* both web processes are restarted in turn while clients write: no request is lost.
+
+All processes start at once on an empty database and an empty chain, so that their first start is a race too.
 ``--planted`` takes the guards away (isolation, versions, unique keys) and must find doubles, or the races are none.
 
 Needs PostgreSQL's programs and anvil (make anvil-check). ``python -m tests.stress.two_servers --races 1000``.
@@ -32,12 +40,18 @@ import requests
 from backend.adapters.keys.vault import opened_vault
 from backend.runtime.app import ledger_accounts
 from backend.runtime.data_folder import DataFolder
+from backend.store.coordination import ANCHORING
+from backend.store.database import lock_number
 from tests.conftest import DemoUser, people_in
 from tests.helpers.nodes import anvil, free_port
 from tests.helpers.postgres import Postgres, running_postgres
 from tests.journeys.papers import a_certificate, a_declaration
 
 READY_SECONDS = 300
+CANDIDATES = 3
+TAKE_OVER_SECONDS = 10.0
+SEALED_SECONDS = 0.5
+"""In which 95 of 100 records are sealed after their answer."""
 DATABASE = "two_servers"
 WITHOUT_GUARDS = """
 import backend.store.database as database
@@ -52,11 +66,57 @@ main()
 Send = Callable[[int], requests.Response]
 
 
+class Processes:
+    """The programs of one installation, by name."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], command: list[str]) -> None:
+        self.folder, self.environment, self._command = folder, environment, command
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self.ports: dict[str, int] = {}
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start one, or start it again."""
+        with self.log(name).open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                [sys.executable, *self._command, *arguments], env=self.environment, stdout=log, stderr=log
+            )
+
+    def web(self, name: str) -> str:
+        """Start one that serves, on the port it had before; its URL."""
+        self.start(name, "web", "--port", str(self.ports.setdefault(name, free_port())))
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def log(self, name: str) -> Path:
+        return self.folder.parent / f"{name}.log"
+
+    def kill(self, pid: int) -> str:
+        """Kill the program of this process id; its name."""
+        (name,) = (name for name, one in self._running.items() if one.pid == pid)
+        self._running[name].kill()
+        self._running[name].wait()
+        return name
+
+    def stop(self, name: str) -> None:
+        """Stop one as its operator does."""
+        self._running[name].terminate()
+        try:
+            self._running[name].wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self._running[name].kill()
+            self._running[name].wait()
+            raise
+
+    def stop_all(self) -> None:
+        for one in self._running.values():
+            one.kill()
+            one.wait()
+
+
 class Office:
     """Two servers, and who asks them."""
 
-    def __init__(self, urls: list[str], people: dict[str, DemoUser]) -> None:
-        self.urls, self.people = urls, people
+    def __init__(self, urls: list[str], people: dict[str, DemoUser], processes: Processes) -> None:
+        self.urls, self.people, self.processes = urls, people, processes
         self._own = threading.local()
 
     def post(self, number: int, path: str, role: str, body: Any, **headers: str) -> requests.Response:
@@ -124,6 +184,8 @@ def keys(office: Office, pool: ThreadPoolExecutor, races: int) -> tuple[Counter[
     return told, wrong
 
 
+WEB = ("web-1", "web-2")
+CANDIDATE_NAMES = tuple(f"anchor-{number}" for number in range(1, CANDIDATES + 1))
 DOUBLES = {
     "decisions": "SELECT count(*) FROM (SELECT 1 FROM decision GROUP BY consignment_id HAVING count(*) > 1) twice",
     "numbers": "SELECT count(*) FROM (SELECT 1 FROM record WHERE number IS NOT NULL AND assurance = 'issued' "
@@ -154,38 +216,164 @@ def office(server: Postgres, folder: Path, planted: bool) -> Iterator[Office]:
             "LEDGER_CONFIRMATIONS": "0",
             "LEDGER_REGISTRATION_DELAY_SECONDS": "0",
         }
-        command = ["-c", WITHOUT_GUARDS] if planted else ["-m", "backend.cli.main"]
-        ports = [free_port(), free_port()]
-        for port in ports:
-            log = stack.enter_context((folder.parent / f"{port}.log").open("w"))
-            arguments = [sys.executable, *command, "serve", "--port", str(port)]
-            process = subprocess.Popen(arguments, env=environment, stdout=log, stderr=log)
-            stack.callback(_stop, process)
-        urls = [f"http://127.0.0.1:{port}" for port in ports]
-        for url, port in zip(urls, ports, strict=True):
-            _wait(url, folder.parent / f"{port}.log")
-        yield Office(urls, people_in(folder))
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        processes = Processes(folder, environment, ["-c", WITHOUT_GUARDS] if planted else ["-m", "backend.cli.main"])
+        stack.callback(processes.stop_all)
+        urls = [processes.web(name) for name in WEB]
+        for name in CANDIDATE_NAMES:
+            processes.start(name, "anchor")
+        for url, name in zip(urls, WEB, strict=True):
+            _wait(url, processes.log(name))
+        yield Office(urls, people_in(folder), processes)
 
 
 def _wait(url: str, log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
-            if requests.get(f"{url}/healthz", timeout=5).status_code == 200:
+            if requests.get(f"{url}/readyz", timeout=5).status_code == 200:
                 return
         except requests.RequestException:
             pass
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.2)
+
+
+# ---- the processes themselves
+
+
+def leader(server: Postgres) -> int | None:
+    """The process id of who leads the anchoring, as the database knows it."""
+    number = lock_number(ANCHORING) & (2**64 - 1)
+    query = (
+        "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' "
+        f"AND l.granted AND l.classid = {number >> 32} AND l.objid = {number & (2**32 - 1)}"
+    )
+    with server.connect(DATABASE) as connection:
+        found = connection.execute(query.encode()).fetchone()
+    return int(str(found[0]).split()[-1]) if found else None
+
+
+def until(question: Callable[[], Any], seconds: float) -> float:
+    """The seconds until something is so; infinite where it takes longer than asked."""
+    began = time.monotonic()
+    while not question():
+        if time.monotonic() > began + seconds:
+            return float("inf")
+        time.sleep(0.005)
+    return time.monotonic() - began
+
+
+def stored(office: Office, number: int) -> str:
+    """Issue a certificate; its id."""
+    body = a_certificate(office.people["merchant"].organisation)
+    answer = office.post(number, "/certificates-of-origin", "chamber", body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def is_sealed(server: Postgres, record: str) -> bool:
+    return not in_database(server, f"SELECT count(*) FROM record WHERE id = '{record}' AND batch_id IS NULL")
+
+
+def take_overs(office: Office, server: Postgres, kills: int) -> dict[str, Any]:
+    """Kill the leader while a record waits, again and again, and start it once more."""
+    records, took = [stored(office, 0)], []
+    for number in range(kills):
+        until(lambda: leader(server), TAKE_OVER_SECONDS)
+        before = leader(server)
+        assert before is not None, "nobody leads"
+        records.append(stored(office, number))
+        name = office.processes.kill(before)
+        began = time.monotonic()
+        records.append(stored(office, number))
+        until(lambda before=before: leader(server) not in (None, before), 6 * TAKE_OVER_SECONDS)
+        until(lambda: is_sealed(server, records[-1]), 6 * TAKE_OVER_SECONDS)
+        took.append(time.monotonic() - began)
+        office.processes.start(name, "anchor")
+    waiting = (
+        "SELECT count(*) FROM record LEFT JOIN batch ON batch.id = record.batch_id "
+        f"WHERE record.id IN ({', '.join(map(repr, records))}) AND batch.state IS DISTINCT FROM 'final'"
+    )
+    settled = until(lambda: not in_database(server, waiting), 120)
+    audit = subprocess.run(
+        [sys.executable, "-m", "backend.cli.main", "audit"],
+        env=office.processes.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "kills": kills,
+        "records": len(records),
+        "slowest": round(max(took), 2),
+        "lost": in_database(server, waiting) if settled == float("inf") else 0,
+        "audit": audit.returncode,
+        "wrong": int(max(took) > TAKE_OVER_SECONDS) + int(settled == float("inf")) + int(audit.returncode != 0),
+    }
+
+
+def sealing(office: Office, server: Postgres, count: int) -> dict[str, Any]:
+    """The seconds between a record's answer and its seal by another process."""
+    took = []
+    for number in range(count):
+        record = stored(office, number)
+        took.append(until(lambda record=record: is_sealed(server, record), 30))
+        time.sleep(0.05 * (number % 5))
+    took.sort()
+    p95 = took[int(0.95 * len(took))]
+    return {
+        "records": count,
+        "median": round(took[len(took) // 2], 3),
+        "p95": round(p95, 3),
+        "slowest": round(took[-1], 3),
+        "wrong": int(p95 > SEALED_SECONDS),
+    }
+
+
+def restarts(office: Office, server: Postgres, rounds: int) -> dict[str, Any]:
+    """Restart both web processes in turn while four clients write; whoever is refused a connection asks the other."""
+    stopping, answered, failed = threading.Event(), [], []
+
+    def write(client: int) -> None:
+        number = client
+        while not stopping.is_set():
+            number += 1
+            body = a_certificate(office.people["merchant"].organisation)
+            for attempt in range(2):
+                url = f"{office.urls[(number + attempt) % 2]}/api/v1/certificates-of-origin"
+                try:
+                    told = requests.post(url, json=body, headers=office.people["chamber"].bearer, timeout=60)
+                except requests.ConnectionError as error:
+                    if "Connection refused" in str(error) and attempt == 0:
+                        continue
+                    failed.append(str(error))
+                else:
+                    (answered if told.status_code == 201 else failed).append(told.text)
+                break
+
+    with ThreadPoolExecutor(4) as clients:
+        running = [clients.submit(write, client) for client in range(4)]
+        try:
+            for _ in range(rounds):
+                for name in WEB:
+                    time.sleep(0.5)
+                    office.processes.stop(name)
+                    _wait(office.processes.web(name), office.processes.log(name))
+        finally:
+            stopping.set()
+        for one in running:
+            one.result()
+    kept = [json.loads(one)["id"] for one in answered]
+    found = in_database(server, f"SELECT count(*) FROM record WHERE id IN ({', '.join(map(repr, kept))})")
+    for text in failed[:3]:
+        print(text, file=sys.stderr)
+    return {
+        "restarts": 2 * rounds,
+        "answered": len(answered),
+        "failed": len(failed),
+        "lost": len(kept) - found,
+        "wrong": len(failed) + len(kept) - found + int(not kept),
+    }
 
 
 def main() -> int:
@@ -195,8 +383,15 @@ def main() -> int:
     parser.add_argument(
         "--planted", action="store_true", help="without the guards; ends with 0 where doubles are found"
     )
+    parser.add_argument("--kills", type=int, default=200, help="of the process that leads")
+    parser.add_argument("--restarts", type=int, default=10, help="of each web process")
     kinds = {"decisions": decisions, "numbers": numbers, "keys": keys}
-    parser.add_argument("--only", choices=list(kinds), action="append", help="this kind; again for another")
+    parts: dict[str, Callable[[Office, Postgres], dict[str, Any]]] = {
+        "take-overs": lambda office, server: take_overs(office, server, asked.kills),
+        "sealing": lambda office, server: sealing(office, server, 100),
+        "restarts": lambda office, server: restarts(office, server, asked.restarts),
+    }
+    parser.add_argument("--only", choices=[*kinds, *parts], action="append", help="this kind; again for another")
     asked = parser.parse_args()
     found: dict[str, Any] = {}
     with (
@@ -210,7 +405,7 @@ def main() -> int:
         if asked.planted:
             with server.connect(DATABASE) as connection:
                 connection.execute(b"DROP INDEX uq_record_number")
-        for name in asked.only or kinds:
+        for name in [name for name in kinds if name in (asked.only or kinds)]:
             run = kinds[name]
             began = time.monotonic()
             told, wrong = run(both, pool, asked.races)
@@ -218,9 +413,13 @@ def main() -> int:
             failed = sum(count for status, count in told.items() if status >= 500)
             found[name] = {"races": asked.races, "wrong": wrong, "twice": twice, "5xx": failed, "told": dict(told)}
             print(f"{name:<10} {json.dumps(found[name])}  {time.monotonic() - began:.0f} s", flush=True)
+        for name in [name for name in parts if name in (asked.only or parts) and not asked.planted]:
+            began = time.monotonic()
+            found[name] = parts[name](both, server)
+            print(f"{name:<10} {json.dumps(found[name])}  {time.monotonic() - began:.0f} s", flush=True)
     if asked.planted:
         return 0 if all(found[name]["twice"] for name in DOUBLES if name in found) else 1
-    return 0 if not any(one["wrong"] + one["twice"] + one["5xx"] for one in found.values()) else 1
+    return 0 if not any(one["wrong"] + one.get("twice", 0) + one.get("5xx", 0) for one in found.values()) else 1
 
 
 if __name__ == "__main__":

@@ -93,11 +93,11 @@ class Installation:
 def installation(tmp_path_factory, demonstration, system):
     with running(copied(demonstration, tmp_path_factory.mktemp("own") / "data")) as opened:
         opened.ctx = replace(opened.ctx, simulator=system.ctx.simulator)
-        opened.worker.start(opened.ctx)
-        app = create_app(opened)
-        held = Held(app.test_client(), people_in(opened.folder.path))
-        description = held.get("/openapi.json").get_json()
-        yield Installation(opened, app, derived.World(held, opened, lambda: settled(opened)), description)
+        with opened.working(jobs=False):
+            app = create_app(opened)
+            held = Held(app.test_client(), people_in(opened.folder.path))
+            description = held.get("/openapi.json").get_json()
+            yield Installation(opened, app, derived.World(held, opened, lambda: settled(opened)), description)
 
 
 def settled(system):

@@ -28,12 +28,16 @@ def acquire_lease(ctx: AnchoringContext) -> bool:
     The lease avoids double work, correctness does not depend on it: a nonce is used by one open transaction only, a
     batch leaves ``sealed`` once, and the contract accepts a root once (docs/faults.md, row 18).
     """
+    if ctx.leadership is not None:
+        return ctx.leadership.acquire()
     with ctx.work() as work:
         lease, now = work.leases.find("anchoring"), ctx.now()
         if lease is None:
             work.add(Lease("anchoring", ctx.holder, now + LEASE_DURATION))
         elif lease.holder != ctx.holder and lease.until > now:
-            log.warning("another worker anchors on this database; this one waits", holder=lease.holder)
+            if lease.holder not in ctx.waited_for:
+                ctx.waited_for.add(lease.holder)
+                log.warning("another worker anchors on this database; this one waits", holder=lease.holder)
             return False
         elif lease.holder == ctx.holder and lease.until > now + LEASE_DURATION / 2:
             # Renewed only in the second half of its term, to save a write in every round.
@@ -47,6 +51,9 @@ def acquire_lease(ctx: AnchoringContext) -> bool:
 @rerunnable
 def release_lease(ctx: AnchoringContext) -> None:
     """Give up the lease, so that another worker can go on at once."""
+    if ctx.leadership is not None:
+        ctx.leadership.release()
+        return
     with ctx.work() as work:
         work.leases.delete("anchoring", ctx.holder)
         work.commit()

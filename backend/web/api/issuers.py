@@ -129,7 +129,8 @@ def post_accreditation(organisation_id: str, body: AccreditationInput) -> dict[s
 def post_suspension(organisation_id: str, body: SuspensionInput) -> dict[str, Any]:
     """Stop standing behind a key: what it signed counts no more, in any check from then on.
 
-    What it signed before and had on the ledger counts again once the suspension is lifted; all else must be signed anew.
+    What it signed before and had on the ledger counts again once the suspension is lifted; all else must be signed
+    anew.
     """
     return _change(
         accreditation.suspend(current_context(), person(), organisation_id, body.since, views.version_read())
