@@ -28,6 +28,9 @@ class Agreement:
     name of its certificate, if any, ``languages`` those that it is written in (ISO 639), ``source`` the legal source,
     ``looked_up`` the day on which it was read, and ``not_confirmed`` what could not be confirmed then.
 
+    ``least_value_content`` is the percentage that the criterion RVC asks for under every heading, or None where it
+    differs between them.
+
     A preference may be one-sided: then ``beneficiaries`` are the countries whose goods it is for, and ``parties`` those
     that grant it. ``unconfirmed`` are pairs of origin and importing country for which it is not confirmed that the
     preference applies. ``retroactive`` limits the issue after shipment, where that is confirmed.
@@ -42,6 +45,7 @@ class Agreement:
     source: str
     looked_up: date
     form: str | None = None
+    least_value_content: int | None = None
     not_confirmed: str = ""
     beneficiaries: frozenset[str] = frozenset()
     unconfirmed: frozenset[tuple[str, str]] = frozenset()
@@ -63,8 +67,11 @@ _LISTED = (
         criteria=("WO", "PE", "CC", "CTH", "CTSH", "RVC", "CR", "PSR"),
         term_months=12,
         languages=("en",),
-        source="RCEP Agreement, chapter 3: articles 3.2, 3.16 and 3.17, Annex 3B; in force since 1 January 2022",
+        source=(
+            "RCEP Agreement, chapter 3: articles 3.2, 3.16 and 3.17, Annexes 3A and 3B; in force since 1 January 2022"
+        ),
         looked_up=date(2026, 11, 29),
+        least_value_content=40,
         not_confirmed="how long after shipment a certificate may be issued (article 3.17.8): it is not judged",
         aliases=("regional comprehensive economic partnership", "区域全面经济伙伴关系协定"),
     ),
@@ -81,6 +88,7 @@ _LISTED = (
         ),
         looked_up=date(2026, 11, 29),
         form="Form E",
+        least_value_content=40,
         not_confirmed="whether the protocol signed in 2025 is in force: the terms are those of 2019",
         retroactive=Retroactive(unmarked_days=3, months=12),
         aliases=("form e", "asean-china", "中国-东盟", "中国-东盟自由贸易协定"),

@@ -6,6 +6,7 @@ told as a finding.
 
 import codecs
 import csv
+import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -35,6 +36,8 @@ _LEAST_ASCII = 6
 """Number of ASCII characters that a heading has at least."""
 _INVISIBLE = "\0\u200b\u200c\u200d\u2060\ufeff"
 _SPACES = "".join(map(chr, filter(lambda code: chr(code).isspace(), range(0x3001)))) + _INVISIBLE
+_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"])')
+"""The beginning of a JSON object, of a list of objects, or of lines of them. A heading may begin with [ and a name."""
 _ARCHIVES = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
@@ -165,6 +168,10 @@ def read_table(
     if content.startswith(_ARCHIVES):
         raise LogError([Problem(_("the log is a workbook or an archive"), _("save the sheet with events as CSV"))])
     text, presumed = decoded(content, encoding)
+    if not text.strip(_SPACES):
+        raise LogError([Problem(_("the log is empty"), _("export a period in which goods were cleared"))])
+    if _JSON.match(text):
+        raise LogError([Problem(_("the log is JSON"), _("save it as CSV, XES or Parquet"))])
     text, delimiter = _without_sep_line(text)
     lines = text[:_SAMPLE].splitlines(keepends=True)[:_HEADING_WITHIN]
     delimiter, above = _heading(lines, wanted, delimiter)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from hashlib import sha256
 from pathlib import Path
 
@@ -150,6 +151,15 @@ def test_own_record_is_read_by_its_named_schema():
         reading = read_file(record.compact.encode(), {})
         assert (reading.format, reading.fields) == ("provenport-credential", certificate_fields())
         assert reading.is_complete
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_record_saved_in_utf_16_is_read(encoding):
+    """Windows' shells write what a command printed so, with a mark."""
+    record = a_record(credentialSchema={"id": "urn:provenport:schema:certificate-of-origin:v1"})
+    mark = {"utf-16-be": BOM_UTF16_BE, "utf-16-le": BOM_UTF16_LE}.get(encoding, b"")
+    reading = read_file(mark + f"{record.compact}\r\n".encode(encoding), {})
+    assert reading.fields == certificate_fields()
 
 
 def test_own_records_withheld_fields_are_told_by_name():

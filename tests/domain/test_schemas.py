@@ -172,6 +172,25 @@ def test_certificate_by_regional_value_content_states_value():
     assert "belong together" in faults(Kind.CERTIFICATE_OF_ORIGIN, certificate_fields(freeOnBoardAmount="1"))[""]
 
 
+@pytest.mark.parametrize(("agreement", "percent", "is_fine"), [
+    ("RCEP", "39.99", False), ("RCEP", "0", False), ("RCEP", "40", True), ("ACFTA", "35", False), ("NONE", "10", True),
+])  # fmt: skip
+def test_regional_value_content_reaches_the_agreements(agreement, percent, is_fine):
+    fields = certificate_fields(
+        originCriteria="RVC",
+        freeTradeAgreementName=agreement,
+        regionalValueContentPercent=percent,
+        freeOnBoardAmount="1200",
+        currency="USD",
+    )
+    fields |= {"importCountry": "SG"}
+    if is_fine:
+        document_of(Kind.CERTIFICATE_OF_ORIGIN, fields)
+    else:
+        assert "below the 40 percent" in faults(Kind.CERTIFICATE_OF_ORIGIN, fields)[""]
+    document_as_signed(Kind.CERTIFICATE_OF_ORIGIN, fields)  # what was signed is judged by its agreement's checks
+
+
 def test_every_field_of_chinas_list_has_its_place():
     """Names of CEB603 that a merchant fills in; those that customs or the message carry are not ours."""
     goods = "gcode gname qty unit price currency country itemNo itemRecordNo gmodel barCode qty1 unit1 qty2 unit2"

@@ -13,7 +13,7 @@ from backend.domain.interop.formats import read_file
 from backend.domain.interop.reading import Severity, UnknownFormat
 from backend.domain.units import CHINA_UNIT_WORDS, UNITS
 from backend.messages.imports import report, words
-from tests.domain.test_interop_tables import blocked, table, wrong
+from tests.domain.test_interop_tables import ROW, blocked, table, wrong
 
 
 def item(read):
@@ -191,6 +191,53 @@ def test_spreadsheet_guards_are_taken_off(guarded):
     assert item(read)["hsCode"] == "0901110000"
     assert read.declarations[0].fields["orderReference"] == "69001"
     assert any("guard" in line for line in told(read, "guard"))
+
+
+@pytest.mark.parametrize(
+    ("place", "stored", "field", "code"),
+    [
+        ("gcode", "9405210090.0", "hsCode", "9405210090"),
+        ("unit", "11.0", "unitCode", None),
+        ("currency", "502.0", "currency", "USD"),
+        ("originCountry", "142.0", "originCountry", "CN"),
+        ("customsCode", "2925.0", "customsOffice", "2925"),
+        ("tradeMode", "9610.0", "previousProcedureTypeCode", "9610"),
+        ("orderNo", "5001.0", "orderReference", "5001.0"),
+    ],
+)
+def test_code_stored_as_a_number_is_read(place, stored, field, code):
+    """Not where a zero was lost with it (011), and not what is no code of a list."""
+    read = read_consignments(table({place: stored}))
+    if code is None:
+        assert wrong(read) == {(2, place): "unusable-cell"}
+        return
+    assert not blocked(read)
+    assert (item(read) | read.declarations[0].fields)[field] == code
+    assert bool(told(read, "code-as-number")) is (place != "orderNo")
+
+
+def test_hs_code_in_pairs_keeps_its_zeros():
+    assert item(read_consignments(table({"gcode": "940521.00"})))["hsCode"].replace(".", "") == "94052100"
+
+
+@pytest.mark.parametrize("word", ["合计", "Total", "TOTAL:", "Grand total", "小计", "SubTotal"])
+@pytest.mark.parametrize("place", ["copNo", "gname", "gcode"])
+def test_row_of_totals_is_left_out_and_told(word, place):
+    sums = dict.fromkeys(ROW, "") | {"qty": "20", "price": "6.5", "grossWeight": "12", place: word}
+    read = read_consignments(table({}, sums))
+    assert not blocked(read)
+    assert (len(read.declarations), read.row_count) == (1, 1)
+    assert told(read, "totals") == ["these rows sum up others, and are left out: 3"]
+
+
+@pytest.mark.parametrize(
+    "filled", [{"gname": "Total", "gcode": "940521"}, {"copNo": "合计灯"}, {"copNo": "Total", "qty": ""}]
+)
+def test_row_that_may_be_goods_stays(filled):
+    row = dict.fromkeys(ROW, "") | {"qty": "20"} | filled
+    read = read_consignments(table({}, row))
+    assert not told(read, "totals")
+    assert wrong(read)
 
 
 def test_apostrophe_of_a_name_stays():

@@ -14,7 +14,7 @@ BRANCH = re.compile(
 )
 DATA = {
     "domain/kinds/inspection_report.py": "words that are no result by themselves, as laboratories write them",
-    "domain/interop/columns.py": "directions that people type, and the full-width separator of record ids",
+    "domain/interop/columns.py": "directions and words for sums that people type, and the separator of record ids",
     "domain/interop/conversions.py": "countries and currencies that people type in tables",
     "domain/interop/envelope.py": "words by which makers take documents back",
     "domain/agreements.py": "names of agreements that people type in tables",

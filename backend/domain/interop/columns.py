@@ -112,6 +112,10 @@ def _country(cell: str) -> Converted:
     return conversions.country(cell)
 
 
+def _procedure(cell: str) -> Converted:
+    return _text(cell)
+
+
 def _record_ids(cell: str) -> Converted:
     return [found for part in re.split("[;；]", cell) if (found := part.strip())], None
 
@@ -132,11 +136,16 @@ class Column:
         """Whether its cells are numbers, which are written differently in different countries."""
         return self.read in (_number, _whole_number)
 
+    @property
+    def is_code(self) -> bool:
+        """Whether its cells are codes of a list, some of which look like numbers."""
+        return self.read in (_office, _procedure, _hs_code, _unit, _currency, _country)
+
 
 COLUMNS: tuple[Column, ...] = (
     Column("declarationReference", "copNo"),
     Column("customsOffice", "customsCode", _office),
-    Column("previousProcedureTypeCode", "tradeMode", required=False),
+    Column("previousProcedureTypeCode", "tradeMode", _procedure, required=False),
     Column("direction", "ieFlag", _direction, required=False),
     Column("platformName", "ebpName", _words, required=False, is_free_text=True),
     Column("orderReference", "orderNo"),
@@ -161,6 +170,27 @@ COLUMNS: tuple[Column, ...] = (
 BY_NAME: dict[str, Column] = {
     plain_name(name): column for column in COLUMNS for name in (column.field, column.alias) if name
 }
+
+TOTALS = frozenset(
+    map(
+        plain_name,
+        (
+            "total",
+            "totals",
+            "sum",
+            "subtotal",
+            "grand total",
+            "total amount",
+            "合计",
+            "总计",
+            "小计",
+            "共计",
+            "合計",
+            "總計",
+        ),
+    )
+)
+"""What stands before the sums under a table."""
 
 # fmt: off
 LIST_ONLY = frozenset(

@@ -1,8 +1,9 @@
 """Reads a table of consignments as declarations: one row per item, rows with the same reference belong together."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from backend.domain.interop.columns import (
     BY_NAME,
     COLUMNS,
     LIST_ONLY,
+    TOTALS,
     Column,
 )
 from backend.domain.interop.conversions import Converted, written_number
@@ -22,6 +24,8 @@ from backend.domain.kinds import Kind
 
 FORMAT = "consignments-table"
 _HEAD = tuple(column for column in COLUMNS if not column.of_item)
+_CODE_AS_NUMBER = re.compile(r"[0-9]+\.0")
+"""A code that a spreadsheet stored as a number. Two zeros may be a part of an HS code (9405.21.00)."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,9 @@ def read_consignments(content: bytes, style: TableStyle = AS_IT_SEEMS) -> Table:
         report.note(Severity.WARNING, "header-again", "", rows=", ".join(map(str, raw.repeated)))
     places = _columns(raw, report)
     names = {column.field: raw.header[place] for place, column in places.items()}
+    if totals := _totals(raw, places):
+        report.note(Severity.WARNING, "totals", "", rows=", ".join(map(str, sorted(totals))))
+        raw = replace(raw, rows=tuple(row for row in raw.rows if row[0] not in totals))
     rows = [_read_row(raw, number, cells, places, style, report) for number, cells in raw.rows]
     if not rows:
         report.note(Severity.WRONG, "no-rows", "")
@@ -207,7 +214,28 @@ def _cleaned(cell: str, name: str, column: Column, report: _Report) -> str:
     in_one_line = " ".join(filter(None, (line.strip() for line in bare.splitlines())))
     if in_one_line != bare:
         report.cleaned(name, column, "line-break", bare, in_one_line)
+    if column.is_code and _CODE_AS_NUMBER.fullmatch(in_one_line):
+        code = in_one_line.removesuffix(".0")
+        report.cleaned(name, column, "code-as-number", in_one_line, code)
+        return code
     return in_one_line
+
+
+def _totals(raw: RawTable, places: Mapping[int, Column]) -> set[int]:
+    """Return the numbers of the rows that sum up others: they say so, and beside numbers they say nothing else."""
+    found = set()
+    for number, cells in raw.rows:
+        filled = {place: cell for place, cell in enumerate(cells) if cell}
+        in_words = [
+            cell for place, cell in filled.items() if place not in places or not _is_amount(cell, places[place])
+        ]
+        if in_words and len(filled) > len(in_words) and all(plain_name(cell) in TOTALS for cell in in_words):
+            found.add(number)
+    return found
+
+
+def _is_amount(cell: str, column: Column) -> bool:
+    return column.is_number and any(map(str.isdigit, cell))
 
 
 def _read_cell(cell: str, column: Column, delimiter: str, style: TableStyle) -> Converted:

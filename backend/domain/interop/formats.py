@@ -1,6 +1,7 @@
 """The known document formats, how each is recognised from its content, and how it is read."""
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -143,6 +144,17 @@ def read_document(content: bytes, given: Mapping[str, str]) -> Reading:
     return _plain(document, given)
 
 
+def _in_utf8(content: bytes) -> bytes:
+    """Return a compact SD-JWT that a program saved in UTF-16, as Windows' shells do, in UTF-8; all else as it is."""
+    if not content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return content
+    try:
+        text = content.decode("utf-16").encode("ascii")
+    except UnicodeError:
+        return content
+    return text if is_document(text) and not is_json(text) else content
+
+
 def read_compact(content: bytes, given: Mapping[str, str]) -> Reading:
     """Read the document in a compact SD-JWT.
 
@@ -271,6 +283,7 @@ def read_file(content: bytes, given: Mapping[str, str], style: TableStyle = AS_I
         HostileJson: if it is not strict JSON.
         MalformedRecord: if an SD-JWT is damaged.
     """
+    content = _in_utf8(content)
     start = content.removeprefix(BOM).lstrip()[:4]
     if len(content) > LARGEST:
         raise UnknownFormat("too-large", most=LARGEST)

@@ -137,6 +137,7 @@ _FAULTS = {
         "{months} months"
     ),
     "agreement-language": Message("under {agreement} goods are described in its languages: {languages}"),
+    "value-content": Message("regionalValueContentPercent is below the {least} percent that {agreement} asks for"),
     "agreement-term": Message("a certificate under {agreement} holds {months} months: its last day is {last}"),
 }
 
@@ -229,6 +230,13 @@ class CertificateOfOrigin(Document):
         lacks_value = self.origin_criteria == "RVC" and self.free_on_board_amount is None
         if lacks_value and self.free_trade_agreement_name != "NONE" and not is_read_as_signed(info):
             raise fault("value", "freeOnBoardAmount is missing: RVC is a share of the FOB value")
+        # What is read as signed may name an agreement that is not known here.
+        agreement, stated = AGREEMENTS.get(self.free_trade_agreement_name), self.regional_value_content_percent
+        least = None if agreement is None else agreement.least_value_content
+        if self.origin_criteria == "RVC" and least is not None and stated is not None and not is_read_as_signed(info):
+            named = {"agreement": self.free_trade_agreement_name, "least": least}
+            if stated < least:
+                raise fault("value-content", _FAULTS["value-content"].template, **named)
         return self
 
 

@@ -157,6 +157,25 @@ def test_workbook_is_told_apart(tmp_path):
         studied(tmp_path, b"PK\x03\x04" + bytes(100))
 
 
+@pytest.mark.parametrize("content", [b"", b" \r\n\n", b"\xef\xbb\xbf", "\n\n".encode("utf-16")])
+def test_empty_log_is_told(tmp_path, content):
+    with pytest.raises(LogError, match="the log is empty"):
+        studied(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"case": "1"}\n{"case": "2"}', b'[{"case": "1"}]', b"{}", '\n [["case"]]'.encode("utf-16")]
+)
+def test_json_log_is_told(tmp_path, content):
+    with pytest.raises(LogError, match="the log is JSON"):
+        studied(tmp_path, content)
+
+
+def test_heading_in_brackets_is_no_json(tmp_path):
+    with pytest.raises(LogError, match="no column"):
+        studied(tmp_path, b"[case],[event]\n1,arrived\n")
+
+
 def test_compressed_log_is_read(tmp_path):
     assert hours_of(studied(tmp_path, gzip.compress(a_csv(cleared()).encode()), name="log.csv.gz")) == RIGHT
 
