@@ -5,6 +5,7 @@ forms, API and files.
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.domain.parties import Organisation
+
+_SCHEMA_VERSION = re.compile(r"\bv([0-9]{1,3})(?:\.json)?$")
+"""The version at the end of a schema's name (``RecordKind.schema_id``)."""
 
 
 def document_of(kind: Kind, fields: Any) -> Document:
@@ -275,6 +279,16 @@ class RecordOnFile:
         except Invalid:
             return None
         return str(header.get("kid")) if isinstance(header, dict) else None
+
+    @property
+    def schema_version(self) -> int:
+        """The version of its kind's schema that it names; the newest one where that cannot be read."""
+        try:
+            named = str(self.sd_jwt.payload["credentialSchema"]["id"])
+        except (Invalid, LookupError, TypeError):
+            named = ""
+        found = _SCHEMA_VERSION.search(named)
+        return int(found[1]) if found else KINDS[self.kind].schema_version
 
     @property
     def entry(self) -> Entry:

@@ -414,3 +414,14 @@ def test_overview_tells_since_when_the_oldest_waits(signed_in, settle, monkeypat
     page = signed_in("merchant").get("/?lang=en")
     assert "still waits for its proof" in page
     assert "2026-11-01T08:30" in page
+
+
+def test_record_page_links_the_schema_that_the_record_names(app, people, signed_in, system):
+    api = Api(app.test_client(), people)
+    for made in (api.certificate(), api.invoice()):
+        page = signed_in("merchant").get(f"/records/{made['id']}")
+        (slug, version) = re.search(r"/schemas/([a-z-]+)/v(\d+)\.json", page).groups()
+        with system.ctx.work(reading=True) as work:
+            named = work.records.get(made["id"]).sd_jwt.payload["credentialSchema"]["id"]
+        assert named.endswith((f":{slug}:v{version}", f"/{slug}/v{version}.json"))
+        assert signed_in("merchant").client.get(f"/schemas/{slug}/v{version}.json").status_code == 200
