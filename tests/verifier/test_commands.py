@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -218,17 +219,22 @@ def test_the_single_program_tells_what_it_lacks(files):
     assert "pip install cryptography" in done.stderr
 
 
+def seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_verifying_starts_fast(files):
-    """Against Python itself in the same minute, since the machine may be busy; web3 or Flask alone would cost more."""
+    """Against Python itself, in time of the processor, since the machine may be busy; web3 or Flask would cost more."""
     alone = [sys.executable, "-c", "import click, cryptography.hazmat.primitives.asymmetric.ec, pydantic, json"]
-    began = time.perf_counter()
+    began = seconds_of_children()
     for _ in range(3):
         subprocess.run(alone, check=True)
-    base = time.perf_counter() - began
-    began = time.perf_counter()
+    base = seconds_of_children() - began
+    began = seconds_of_children()
     for _ in range(3):
         verify(files / "bundle.json", "--trust", files / "trust.json", tmp_path=files)
-    assert time.perf_counter() - began < 4 * base + 1
+    assert seconds_of_children() - began < 4 * base + 1
     loaded = (
         "import sys; sys.argv = ['provenport', 'verify', '--help']; from backend.cli import main\ntry: main.main()\n"
     )
