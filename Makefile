@@ -100,7 +100,7 @@ browser: $(BROWSER)  ## Run the tests that drive Chromium (CHROMIUM)
 	@command -v "$(CHROMIUM)" >/dev/null || { \
 	  echo "Chromium is not at $(CHROMIUM). Install it (Debian: apt-get install chromium), or say where it is:" >&2; \
 	  echo "  make browser CHROMIUM=/path/to/chromium" >&2; exit 1; }
-	CHROMIUM="$$(command -v "$(CHROMIUM)")" $(BIN)/python -m pytest -q -m browser $(ARGS)
+	CHROMIUM="$$(command -v "$(CHROMIUM)")" $(BIN)/python -m pytest -q -m browser tests/browser $(ARGS)
 
 .PHONY: bench
 bench: $(BENCH) $(CHAIN_TOOLS)  ## Measure speed, size and gas, beside others where there are any, and print the numbers
@@ -121,7 +121,7 @@ contracts-check: $(CONTRACTS) $(NODE_MODULES) $(SLITHER)  ## Compile them again,
 	$(WITH_NODE) $(BIN)/python -m contracts.tools.compile --check
 	$(WITH_NODE) $(BIN)/python -m contracts.tools.analysis $(SLITHER_VENV)/bin/slither
 	$(WITH_NODE) $(BIN)/python -m contracts.tools.invariants
-	$(WITH_NODE) $(BIN)/python -m pytest -q -m contracts $(ARGS)
+	$(WITH_NODE) $(BIN)/python -m pytest -q -m contracts tests/contracts $(ARGS)
 
 # slither needs another web3 than we do, hence an environment of its own.
 $(SLITHER):
@@ -172,7 +172,7 @@ disk-faults: $(TEST)  ## Let 300 writes and syncs fail by strace (FAULTS), and l
 
 .PHONY: anvil-check
 anvil-check: $(CONTRACTS) $(CHAIN_TOOLS)  ## Install a real node (anvil, cast) and run the tests that need one
-	$(WITH_NODE) $(BIN)/python -m pytest -q -m anvil $(ARGS)
+	$(WITH_NODE) $(BIN)/python -m pytest -q -m anvil tests/adapters tests/journeys tests/web $(ARGS)
 
 .PHONY: agreement
 agreement: $(CONTRACTS) $(NODE_MODULES) $(CHAIN_TOOLS)  ## Ask Python, Solidity and JavaScript about 100,000 altered proofs
