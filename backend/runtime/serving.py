@@ -1,5 +1,6 @@
 """Runs one installation's processes until they are told to stop: all in one, or web, anchoring and jobs apart."""
 
+import gc
 import json
 import resource
 import signal
@@ -147,6 +148,9 @@ def _serve(system: System, listener: socket.socket, report: Callable[[Message], 
     system.folder.note_server(url)
     try:
         _on_signals(lambda: _stop(server))
+        # What is loaded by now stays: looking through it for garbage would hold up a request for a fifth of a second.
+        gc.collect()
+        gc.freeze()
         server.run()
     finally:
         system.folder.forget_server()
