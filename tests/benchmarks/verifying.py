@@ -65,7 +65,14 @@ def _facts(sample: Sample) -> LedgerFacts:
     assert text is not None
     (reading,) = read_snapshot(text).snapshot.readings
     return LedgerFacts(
-        NOON, reading.batch, 0, reading.accreditation, state=ProofState.FINAL, anchor_block=reading.block
+        NOON,
+        reading.batch,
+        0,
+        reading.accreditation,
+        state=ProofState.FINAL,
+        anchor_block=reading.block,
+        accreditation_at_issue=reading.accreditation_at_issue,
+        accreditation_at_anchoring=reading.accreditation_at_anchoring,
     )
 
 
