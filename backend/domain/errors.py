@@ -4,7 +4,7 @@ Each carries a message template and the values for it, so that it can be shown i
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,6 +59,22 @@ class TraceabilityError(Exception):
         self.values = values
         self.message = Message(message or self.code, **values)
         super().__init__(self.message)
+
+
+class Translating:
+    """A context that raises a library's errors as errors of ours, as far as ``translated`` knows them."""
+
+    def __init__(self, translated: Callable[[BaseException], TraceabilityError | None]) -> None:
+        self._translated = translated
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Raise the error of ours, if there is one."""
+        ours = None if error is None else self._translated(error)
+        if ours is not None:
+            raise ours from error
 
 
 class NotFound(TraceabilityError):

@@ -5,7 +5,7 @@ The numbers of statuses are those of the contracts (``contracts/src/ITraceLedger
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from hashlib import sha256
 
@@ -40,6 +40,13 @@ class Anchoring:
     block_number: int
     block_hash: bytes
     anchorer: str
+
+
+GRACE = timedelta(hours=72)
+"""How long a record may lie between signing and anchoring before later terms must cover it too.
+
+A record is anchored within minutes, and the longest outage that an operator should need to repair is a weekend.
+"""
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,11 @@ LAST_SECOND = 253402300799
 def ledger_time(seconds: int) -> datetime:
     """Return a time of the ledger, in seconds since 1970, as a datetime: the last one there is where it lies beyond."""
     return datetime.fromtimestamp(min(seconds, LAST_SECOND), UTC)
+
+
+def has_ended(late: Accreditation, anchored: datetime) -> bool:
+    """Tell whether the terms of the anchoring had ended the grace before it: their key may have dated a record back."""
+    return anchored - late.valid_until >= GRACE
 
 
 def accreditation_in(terms: Sequence[int]) -> Accreditation | None:

@@ -22,10 +22,9 @@ from backend.domain.kinds.certificate_of_origin import (
     is_unconfirmed,
     last_day,
 )
-from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus
+from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus, has_ended
 from backend.domain.records import ProofState, dates_ahead, document_of_record
 from backend.domain.sd_jwt import is_statement, issued_at, issuer_name
-from backend.domain.signature_terms import has_ended
 from backend.domain.strict_json import parse_timestamp
 from backend.domain.verdict import (
     CLOCKS_MAY_DIFFER,

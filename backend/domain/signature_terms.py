@@ -9,13 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from backend.domain.ledger import Accreditation
+from backend.domain.ledger import GRACE, Accreditation
 
-GRACE = timedelta(hours=72)
-"""How long a record may lie between signing and anchoring before later terms must cover it too.
-
-A record is anchored within minutes, and the longest outage that an operator should need to repair is a weekend.
-"""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How much later than a signature the key's very first terms may be recorded.
 
@@ -78,8 +73,3 @@ def terms_of_signature(
 
 def _a_little_after(moment: datetime) -> datetime:
     return moment + min(CLOCK_TOLERANCE, datetime.max.replace(tzinfo=UTC) - moment)
-
-
-def has_ended(late: Accreditation, anchored: datetime) -> bool:
-    """Tell whether the terms of the anchoring had ended the grace before it: their key may have dated a record back."""
-    return anchored - late.valid_until >= GRACE

@@ -81,10 +81,11 @@ def _anchored(chain: JsonRpcChain, ledger: EvmLedger, name: LedgerName) -> tuple
     """Bundles of one batch of certificates that stands on the ledger, and the time of its block."""
     numbers = range(DOCUMENTS)
     fields = [certificate_fields(certificateNumber=f"C-{n}", quantity=str(n + 1)) for n in numbers]
-    records = [a_record(fields=one) for one in fields]
+    # Signed once the key is accredited: terms do not cover what was signed before the ledger had them.
+    accredited = _do(chain, ledger, Accredit(CHAMBER.thumbprint, an_accreditation()), "authority").block.time
+    records = [a_record(fields=one, issued_at=accredited) for one in fields]
     entries = [entry_of(record, Kind.CERTIFICATE_OF_ORIGIN) for record in records]
     batch = seal(entries)
-    _do(chain, ledger, Accredit(CHAMBER.thumbprint, an_accreditation()), "authority")
     receipt = _do(chain, ledger, AnchorBatch(batch.root, batch.segments), "anchorer")
     block = receipt.block
     where = name.chain_id, name.address, name.instance_id, batch.root, receipt.transaction_hash

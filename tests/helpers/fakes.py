@@ -38,8 +38,9 @@ from backend.domain.ledger import (
     SignedTransaction,
     SuspendAccreditation,
     batch_key,
+    has_ended,
 )
-from backend.domain.signature_terms import SignatureTerms, Suspension, has_ended, terms_of_signature
+from backend.domain.signature_terms import SignatureTerms, Suspension, terms_of_signature
 from tests.helpers.builders import NOON
 
 _EDGES = {

@@ -416,7 +416,7 @@ def test_overview_tells_since_when_the_oldest_waits(signed_in, settle, monkeypat
     assert "2026-11-01T08:30" in page
 
 
-def test_record_page_links_the_schema_that_the_record_names(app, people, signed_in, system):
+def test_record_page_links_the_schema_it_names(app, people, signed_in, system):
     api = Api(app.test_client(), people)
     for made in (api.certificate(), api.invoice()):
         page = signed_in("merchant").get(f"/records/{made['id']}")

@@ -5,9 +5,8 @@ Answers and custom errors are read here too, and a chain's errors put into the d
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, cast
 
 from eth_abi.exceptions import DecodingError
@@ -30,7 +29,14 @@ from backend.adapters.ledger.chain import (
     Price,
     TransactionRejected,
 )
-from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable, message_of
+from backend.domain.errors import (
+    ForeignLedger,
+    LedgerRefused,
+    LedgerUnavailable,
+    TraceabilityError,
+    Translating,
+    message_of,
+)
 from backend.domain.ledger import SignedTransaction
 from contracts import Artifact, load
 
@@ -237,25 +243,22 @@ LOG_BLOCKS = 1_000
 POLL_SECONDS = 0.02
 
 
-@contextmanager
-def asking() -> Iterator[None]:
-    """Translate a chain's errors into the domain's.
+def _in_our_words(fault: BaseException) -> TraceabilityError | None:
+    if isinstance(fault, ChainUnavailable):
+        return LedgerUnavailable(message_of(fault))
+    if isinstance(fault, AnswerUnreadable):
+        return ForeignLedger("our contract is not there: {fault}", fault=message_of(fault))
+    if isinstance(fault, TransactionRejected):
+        return LedgerRefused(message_of(fault), error="TransactionRejected", arguments={"reason": str(fault)})
+    return refused(fault.data) if isinstance(fault, CallReverted) else None
 
-    Raises:
-        LedgerUnavailable: if the chain does not answer.
-        ForeignLedger: if what answers is not our contract.
-        LedgerRefused: if the chain or the contract refuses.
-    """
-    try:
-        yield
-    except ChainUnavailable as fault:
-        raise LedgerUnavailable(message_of(fault)) from fault
-    except AnswerUnreadable as fault:
-        raise ForeignLedger("our contract is not there: {fault}", fault=message_of(fault)) from fault
-    except TransactionRejected as fault:
-        raise LedgerRefused(message_of(fault), error="TransactionRejected", arguments={"reason": str(fault)}) from fault
-    except CallReverted as fault:
-        raise refused(fault.data) from fault
+
+asking = partial(Translating, _in_our_words)
+"""A context that raises a chain's errors as the domain's.
+
+``LedgerUnavailable`` if the chain does not answer, ``ForeignLedger`` if what answers is not our contract,
+``LedgerRefused`` if the chain or the contract refuses.
+"""
 
 
 def refused(data: bytes) -> LedgerRefused:
