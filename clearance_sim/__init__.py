@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from clearance_sim.analysis.estimate import Estimate
     from clearance_sim.analysis.result import Result
     from clearance_sim.execution.runner import run
-    from clearance_sim.scenario.errors import ScenarioError
+    from clearance_sim.scenario import ScenarioError
     from clearance_sim.scenario.loader import from_values, load, loads, varied
     from clearance_sim.scenario.model import Scenario
 
@@ -21,7 +21,7 @@ _HOMES = {
     "Estimate": "analysis.estimate",
     "Result": "analysis.result",
     "Scenario": "scenario.model",
-    "ScenarioError": "scenario.errors",
+    "ScenarioError": "scenario",
     "from_values": "scenario.loader",
     "load": "scenario.loader",
     "loads": "scenario.loader",

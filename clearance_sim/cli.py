@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from clearance_sim.commands.localised import LocalisedGroup, language_asked
+from clearance_sim.commands import LocalisedGroup, language_asked
 from clearance_sim.commands.terminal import can_show, prepare_streams
 from clearance_sim.messages import SOURCE_LANGUAGE, Message, _, spoken, translated
 

@@ -12,7 +12,7 @@ import click
 
 from clearance_sim.claim.study import Question, effort
 from clearance_sim.claim.study import study as run_study
-from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands import LocalisedCommand
 from clearance_sim.commands.terminal import check_writable, is_interactive, write_document
 from clearance_sim.messages import LANGUAGES, Message, _, language, text_in
 from clearance_sim.procedure.levers import letters_of

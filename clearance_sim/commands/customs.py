@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from clearance_sim.analysis.estimate import Interval
-from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands import LocalisedCommand
 from clearance_sim.commands.terminal import check_writable, echo_document, write_document
 from clearance_sim.messages import Message, _
 from clearance_sim.procedure.calibration import Calibration, calibrate, write_calibrated

@@ -12,7 +12,7 @@ import click
 
 from clearance_sim.commands.terminal import echo_document
 from clearance_sim.messages import _
-from clearance_sim.scenario.errors import Fault, ScenarioError
+from clearance_sim.scenario import Fault, ScenarioError
 from clearance_sim.scenario.loader import load, to_values, varied
 from clearance_sim.scenario.model import Scenario
 

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands import LocalisedCommand
 from clearance_sim.commands.terminal import (
     check_writable,
     console,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands import LocalisedCommand
 from clearance_sim.commands.terminal import check_writable, write_document
 from clearance_sim.messages import LANGUAGES, _, language
 

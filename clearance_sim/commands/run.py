@@ -15,8 +15,8 @@ from rich.table import Table
 
 from clearance_sim.analysis.estimate import Estimate
 from clearance_sim.analysis.result import Durations, Result
+from clearance_sim.commands import LocalisedCommand
 from clearance_sim.commands.files import opened, refuse
-from clearance_sim.commands.localised import LocalisedCommand
 from clearance_sim.commands.terminal import (
     check_writable,
     console,
@@ -29,7 +29,7 @@ from clearance_sim.commands.terminal import (
 from clearance_sim.execution.executors import Executor, processors
 from clearance_sim.execution.runner import run
 from clearance_sim.messages import Message, _
-from clearance_sim.scenario.errors import ScenarioError
+from clearance_sim.scenario import ScenarioError
 from clearance_sim.scenario.model import Scenario
 
 Command = TypeVar("Command", bound=Callable[..., object])

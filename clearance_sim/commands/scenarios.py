@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
+from clearance_sim.commands import LocalisedCommand
 from clearance_sim.commands.files import faults_as_json, opened, packaged, parameters, refuse
-from clearance_sim.commands.localised import LocalisedCommand
 from clearance_sim.commands.terminal import echo_document
 from clearance_sim.messages import LANGUAGES, _, language, text_in
+from clearance_sim.scenario import ScenarioError
 from clearance_sim.scenario.checks import loads_of
-from clearance_sim.scenario.errors import ScenarioError
 from clearance_sim.scenario.loader import schema
 from clearance_sim.scenario.model import Scenario
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
+from clearance_sim.commands import LocalisedCommand
 from clearance_sim.commands.files import opened
-from clearance_sim.commands.localised import LocalisedCommand
 from clearance_sim.commands.terminal import echo_document
 from clearance_sim.messages import _
-from clearance_sim.scenario.errors import ScenarioError
+from clearance_sim.scenario import ScenarioError
 from clearance_sim.staffing.rosters import Offer, RosterError, own_offers, read_offer
 from clearance_sim.staffing.search import Fate, Search, search
 from clearance_sim.staffing.targets import TargetError, read_target

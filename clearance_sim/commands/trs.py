@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Table
 
-from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands import LocalisedCommand
 from clearance_sim.commands.terminal import check_writable, console, echo_document, print_table, write_document
 from clearance_sim.messages import _, pgettext
 

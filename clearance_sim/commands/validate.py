@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from clearance_sim.commands.localised import LocalisedCommand
+from clearance_sim.commands import LocalisedCommand
 from clearance_sim.messages import _
 from clearance_sim.validation.cases import Answer, Case, all_cases, answers
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from clearance_sim.messages import Message, _
-from clearance_sim.scenario.errors import refusal
+from clearance_sim.scenario import refusal
 from clearance_sim.scenario.quantity import Hours, Positive, Probability, Strict
 
 Z90 = 1.2815515655446004  # the standard normal's 90 % point

@@ -13,8 +13,8 @@ from pydantic_core import ErrorDetails
 from tree_sitter import Language, Node, Parser
 
 from clearance_sim.messages import Message, _
+from clearance_sim.scenario import Fault, ScenarioError
 from clearance_sim.scenario.checks import faults_of
-from clearance_sim.scenario.errors import Fault, ScenarioError
 from clearance_sim.scenario.model import Scenario
 
 KeyPath = tuple[str | int, ...]

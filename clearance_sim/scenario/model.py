@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from clearance_sim.messages import LANGUAGES, _
+from clearance_sim.scenario import refusal
 from clearance_sim.scenario.distributions import Distribution
-from clearance_sim.scenario.errors import refusal
 from clearance_sim.scenario.quantity import Count, Hours, NotNegative, Positive, Probability, Strict
 
 EXIT = "exit"

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validato
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from clearance_sim.messages import _, pgettext
-from clearance_sim.scenario.errors import refusal, unknown
+from clearance_sim.scenario import refusal, unknown
 
 
 class Strict(BaseModel):

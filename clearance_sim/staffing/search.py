@@ -20,8 +20,8 @@ from clearance_sim import run
 from clearance_sim.analysis.estimate import Interval
 from clearance_sim.messages import Message, _
 from clearance_sim.procedure.simulation import by_replication
+from clearance_sim.scenario import ScenarioError
 from clearance_sim.scenario.checks import loads_of
-from clearance_sim.scenario.errors import ScenarioError
 from clearance_sim.scenario.model import Scenario
 from clearance_sim.scenario.timetable import mean_servers
 from clearance_sim.staffing.rosters import Offer, Roster, by_cost, capacity, cost, no_stronger, staffed

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from clearance_sim.cli import cli
-from clearance_sim.commands.localised import language_asked
+from clearance_sim.commands import language_asked
 from clearance_sim.messages import LANGUAGES, Message, _, language, text_in
 from tests.clearance_sim.scenario.builders import spoilt
 

@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 
 import clearance_sim
 from clearance_sim.cli import cli
-from clearance_sim.commands.localised import is_kept, paragraphs
+from clearance_sim.commands import is_kept, paragraphs
 from clearance_sim.messages import LANGUAGES, SOURCE_LANGUAGE
 
 PACKAGE = Path(clearance_sim.__file__).parent
