@@ -57,16 +57,10 @@ class AdvisoryLeadership:
 
     def _take(self) -> bool:
         # Committed at once: a transaction left open would hold back the database's cleaning up.
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        try:
-            is_ours = connection.execute(select(func.pg_try_advisory_lock(lock_number(self._name)))).scalar_one()
-        except BaseException:
-            connection.invalidate()
-            connection.close()
-            raise
-        if is_ours:
-            self._held = connection
-        else:
+        connection = self._held = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        is_ours = connection.execute(select(func.pg_try_advisory_lock(lock_number(self._name)))).scalar_one()
+        if not is_ours:
+            self._held = None
             connection.close()
         if is_ours or not self._is_waiting:
             log.info("this process leads" if is_ours else "another process leads; this one waits", of=self._name)
@@ -131,8 +125,8 @@ class Listener:
                 call()  # what was told while nobody listened
             driver = cast("psycopg.Connection", connection.connection.dbapi_connection)
             while not self._stopping.is_set():
-                for told in driver.notifies(timeout=LISTEN_SECONDS):
-                    if told.payload in self._heard:
-                        self._heard[told.payload]()
+                for notice in driver.notifies(timeout=LISTEN_SECONDS):
+                    if notice.payload in self._heard:
+                        self._heard[notice.payload]()
                     if self._stopping.is_set():
                         return

@@ -112,10 +112,6 @@ def _country(cell: str) -> Converted:
     return conversions.country(cell)
 
 
-def _procedure(cell: str) -> Converted:
-    return _text(cell)
-
-
 def _record_ids(cell: str) -> Converted:
     return [found for part in re.split("[;；]", cell) if (found := part.strip())], None
 
@@ -130,40 +126,37 @@ class Column:
     required: bool = True
     of_item: bool = False
     is_free_text: bool = False
+    is_code: bool = False
+    """Whether its cells are codes of a list, some of which look like numbers."""
 
     @property
     def is_number(self) -> bool:
         """Whether its cells are numbers, which are written differently in different countries."""
         return self.read in (_number, _whole_number)
 
-    @property
-    def is_code(self) -> bool:
-        """Whether its cells are codes of a list, some of which look like numbers."""
-        return self.read in (_office, _procedure, _hs_code, _unit, _currency, _country)
-
 
 COLUMNS: tuple[Column, ...] = (
     Column("declarationReference", "copNo"),
-    Column("customsOffice", "customsCode", _office),
-    Column("previousProcedureTypeCode", "tradeMode", _procedure, required=False),
+    Column("customsOffice", "customsCode", _office, is_code=True),
+    Column("previousProcedureTypeCode", "tradeMode", required=False, is_code=True),
     Column("direction", "ieFlag", _direction, required=False),
     Column("platformName", "ebpName", _words, required=False, is_free_text=True),
     Column("orderReference", "orderNo"),
     Column("waybillReference", "logisticsNo"),
     Column("carrierName", "logisticsName", _words, required=False, is_free_text=True),
-    Column("destinationCountry", "country", _country),
+    Column("destinationCountry", "country", _country, is_code=True),
     Column("packageQuantity", "packNo", _whole_number),
     Column("grossWeightMeasure", "grossWeight", _number),
     Column("netWeightMeasure", "netWeight", _number, required=False),
     Column("arrivalDateTime", None, conversions.instant, required=False),
     Column("records", None, _record_ids, required=False),
-    Column("hsCode", "gcode", _hs_code, of_item=True),
+    Column("hsCode", "gcode", _hs_code, of_item=True, is_code=True),
     Column("description", "gname", _words, of_item=True, is_free_text=True),
     Column("quantity", "qty", _number, of_item=True),
-    Column("unitCode", "unit", _unit, of_item=True),
+    Column("unitCode", "unit", _unit, of_item=True, is_code=True),
     Column("unitPrice", "price", _number, of_item=True),
-    Column("currency", None, _currency, of_item=True),
-    Column("originCountry", None, _country, of_item=True),
+    Column("currency", None, _currency, of_item=True, is_code=True),
+    Column("originCountry", None, _country, of_item=True, is_code=True),
 )
 """The currency column has the same name in both; neither arrival, records nor origin is in the 9610 list."""
 

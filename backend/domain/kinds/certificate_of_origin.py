@@ -233,10 +233,10 @@ class CertificateOfOrigin(Document):
         # What is read as signed may name an agreement that is not known here.
         agreement, stated = AGREEMENTS.get(self.free_trade_agreement_name), self.regional_value_content_percent
         least = None if agreement is None else agreement.least_value_content
-        if self.origin_criteria == "RVC" and least is not None and stated is not None and not is_read_as_signed(info):
+        is_low = least is not None and stated is not None and stated < least
+        if is_low and self.origin_criteria == "RVC" and not is_read_as_signed(info):
             named = {"agreement": self.free_trade_agreement_name, "least": least}
-            if stated < least:
-                raise fault("value-content", _FAULTS["value-content"].template, **named)
+            raise fault("value-content", _FAULTS["value-content"].template, **named)
         return self
 
 
