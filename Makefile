@@ -17,6 +17,7 @@ GONE := $(shell test -x $(BIN)/python || echo -gone)
 stamp = $(VENV)/.$(1)-$(call checksum,$(1))$(GONE)
 SERVER := $(call stamp,server)
 BASE := $(call stamp,base)
+SHARED := $(call stamp,shared)
 TEST := $(call stamp,test)
 BROWSER := $(call stamp,browser)
 CONTRACTS := $(call stamp,contracts)
@@ -25,6 +26,8 @@ BENCH := $(call stamp,bench)
 NODE_MODULES := contracts/node_modules/.installed
 SLITHER_VENV := .venv-slither
 SLITHER := $(SLITHER_VENV)/.slither-$(call checksum,slither)
+HALMOS_VENV := .venv-halmos
+HALMOS := $(HALMOS_VENV)/.halmos-$(call checksum,halmos)
 CHAIN_TOOLS := tests/tools/node_modules/.installed
 
 # The compiler and the tools run on Node.js: the locked one in $(VENV) comes first, the machine's own is not needed.
@@ -57,6 +60,9 @@ run-server: $(SERVER)  ## The same without the simulator's packages: a third of 
 
 .PHONY: simulator
 simulator: $(BASE)  ## Add the simulator's packages to what run-server set up
+
+.PHONY: shared
+shared: $(SHARED)  ## Add what servers on several machines use: S3, redis, PKCS #11
 
 .PHONY: probe
 probe: $(BASE)  ## Time the running server and try to deceive it (PORT, DATA_DIR, ARGS)
@@ -117,21 +123,31 @@ contracts: $(CONTRACTS) $(NODE_MODULES)  ## Compile the Solidity contracts into 
 	$(WITH_NODE) $(BIN)/python -m contracts.tools.compile
 
 .PHONY: contracts-check
-contracts-check: $(CONTRACTS) $(NODE_MODULES) $(SLITHER)  ## Compile them again, compare, run their tests and analysis
+contracts-check: $(CONTRACTS) $(NODE_MODULES) $(SLITHER) $(HALMOS)  ## Compile them again, compare, run tests and analysis (MUTANTS: all)
 	$(WITH_NODE) $(BIN)/python -m contracts.tools.compile --check
 	$(WITH_NODE) $(BIN)/python -m contracts.tools.analysis $(SLITHER_VENV)/bin/slither
-	$(WITH_NODE) $(BIN)/python -m contracts.tools.invariants
+	$(WITH_NODE) $(BIN)/python -m contracts.tools.rules $(HALMOS_VENV)/bin/halmos
+	$(WITH_NODE) $(BIN)/python -m contracts.tools.invariants $(MUTANTS)
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m contracts tests/contracts $(ARGS)
 
-# slither needs another web3 than we do, hence an environment of its own.
-$(SLITHER):
+# A tool whose packages do not go with ours gets an environment of its own.
+define install_apart
 	$(need_python)
-	@echo "Installing slither ($(SLITHER_VENV))"
-	@"$(PYTHON)" -m venv $(SLITHER_VENV)
-	@$(SLITHER_VENV)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --require-hashes \
-	  -r requirements/slither.txt
-	@rm -f $(SLITHER_VENV)/.slither-*
+	@echo "Installing $(1) (.venv-$(1))"
+	@"$(PYTHON)" -m venv .venv-$(1)
+	@.venv-$(1)/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --require-hashes \
+	  -r requirements/$(1).txt
+	@rm -f .venv-$(1)/.$(1)-*
 	@touch $@
+endef
+
+# slither needs another web3 than we do.
+$(SLITHER):
+	$(call install_apart,slither)
+
+# halmos needs a solver of its own, and other versions than slither.
+$(HALMOS):
+	$(call install_apart,halmos)
 
 .PHONY: stress
 stress: $(CONTRACTS)  ## Kill anchoring 1,000 times (KILLS) and a migration at every statement, forge a million bundles (FORGED)
@@ -161,10 +177,14 @@ postgres-check: $(TEST)  ## Run the tests of services, web and journeys on a Pos
 	  -m "not browser and not contracts and not slow and not anvil and not sqlite" $(ON_POSTGRES) $(ARGS)
 
 .PHONY: two-servers
-two-servers: $(TEST) $(CHAIN_TOOLS)  ## Race, kill and restart processes on one PostgreSQL (RACES 1,000, KILLS 200, RESTARTS 10)
+two-servers: $(TEST) $(CHAIN_TOOLS)  ## Race, kill, restart processes on one PostgreSQL (RACES 1,000, KILLS 200, RESTARTS 10, HISTORY 400)
 	$(BIN)/python -m tests.stress.two_servers --races $(or $(RACES),1000) --kills $(or $(KILLS),200) \
-	  --restarts $(or $(RESTARTS),10)
-	$(BIN)/python -m tests.stress.two_servers --races 20 --planted
+	  --restarts $(or $(RESTARTS),10) --history $(or $(HISTORY),400)
+	$(BIN)/python -m tests.stress.two_servers --races 20 --history 0 --planted
+
+.PHONY: standby
+standby: $(TEST) $(CHAIN_TOOLS)  ## Kill PostgreSQL's primary while clients write, and promote its standby (KILLS 50)
+	$(BIN)/python -m tests.stress.standby --kills $(or $(KILLS),50)
 
 .PHONY: disk-faults
 disk-faults: $(TEST)  ## Let 300 writes and syncs fail by strace (FAULTS), and look at what is left
@@ -173,6 +193,11 @@ disk-faults: $(TEST)  ## Let 300 writes and syncs fail by strace (FAULTS), and l
 .PHONY: anvil-check
 anvil-check: $(CONTRACTS) $(CHAIN_TOOLS)  ## Install a real node (anvil, cast) and run the tests that need one
 	$(WITH_NODE) $(BIN)/python -m pytest -q -m anvil tests/adapters tests/journeys tests/web $(ARGS)
+
+.PHONY: disagreeing-nodes
+disagreeing-nodes: $(TEST) $(CHAIN_TOOLS)  ## Let four nodes lie, lag, hang and fork (FAULTS 50), then one alone, which must do harm
+	$(BIN)/python -m tests.stress.disagreeing_nodes --faults $(or $(FAULTS),50)
+	$(BIN)/python -m tests.stress.disagreeing_nodes --faults 16 --planted
 
 .PHONY: agreement
 agreement: $(CONTRACTS) $(NODE_MODULES) $(CHAIN_TOOLS)  ## Ask Python, Solidity and JavaScript about 100,000 altered proofs
@@ -193,18 +218,23 @@ $(NODE_MODULES): contracts/package-lock.json | $(CONTRACTS)
 # One lock for every Python and system; each set holds the one before it, at the same versions.
 LOCK := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --no-header --no-emit-index-url --no-emit-find-links --annotation-style line --quiet $(if $(UPGRADE),--upgrade)
-TEST_EXTRAS := --extra simulator --extra postgres --extra test --extra check --extra cluster
+SHARED_EXTRAS := --extra postgres --extra s3 --extra redis --extra pkcs11
+TEST_EXTRAS := --extra simulator $(SHARED_EXTRAS) --extra test --extra check --extra cluster
 
 .PHONY: lock
 lock: $(TEST)  ## Write requirements/ anew from pyproject.toml (UPGRADE=1 takes newer versions)
 	$(LOCK) --extra simulator --extra postgres -o requirements/base.txt
 	$(LOCK) --extra postgres -c requirements/base.txt -o requirements/server.txt
-	$(LOCK) $(TEST_EXTRAS) -c requirements/base.txt -o requirements/test.txt
+	$(LOCK) $(SHARED_EXTRAS) -c requirements/base.txt -o requirements/shared.txt
+	$(LOCK) $(TEST_EXTRAS) -c requirements/base.txt -c requirements/shared.txt -o requirements/test.txt
 	$(LOCK) $(TEST_EXTRAS) --extra browser -c requirements/test.txt -o requirements/browser.txt
 	$(LOCK) $(TEST_EXTRAS) --extra contracts -c requirements/test.txt -o requirements/contracts.txt
 	$(LOCK) $(TEST_EXTRAS) --extra contracts --extra peers -c requirements/contracts.txt -o requirements/bench.txt
 	$(BIN)/uv pip compile requirements/slither.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/slither.txt
+	$(BIN)/uv pip compile requirements/halmos.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --quiet $(if $(UPGRADE),--upgrade) \
+	  --no-emit-package safe-pysha3 -o requirements/halmos.txt
 	@! grep -n '://' requirements/*.txt || { echo "The lock files must not name a registry." >&2; exit 1; }
 
 # A server of its own, then the whole study of the claim: minutes.
@@ -220,7 +250,7 @@ wheels: $(TEST)  ## Check that every lock installs from wheels alone on every su
 
 .PHONY: clean
 clean:  ## Remove what the tools made (not the server's data in var/)
-	rm -rf $(VENV) $(SLITHER_VENV) build dist *.egg-info contracts/node_modules tests/tools/node_modules
+	rm -rf $(VENV) $(SLITHER_VENV) $(HALMOS_VENV) build dist *.egg-info contracts/node_modules tests/tools/node_modules
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find backend clearance_sim contracts tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -235,7 +265,7 @@ define need_python
 	  "make PYTHON=python3.12 ..." >&2; exit 1; }
 endef
 
-SETS := server base test browser contracts bench
+SETS := server base shared test browser contracts bench
 INSTALL = "$(PYTHON)" requirements/install.py --venv $(VENV) $(if $(UNSUPPORTED),--unsupported) \
   $(foreach set,$(SETS),--checksum $(set)=$(call checksum,$(set)))
 
@@ -245,6 +275,9 @@ $(SERVER):
 $(BASE):
 	$(need_python)
 	@$(INSTALL) base
+$(SHARED):
+	$(need_python)
+	@$(INSTALL) shared
 $(TEST):
 	$(need_python)
 	@$(INSTALL) test

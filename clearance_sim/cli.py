@@ -28,7 +28,7 @@ GROUPS: list[tuple[Message, dict[str, str]]] = [
     (
         _("Trust"),
         {
-            "validate": "validate",
+            "validate": "scenarios",
             "warm-up-cache": "run",
         },
     ),

@@ -20,10 +20,11 @@ HERE = Path(__file__).resolve().parent
 HOLDS = {
     "server": (),
     "base": ("server",),
-    "test": ("base", "server"),
-    "browser": ("test", "base", "server"),
-    "contracts": ("test", "base", "server"),
-    "bench": ("contracts", "test", "base", "server"),
+    "shared": ("server",),
+    "test": ("base", "shared", "server"),
+    "browser": ("test", "base", "shared", "server"),
+    "contracts": ("test", "base", "shared", "server"),
+    "bench": ("contracts", "test", "base", "shared", "server"),
 }
 """Each set, and the sets whose packages it holds at the same versions."""
 NEWEST_PYTHON = (3, 14)

@@ -427,6 +427,11 @@ def is_signed_by_its_key(record):
         return False
 
 
+def has_lower_s(record):
+    """Tell whether a record's signature is the one with the lower of the two s that fit."""
+    return int.from_bytes(unbase64(record["jwt"].rpartition(".")[2])[32:], "big") <= ORDER // 2
+
+
 # ---- [4] the batch: RFC 9162, section 2.1.3.2
 
 
@@ -492,13 +497,19 @@ def reading(fields):
     Raises:
         Malformed: It has not its form.
     """
-    named = f"root leafIndex transaction block blockTime state segments status key {TERMS}"
-    need(has(fields, named), "a reading")
+    named = f"root leafIndex transaction block blockTime state segments anchorer status key revocation {TERMS}"
+    need(has(fields, named) and is_("natural", fields["anchorer"]), "a reading")
     need(is_("hash", fields["root"], fields["transaction"]) and is_("text", fields["key"]), "a reading")
     need(is_("natural", fields["leafIndex"], fields["block"], fields["status"]), "a reading")
     segments = fields["segments"]
     need(isinstance(segments, list) and len(segments) == 4 and is_("natural", *segments), "segments")
     need(fields["state"] in ("anchored", "final"), "state")
+    revoked = fields["revocation"]
+    if revoked is not None:
+        need(has(revoked, "status since publishedAt") and is_("natural", revoked["status"]), "a revocation")
+        need(revoked["status"] in (2, 3), "the status of a revocation")
+        seconds(revoked["publishedAt"])
+        fields = fields | {"revocation": revoked | {"from": seconds(revoked["since"])}}
     return fields | {"time": seconds(fields["blockTime"])} | {name: terms(fields[name]) for name in TERMS.split()}
 
 
@@ -535,12 +546,25 @@ def read_trust(content):
     need(has(trust, "format version trusted") and trust["format"] == "provenport-trust", "not a trust file")
     need(type(trust["version"]) is int and trust["version"] == 1 and isinstance(trust["trusted"], list), "its version")
     for entry in trust["trusted"]:
-        need(has(entry, "name chainId instanceId ledger accreditation confirmations keys"), "an entry's members")
+        need(isinstance(entry, dict), "an entry")
+        named = "name chainId instanceId ledger accreditation confirmations keys"
+        plain = {name: value for name, value in entry.items() if name not in ("revocations", "succeeds")}
+        need(has(plain, named), "an entry's members")
+        succeeds = entry.get("succeeds")
+        need(succeeds is None or (isinstance(succeeds, list) and all(map(is_ledger, succeeds))), "succeeds")
+        need(entry.get("revocations") is None or is_("address", entry["revocations"]), "an entry")
         need(is_("text", entry["name"]) and entry["name"].strip(" "), "an entry without a name")
         need(is_("natural", entry["chainId"], entry["confirmations"]), "an entry")
         need(is_("hash", entry["instanceId"]) and is_("address", entry["ledger"], entry["accreditation"]), "an entry")
         need(isinstance(entry["keys"], list) and is_("thumbprint", *entry["keys"]), "keys")
     return trust["trusted"]
+
+
+def is_ledger(named):
+    """Tell whether a value names a ledger, by chain, instance and address."""
+    if not has(named, "chainId instanceId ledger"):
+        return False
+    return is_("natural", named["chainId"]) and is_("hash", named["instanceId"]) and is_("address", named["ledger"])
 
 
 def same_ledger(one, other):
@@ -570,7 +594,10 @@ def evaluate_snapshot(bundle, trusted, at, max_age):
         reason = "snapshot-too-old"
     if reason != "snapshot-trusted":
         return ("SNAPSHOT", INDETERMINATE, reason, None), None
-    return ("SNAPSHOT", PASS, reason, None), stated | {"name": about[0]["name"]}
+    return ("SNAPSHOT", PASS, reason, None), stated | {
+        "name": about[0]["name"],
+        "succeeds": about[0].get("succeeds") or [],
+    }
 
 
 # ---- [6] one record
@@ -581,6 +608,9 @@ def evaluate(one, stated, at):
     record, kind = one["record"], one["entry"]["kind"]
     if not is_signed_by_its_key(record):
         return [("SIGNATURE", FAIL, "signature-invalid")]
+    # A record that names its anchorer has one form of signature: a second one would be a second record.
+    if "anchorer" in record["payload"] and not has_lower_s(record):
+        return [("SIGNATURE", FAIL, "signature-not-canonical")]
     checks = [("SIGNATURE", PASS, "signature-valid"), evaluate_content(one, record, kind)]
     if checks[1][1] == FAIL:
         return checks
@@ -588,7 +618,7 @@ def evaluate(one, stated, at):
     if one["proof"] is None or one["anchor"] is None:
         checks += [("INCLUSION", INDETERMINATE, "not-sealed"), ("ANCHOR", INDETERMINATE, "not-anchored")]
     else:
-        checks += [evaluate_inclusion(one, record, kind), evaluate_anchor(one, found, why, kind)]
+        checks += [evaluate_inclusion(one, record, kind), evaluate_anchor(one, found, why, kind, stated)]
     checks.append(evaluate_status(one, found, why, kind))
     checks += [*evaluate_issuer(one, found, why, at), evaluate_dates(record, kind, at)]
     return checks + evaluate_agreement(record, kind)
@@ -650,7 +680,7 @@ def find_reading(one, stated):
     return found, None
 
 
-def evaluate_anchor(one, found, why, kind):
+def evaluate_anchor(one, found, why, kind, stated):
     """Check that the ledger holds the batch, with the record in the segment of its kind."""
     if found is None:
         return ("ANCHOR", INDETERMINATE, why)
@@ -658,9 +688,23 @@ def evaluate_anchor(one, found, why, kind):
     segment = next((number for number, end in enumerate(ends) if one["proof"]["leafIndex"] < end), 3)
     if size != one["proof"]["treeSize"] or segment != KINDS[kind][1]:
         return ("ANCHOR", FAIL, "wrong-segment")
+    payload = one["record"]["payload"]
+    if "anchorer" in payload:
+        named, ledgers = named_anchorer(payload["anchorer"]), [one["anchor"], *stated["succeeds"]]
+        if named is not None and not any(same_ledger(named, ledger) for ledger in ledgers):
+            return ("ANCHOR", INDETERMINATE, "other-ledger")
+        if named is None or named["agent"] != found["anchorer"]:
+            return ("ANCHOR", FAIL, "other-anchorer")
     if (one["anchor"]["block"], one["anchor"]["time"]) != (found["block"], found["time"]):
         return ("ANCHOR", INDETERMINATE, "anchor-mismatch")
     return ("ANCHOR", PASS, "anchor-final") if found["state"] == "final" else ("ANCHOR", INDETERMINATE, "not-final")
+
+
+def named_anchorer(claim):
+    """Return the claim by which a record says who may anchor it, or None if it has not its form."""
+    if not isinstance(claim, dict) or not is_("natural", claim.get("agent")):
+        return None
+    return claim if is_ledger({name: value for name, value in claim.items() if name != "agent"}) else None
 
 
 def evaluate_status(one, found, why, kind):
@@ -674,6 +718,10 @@ def evaluate_status(one, found, why, kind):
         return ("STATUS", INDETERMINATE, "status-unknown")
     if kind == DECLARATION:
         return ("STATUS", FAIL, "withdrawn") if status == 8 else ("STATUS", PASS, "declaration-in-force")
+    revoked = found["revocation"]
+    if status == 0 and revoked is not None and revoked["from"] <= found["time"]:
+        # The same text has ended in a batch that was anchored no later: this place gives it no new standing.
+        return ("STATUS", FAIL, ("revoked-elsewhere", "superseded-elsewhere")[revoked["status"] - 2])
     if status == 0:
         return ("STATUS", PASS, "in-force")
     return ("STATUS", FAIL, ("suspended", "revoked", "superseded")[status - 1])

@@ -1,6 +1,6 @@
 """Reads the ledger's facts about a bundle from any EVM node by plain JSON-RPC, for a reader who has only its URL.
 
-It needs no library and no ABI: five views and one event, by their constants (a test compares them with the artefacts).
+It needs no library and no ABI: six views and one event, by their constants (a test compares them with the artefacts).
 All is read at one block. Unless the node's answer is clear, the result is INDETERMINATE.
 """
 
@@ -21,11 +21,19 @@ from urllib.parse import urlsplit
 
 from backend.domain import bundle_verification, strict_json, trust
 from backend.domain.bundle import Bundle
-from backend.domain.bundle_verification import FactSource, ledger_of
+from backend.domain.bundle_verification import FactSource
 from backend.domain.dossier import LEDGER
 from backend.domain.errors import Message, message_of
-from backend.domain.evidence import Anchor, Evidence, Segments
-from backend.domain.ledger import Accreditation, AnchoredBatch, accreditation_in, batch_key, ledger_time
+from backend.domain.evidence import Anchor, Evidence, Segments, ledger_of
+from backend.domain.ledger import (
+    Accreditation,
+    AnchoredBatch,
+    Revocation,
+    accreditation_in,
+    batch_key,
+    earliest,
+    ledger_time,
+)
 from backend.domain.records import ProofState
 from backend.domain.sd_jwt import issued_at
 from backend.domain.signature_terms import SignatureTerms, terms_of_signature
@@ -38,6 +46,7 @@ STATUS_OF = "39d28c41"
 ACCREDITATION_OF = "77d46c38"
 ACCREDITATION_AT = "234f3694"
 TERMS_OF_SIGNATURE = "fd40dcc7"
+REVOCATION_OF = "cb74c873"
 BATCH_ANCHORED = "0xca65e7ac50e92c0eb54af2e1aed198d5d6fd0d48add265a322c34fa1c08bcb95"
 
 TIMEOUT_SECONDS = 10.0
@@ -329,6 +338,7 @@ class _Reading:
         else:
             status = self._status(anchor, key_there, proof.leaf_index) if proof.leaf_index < batch.segments.size else 0
             facts = LedgerFacts(self._as_of, batch, status, accreditation, state, block)
+            facts = replace(facts, revocation=self._revocation(ledger, one), succeeds=ledger.succeeds)
         return replace(
             facts, accreditation_at_issue=terms.signed_under, accreditation_at_anchoring=terms.anchored_under
         )
@@ -400,6 +410,19 @@ class _Reading:
     def _status(self, anchor: Anchor, key: bytes, leaf_index: int) -> int:
         data = f"{STATUS_OF}{key.hex()}{leaf_index:064x}"
         return self._node.words(anchor.ledger, data, 1, self.block.number)[0]
+
+    def _revocation(self, ledger: Trusted, one: Evidence) -> Revocation | None:
+        """Return what is published of a record, wherever it stands, by the contract that the trust entry names."""
+        if ledger.revocations is None:
+            return None
+        named = one.named_anchorer
+        keys = one.leaves if named is None else (batch_key(named.agent, one.leaves[0]),)
+        return earliest(self._published(str(ledger.revocations), key) for key in keys)
+
+    def _published(self, contract: str, key: bytes) -> Revocation | None:
+        data = f"{REVOCATION_OF}{key.hex()}"
+        status, since, published_at = self._node.words(contract, data, 3, self.block.number)
+        return Revocation(status, ledger_time(since), ledger_time(published_at)) if since else None
 
     def _accreditation(self, ledger: Trusted, data: str) -> Accreditation | None:
         return accreditation_in(self._node.words(ledger.accreditation, data, 5, self.block.number))

@@ -23,7 +23,8 @@ from typing import IO, Any
 
 import structlog
 
-from backend.domain.errors import message_of
+from backend.adapters.object_storage import ResultStore
+from backend.domain.errors import StorageUnavailable, message_of
 from backend.domain.simulation import Fault, Parameter, Scenario, Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
 from backend.services.simulations import COMPLETE, REPORTS
@@ -62,7 +63,9 @@ class ProgramSimulator:
         folder: Path,
         program: Sequence[str] = (sys.executable, "-P", "-m", "clearance_sim"),
         bounds: Bounds | None = None,
+        results: ResultStore | None = None,
     ) -> None:
+        self._results = results
         self._folder, self._program, self._bounds = folder, list(program), bounds or Bounds()
         self._reading = threading.Lock()
 
@@ -123,6 +126,7 @@ class ProgramSimulator:
         folder.mkdir(parents=True)
         try:
             self._run(simulation, folder, go_on)
+            self._share(simulation)
             return _result(folder / "result.json")
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -151,6 +155,15 @@ class ProgramSimulator:
             except FileNotFoundError:
                 return  # it was deleted meanwhile
         (folder / COMPLETE).touch()
+        self._share(simulation)
+
+    def _share(self, simulation: Simulation) -> None:
+        """Bring the files to where all servers find them. The figures are in the database whether that works or not."""
+        if self._results is not None:
+            try:
+                self._results.keep(simulation.id, self._place(simulation.id), last=COMPLETE)
+            except StorageUnavailable as error:
+                log.error("a simulation's files lie on this machine alone", simulation=simulation.id, why=str(error))
 
     def _follow(
         self, folder: Path, arguments: list[str], at: tuple[int, int], go_on: Callable[[int, int], bool]
@@ -207,12 +220,27 @@ class ProgramSimulator:
         return self._folder / simulation_id
 
     def file(self, simulation_id: str, name: str) -> Path | None:
-        """Return the path of a file that a simulation left, or None."""
+        """Return the path of a file that a simulation left, or None.
+
+        Raises:
+            StorageUnavailable: if it is not on this machine, and the store of results does not answer.
+        """
         found = self._place(simulation_id) / name
-        return found if found.is_file() else None
+        if found.is_file():
+            return found
+        if self._results is None or not self._results.fetch(simulation_id, name, found.parent):
+            return None
+        return found
 
     def forget(self, simulation_id: str) -> None:
-        """Delete a simulation's files."""
+        """Delete a simulation's files. Another server that has shown them may still have copies."""
+        if self._results is not None:
+            try:
+                self._results.forget(simulation_id)
+            except StorageUnavailable as error:
+                log.error(
+                    "a deleted simulation's files are left in the store", simulation=simulation_id, why=str(error)
+                )
         shutil.rmtree(self._place(simulation_id), ignore_errors=True)
 
 

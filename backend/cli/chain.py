@@ -8,20 +8,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from backend.cli import powers
 from backend.cli.localised import Group, cell_length
 from backend.cli.powers import RPC_HELP, running_server_reported, settings_for
-from backend.cli.terminal import JSON_HELP, _, installation, note, print_json, said, telling
+from backend.cli.terminal import JSON_HELP, _, installation, kind_name, note, print_json, said, telling
 from backend.cli.verify import VerdictCommand
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, NotFound, TraceabilityError, message_of
+from backend.domain.kinds import KINDS, Kind
+from backend.domain.ledger import Accreditation
 from backend.domain.outbox import AccreditationChange
 from backend.domain.parties import Person, Role
-from backend.services.ports import AppContext
+from backend.domain.signature_terms import KeyEvent
 from backend.settings import Settings
+
+if TYPE_CHECKING:
+    from backend.services.keys import KnownKey
+    from backend.services.ports import AppContext
 
 LABELS = {
     "chain": "chain",
@@ -50,6 +57,14 @@ OPERATIONS = {
     "rotate": "replace the key",
 }
 """Names of the authority's changes."""
+EVENTS = {
+    KeyEvent.ACCREDITED: "accredited",
+    KeyEvent.SUSPENDED: "suspended",
+    KeyEvent.REINSTATED: "reinstated",
+    KeyEvent.ROTATED: "gave way to another key",
+    KeyEvent.SUCCEEDED: "took the place of another key",
+}
+"""What was done with a version of a key's accreditation."""
 STATES = {"asked": "asked", "announced": "announced", "being cancelled": "being cancelled"}
 
 
@@ -230,7 +245,7 @@ def audit_command(rpc: str | None, as_json: bool) -> None:
 
 
 @contextmanager
-def _auditing(settings: Settings) -> Iterator[AppContext]:
+def _auditing(settings: Settings) -> "Iterator[AppContext]":
     from backend.adapters.ledger import Deployment, EvmLedger
     from backend.runtime.app import chain_alone
     from backend.runtime.context import opened
@@ -240,6 +255,93 @@ def _auditing(settings: Settings) -> Iterator[AppContext]:
         if deployment is None:
             raise TraceabilityError("there are no contracts yet: start the server once with provenport serve")
         yield replace(ctx, ledger=EvmLedger(chain, deployment, accounts))
+
+
+@chain_command.command("publish-revocation")
+@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--rpc", metavar="URL", help=RPC_HELP)
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def publish_revocation(file: Path, rpc: str | None, as_json: bool) -> None:
+    """Publish that the records of the bundle FILE are revoked, wherever else they are anchored.
+
+    This server publishes its own by itself. Another's are published from where the ledger holds them as revoked or
+    replaced.
+    """
+    from backend.domain import bundle, strict_json
+    from backend.services.issuance import publish_revocations
+
+    settings = settings_for(rpc)
+    with file.open("rb") as opened:
+        read = bundle.read(strict_json.loads(opened.read(bundle.LARGEST + 1)))
+    with running_server_reported(settings), _auditing(settings) as ctx:
+        count = publish_revocations(ctx, read)
+    with telling(_("the change is asked for")):
+        if as_json:
+            print_json({"asked": count})
+        else:
+            click.echo(_("Asked: {count} to publish. The server does it.", count=count))
+
+
+def _asked(build: "Callable[[AppContext], object]", as_json: bool) -> None:
+    """Ask for a call of the ledger that the server makes, as its accounts sign for other things too."""
+    settings = settings_for(None)
+    with running_server_reported(settings, writes=True), _auditing(settings) as ctx:
+        build(ctx)
+    with telling(_("the change is asked for")):
+        if as_json:
+            print_json({"asked": 1})
+        else:
+            click.echo(_("Asked. The server does it."))
+
+
+@chain_command.command("hand-on")
+@click.argument("declaration_id")
+@click.argument("office")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def hand_on(declaration_id: str, office: str, as_json: bool) -> None:
+    """Let OFFICE decide on all declarations that were sealed together with DECLARATION_ID, for good.
+
+    By the office that decides on them now, which does no more; only it can hand them back. Both have accounts of their
+    own here.
+    """
+    from backend.domain.parties import office_code
+    from backend.services.anchoring import requests
+
+    code = office_code(office, "office")
+    _asked(lambda ctx: requests.hand_on(ctx, declaration_id, code), as_json)
+
+
+@chain_command.command()
+@click.argument("certificate_id")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def correct(certificate_id: str, as_json: bool) -> None:
+    """State on the ledger what CERTIFICATE_ID says, where that was stated wrongly when it was activated.
+
+    That is possible only while nothing of it is drawn down.
+    """
+    from backend.services.anchoring import requests
+
+    _asked(lambda ctx: requests.correct(ctx, certificate_id), as_json)
+
+
+@chain_command.command("allow-drawdowns")
+@click.argument("address")
+@click.option("--no-longer", is_flag=True, help="Take the consent back.")
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def allow_drawdowns(address: str, no_longer: bool, as_json: bool) -> None:
+    """Let the agent at ADDRESS draw down all certificates that were anchored here.
+
+    Whoever is allowed is trusted to say how much of each was used.
+    """
+    from eth_utils.address import is_address, to_checksum_address
+
+    from backend.cli.powers import NoAddress
+    from backend.services.anchoring import requests
+
+    if not is_address(address):
+        raise NoAddress("{given} is no address: give 0x and 40 hexadecimal digits", given=repr(address))
+    account = to_checksum_address(address)
+    _asked(lambda ctx: requests.allow_drawdowns(ctx, account, is_allowed=not no_longer), as_json)
 
 
 # ---- accreditations
@@ -302,6 +404,91 @@ def reinstate(organisation_id: str, email: str, as_json: bool) -> None:
 
 
 @chain_command.command()
+@click.argument("key")
+@click.option("--before", type=click.IntRange(1), metavar="NUMBER", help="Only versions below this number.")
+@click.option("--rpc", metavar="URL", help=RPC_HELP)
+@click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
+def history(key: str, before: int | None, rpc: str | None, as_json: bool) -> None:
+    """List the newest 50 versions of KEY's accreditation, as the ledger recorded them, and all its suspensions.
+
+    KEY is a fingerprint of 64 hexadecimal digits, or an organisation's id, for the key that it signs with now.
+    """
+    from backend.services import keys
+
+    settings = settings_for(rpc)
+    with running_server_reported(settings), _auditing(settings) as ctx:
+        known = keys.history(ctx, key, before)
+    if as_json:
+        print_json(_recorded(known))
+    else:
+        _show_history(known)
+
+
+def _recorded(known: "KnownKey") -> dict[str, Any]:
+    found = known.history
+    return {
+        "key": known.thumbprint,
+        "organisation": known.organisation and known.organisation.id,
+        "count": found.count if found else 0,
+        "predecessor": found and found.predecessor and found.predecessor.hex(),
+        "successor": found and found.successor and found.successor.hex(),
+        "versions": [
+            {
+                "number": version.number,
+                "recordedAt": version.recorded_at.isoformat(),
+                "event": event.value,
+                "kinds": [kind.slug for kind in _kinds_of(version.terms)],
+                "chapters": _chapters_of(version.terms),
+                "validFrom": version.terms.valid_from.isoformat(),
+                "validUntil": version.terms.valid_until.isoformat(),
+                "suspendedSince": version.terms.suspended_since and version.terms.suspended_since.isoformat(),
+            }
+            for version, event in (zip(found.versions, found.events(), strict=True) if found else ())
+        ],
+        "suspensions": [
+            {"since": one.since.isoformat(), "lifted": one.lifted and one.lifted.isoformat()}
+            for one in (found.suspensions if found else ())
+        ],
+    }
+
+
+def _kinds_of(terms: Accreditation) -> list[Kind]:
+    return [kind for kind in Kind if terms.covers_kind(KINDS[kind].accreditation_bit)]
+
+
+def _chapters_of(terms: Accreditation) -> str:
+    from backend.services.accreditation import chapters_text
+
+    return chapters_text(terms) or "all"
+
+
+def _show_history(known: "KnownKey") -> None:
+    found = known.history
+    if found is None:
+        click.echo(_("The ledger has never accredited this key."))
+        return
+    click.echo(_("key {key}, versions: {count}", key=known.thumbprint, count=found.count))
+    for version, event in zip(found.versions, found.events(), strict=True):
+        terms = version.terms
+        click.echo(f"{version.number}  {version.recorded_at.isoformat()}  {_(EVENTS[event])}")
+        covered = ", ".join(kind_name(kind) for kind in _kinds_of(terms))
+        chapters = _chapters_of(terms)
+        span = {"start": terms.valid_from.isoformat(), "end": terms.valid_until.isoformat()}
+        click.echo("   " + _("{kinds}; HS chapters {chapters}", kinds=covered, chapters=_(chapters)))
+        click.echo("   " + _("valid from {start} until {end}", **span))
+    for one in found.suspensions:
+        since = one.since.isoformat()
+        if one.lifted is None:
+            click.echo(_("suspended since {since}", since=since))
+        else:
+            click.echo(_("suspended from {since} until {lifted}", since=since, lifted=one.lifted.isoformat()))
+    if found.predecessor:
+        click.echo(_("It took the place of {key}.", key=found.predecessor.hex()))
+    if found.successor:
+        click.echo(_("It gave way to {key}.", key=found.successor.hex()))
+
+
+@chain_command.command()
 @click.option("--json", "as_json", is_flag=True, help=JSON_HELP)
 def pending(as_json: bool) -> None:
     """List the authority's changes of accreditations that were not done yet: asked, announced, being cancelled."""
@@ -342,7 +529,7 @@ def cancel(change_id: str, as_json: bool) -> None:
             click.echo(_("Asked. The server cancels it with its next round."))
 
 
-def _change(as_json: bool, email: str, what: Callable[[AppContext, Person], AccreditationChange]) -> None:
+def _change(as_json: bool, email: str, what: "Callable[[AppContext, Person], AccreditationChange]") -> None:
     with installation() as ctx:
         change = what(ctx, _person(ctx, email))
     with telling(_("the change is asked for")):
@@ -353,7 +540,7 @@ def _change(as_json: bool, email: str, what: Callable[[AppContext, Person], Accr
         click.echo(_("Asked: {operation}, change {id}. The server does it.", operation=operation, id=change.id))
 
 
-def _person(ctx: AppContext, email: str) -> Person:
+def _person(ctx: "AppContext", email: str) -> Person:
     with ctx.work(reading=True) as work:
         person = work.persons.find_by_email(email)
     if person is None or person.role is not Role.AUTHORITY:

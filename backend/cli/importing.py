@@ -1,27 +1,29 @@
-"""``provenport import``: documents and tables made elsewhere, with a report on every field."""
+"""``provenport import``: documents and tables made elsewhere, with a report on every field; ``provenport hs``."""
 
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from backend.cli.localised import Command
+from backend.cli.localised import Command, Group
 from backend.cli.terminal import _, as_argument, installation, kind_name, language, print_json, said, telling
-from backend.domain.errors import NotAllowed, NotFound, TraceabilityError
+from backend.domain.errors import Invalid, NotAllowed, NotFound, TraceabilityError
 from backend.domain.interop.consignments import TableStyle
 from backend.domain.interop.conversions import DECIMALS
 from backend.domain.interop.formats import LARGEST, NAMES, is_document
 from backend.domain.interop.reading import Note, Severity
 from backend.domain.interop.table import is_encoding
 from backend.domain.kinds import Kind
+from backend.messages.catalogue import ngettext
 from backend.messages.imports import clear, report
-from backend.services import importing
-from backend.services.importing import FilePlan, Given, Plan
+
+if TYPE_CHECKING:
+    from backend.services.importing import FilePlan, Given, Plan
 
 SIGNS = {
     Severity.TAKEN: ("✓", "green"),
@@ -105,6 +107,8 @@ def import_command(
     All files go in together or not at all. Exit codes: 0 stored, 1 refused and nothing stored, 2 wrong usage, 3 stored,
     but the report could not be written.
     """
+    from backend.services import importing
+
     contents = [_read(path) for path in files]
     style = TableStyle(encoding, decimal)
     if given and not any(is_document(file.content) for file in contents):
@@ -129,7 +133,7 @@ def import_command(
         click.get_current_context().exit(1)
 
 
-def _report_line(plan: Plan, again: str, dry_run: bool, *, is_stored: bool, as_json: bool) -> None:
+def _report_line(plan: "Plan", again: str, dry_run: bool, *, is_stored: bool, as_json: bool) -> None:
     if as_json:
         print_json(_as_json(plan, is_stored))
         return
@@ -139,7 +143,9 @@ def _report_line(plan: Plan, again: str, dry_run: bool, *, is_stored: bool, as_j
     click.echo(next_step(plan, is_stored, dry_run, again))
 
 
-def _read(path: Path) -> Given:
+def _read(path: Path) -> "Given":
+    from backend.services.importing import Given
+
     with path.open("rb") as file:
         # One byte more than is accepted, so that a file that is too large is noticed without being read whole.
         return Given(str(path), file.read(LARGEST + 1))
@@ -159,7 +165,7 @@ def _again(
     return shlex.join(parts)
 
 
-def _as_json(plan: Plan, is_stored: bool) -> dict[str, Any]:
+def _as_json(plan: "Plan", is_stored: bool) -> dict[str, Any]:
     """Return the report as JSON values."""
     return {
         "ready": plan.is_ready,
@@ -197,7 +203,7 @@ def chrome(code: str, **values: object) -> str:
     return _(CHROME[code], **values)
 
 
-def summary_of(file: FilePlan) -> str:
+def summary_of(file: "FilePlan") -> str:
     """Return the headline of a file's report."""
     if file.table is not None:
         what = chrome("table")
@@ -208,7 +214,7 @@ def summary_of(file: FilePlan) -> str:
     return f"{clear(file.name)}: {what}"
 
 
-def lines_of(file: FilePlan) -> list[Line]:
+def lines_of(file: "FilePlan") -> list[Line]:
     """Return the lines of a file's report, with what keeps the file out last, nearest to the prompt."""
     order = list(SIGNS)
     notes = sorted(file.notes, key=lambda note: (order.index(note.severity), note.row or 0))
@@ -244,7 +250,7 @@ def print_report(summary: str, lines: Sequence[Line]) -> None:
     console.print(grid)
 
 
-def next_step(plan: Plan, is_stored: bool, dry_run: bool, again: str) -> str:
+def next_step(plan: "Plan", is_stored: bool, dry_run: bool, again: str) -> str:
     """Return the result and what to do next."""
     if is_stored:
         reported = [line for file in plan.files for line in _stored_lines(file)]
@@ -254,7 +260,7 @@ def next_step(plan: Plan, is_stored: bool, dry_run: bool, again: str) -> str:
     return "\n".join([chrome("refused"), *_how_to_fix(plan, again)])
 
 
-def _stored_lines(file: FilePlan) -> list[str]:
+def _stored_lines(file: "FilePlan") -> list[str]:
     if file.stored and file.stored[0].kind is Kind.DECLARATION:
         first = ", ".join(one.reference for one in file.stored[:_SHOWN_REFERENCES])
         more = ", …" if len(file.stored) > _SHOWN_REFERENCES else ""
@@ -277,7 +283,7 @@ def _stored_lines(file: FilePlan) -> list[str]:
     return reported
 
 
-def _how_to_fix(plan: Plan, again: str) -> list[str]:
+def _how_to_fix(plan: "Plan", again: str) -> list[str]:
     blocked = [file for file in plan.files if not file.is_ready]
     notes = [note for file in blocked for note in file.notes]
     missing, wrong = (
@@ -297,3 +303,39 @@ def _how_to_fix(plan: Plan, again: str) -> list[str]:
         is_table = any(file.table is not None for file in blocked)
         reported.append(chrome("fix-table" if is_table else "fix"))
     return reported
+
+
+# ---- HS codes
+
+
+@click.group("hs", cls=Group)
+def hs_command() -> None:
+    """Bring the texts of HS codes, by which merchants look codes up."""
+
+
+@hs_command.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_headings(file: Path) -> None:
+    """Add the codes of FILE, or new texts of codes that are known: CSV with columns code, en and zh.
+
+    Nothing is stored if a line is wrong.
+    """
+    from backend.services import products
+
+    try:
+        headings = products.read_nomenclature(file.read_bytes())
+    except Invalid as error:
+        for line, fault in error.problems:
+            click.echo(_("Line {line}: {fault}", line=line, fault=fault), err=True)
+        raise
+    with installation() as ctx:
+        count = products.import_nomenclature(ctx, headings)
+    with telling(ngettext("{count} HS code is stored", "{count} HS codes are stored", count, language())):
+        click.echo(
+            ngettext(
+                "{count} HS code is stored. Merchants find it by its words from now on.",
+                "{count} HS codes are stored. Merchants find them by their words from now on.",
+                count,
+                language(),
+            )
+        )

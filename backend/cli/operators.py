@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -27,8 +28,10 @@ from backend.cli.terminal import (
 from backend.domain.errors import TraceabilityError, message_of
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
-from backend.services.ports import AppContext
 from backend.settings import Settings
+
+if TYPE_CHECKING:
+    from backend.services.ports import AppContext
 
 ROLES = NamedChoice({role.value: role.names for role in Role})
 
@@ -96,7 +99,7 @@ def _run(until_stopped: Callable[..., None], port: int | None, data_dir: str | N
 
     given = {"PORT": port and str(port), "DATA_DIR": data_dir}
     settings = Settings.from_environment({**os.environ, **{k: v for k, v in given.items() if v}})
-    _log_to_stderr(settings.log_level)
+    _log_to_stderr(settings.log_level, settings.log_format)
     try:
         until_stopped(settings, lambda message: click.echo(said(message).rstrip("\n")))
     except ChainInUse as error:
@@ -107,11 +110,34 @@ def _run(until_stopped: Callable[..., None], port: int | None, data_dir: str | N
         click.echo(_("Stopped before it was ready; start again to go on."))
 
 
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+def _log_to_stderr(level: str, form: str) -> None:
+    """Log on standard error: lines for people, or one JSON object a line."""
+    filtering = structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level])
+    if form == "text":
+        logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+        structlog.configure(wrapper_class=filtering, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+        return
+    # Of both kinds of loggers, ours and the libraries', each line gets the same names.
+    first = (
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    )
+    last = (
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(ensure_ascii=False),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=last, foreign_pre_chain=first))
+    logging.basicConfig(level=level, handlers=[handler])
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[*first, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=filtering,
+        logger_factory=structlog.stdlib.LoggerFactory(),
     )
 
 
@@ -125,11 +151,14 @@ def backup_command(folder: Path) -> None:
     one file, or erased records could be read again. The copies hold signing keys: keep them as safe as the data folder.
     """
     from backend.runtime.backups import back_up
+    from backend.runtime.context import object_store
     from backend.runtime.data_folder import DataFolder
 
     settings = Settings.from_environment(os.environ)
     _refuse_on_postgresql(settings)
-    copy = back_up(DataFolder(settings.data_dir), folder, datetime.now(UTC))
+    copy = back_up(
+        DataFolder(settings.data_dir), folder, datetime.now(UTC), object_store(settings), settings.keys_database_url
+    )
     size = sum(path.stat().st_size for path in copy.rglob("*") if path.is_file())
     with telling(_("the copy {copy} is whole", copy=copy)):
         click.echo(
@@ -282,6 +311,20 @@ def rotate_master() -> None:
             click.echo(_("Make a new backup: older ones open with the master key that lies in them only."))
 
 
+@keys_command.command("to-token")
+def keys_to_token() -> None:
+    """Move every private key kept here into the token of PKCS11_MODULE.
+
+    Stop all processes first. The keys were outside of the token until now: replace those that must never have been.
+    """
+    from backend.runtime.context import bring_keys_to_token
+
+    count = bring_keys_to_token(Settings.from_environment(os.environ))
+    with telling(_("{count} keys are in the token, and the master key's file is gone.", count=count)):
+        click.echo(_("{count} keys are in the token, and the master key's file is gone.", count=count))
+        click.echo(_("Now make a backup; earlier ones open with the earlier master key only."))
+
+
 @keys_command.command()
 @click.argument("organisation")
 def rotate(organisation: str) -> None:
@@ -343,7 +386,7 @@ def _moment(text: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _authority(ctx: AppContext) -> Person:
+def _authority(ctx: "AppContext") -> Person:
     """Return the authority's person, as whom the operator acts: the data folder holds the authority's keys anyway.
 
     Raises:

@@ -4,7 +4,7 @@ The commands write to the database beside a running server.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,9 @@ from backend.cli.localised import Command, Group, NamedChoice
 from backend.cli.terminal import JSON_HELP, _, installation, print_json, require_output, telling
 from backend.domain.errors import NotFound
 from backend.domain.parties import AT_REGISTRATION, MOST_TOKEN_DAYS, TOKEN_DAYS, ApiToken, Person, TokenScope
-from backend.services.ports import AppContext
+
+if TYPE_CHECKING:
+    from backend.services.ports import AppContext
 
 SCOPES = NamedChoice({scope.value: scope.names for scope in TokenScope})
 
@@ -166,7 +168,7 @@ def revoke(token: str) -> None:
         click.echo(_("The token {id} of {email} is revoked.", id=gone.id, email=gone.person.email))
 
 
-def _person(ctx: AppContext, email: str) -> Person:
+def _person(ctx: "AppContext", email: str) -> Person:
     with ctx.work(reading=True) as work:
         found = work.persons.find_by_email(email)
     if found is None:
@@ -212,7 +214,7 @@ def add_command(organisation_id: str, code: str, email: str) -> None:
 
     with installation() as ctx:
         added = customs_offices.add_code(ctx, _person(ctx, email), organisation_id, code)
-    click.echo(_("{name} serves {office} now.", name=added.organisation.name, office=added.code))
+    click.echo(_("{name} serves {office} now.", name=added.organisation.in_sentences, office=added.code))
 
 
 @office_command.command("delegate")
@@ -242,7 +244,7 @@ def delegate_command(code: str, organisation_id: str, until: datetime, email: st
     click.echo(
         _(
             "{name} may act for {office} until {until}. End it with: provenport office end {id}",
-            name=made.organisation.name,
+            name=made.organisation.in_sentences,
             office=made.code,
             until=made.until.isoformat(),
             id=made.id,
@@ -259,4 +261,4 @@ def end_command(delegation_id: str, email: str) -> None:
 
     with installation() as ctx:
         ended = customs_offices.end_delegation(ctx, _person(ctx, email), delegation_id)
-    click.echo(_("{name} may act for {office} no more.", name=ended.organisation.name, office=ended.code))
+    click.echo(_("{name} may act for {office} no more.", name=ended.organisation.in_sentences, office=ended.code))

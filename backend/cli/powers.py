@@ -4,10 +4,8 @@ Each command makes one call with the account whose key is in the data folder. A 
 announced by the first run of the command, and made by a run after its notice.
 """
 
-import json
 import os
-import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,12 +15,15 @@ import click
 
 from backend.cli.localised import Command, Group
 from backend.cli.terminal import JSON_HELP, _, print_json, telling
-from backend.domain.errors import NotFound, TraceabilityError, message_of
+from backend.domain.errors import Conflict, NotFound, TraceabilityError, message_of
 from backend.domain.ledger import Agent
 from backend.settings import Settings
 
 if TYPE_CHECKING:
+    from backend.adapters.keys.vault import AccountKeys
+    from backend.adapters.ledger import Deployment, EvmLedger
     from backend.adapters.ledger.powers import PowerCall, Powers, Step
+    from backend.runtime.data_folder import DataFolder
 
 DRY_RUN_HELP = "Ask the contracts whether they would take it, tell what would be sent, and send nothing."
 LEDGER = "TraceLedger"
@@ -53,6 +54,12 @@ class ServerRuns(TraceabilityError):
     code = "server-runs"
 
 
+class NoNextContract(TraceabilityError):
+    """No contract was put on the chain that could count drawdowns after the present one."""
+
+    code = "no-next-contract"
+
+
 class NoAddress(TraceabilityError):
     """What was given is neither an address nor the name of an account."""
 
@@ -61,7 +68,8 @@ class NoAddress(TraceabilityError):
 
 def settings_for(rpc: str | None) -> Settings:
     """Return the environment's settings, with the node that a command was given instead of theirs."""
-    return Settings.from_environment({**os.environ, **({"LEDGER_RPC_URL": rpc} if rpc else {})})
+    given = {"LEDGER_RPC_URL": rpc, "LEDGER_RPC_AGREE": ""} if rpc else {}
+    return Settings.from_environment({**os.environ, **given})
 
 
 @contextmanager
@@ -96,8 +104,7 @@ def opened(settings: Settings) -> "Iterator[Opened]":
     Raises:
         NotFound: if there are no contracts yet.
     """
-    from backend.adapters.keys.vault import opened_vault
-    from backend.adapters.ledger import Deployment, Fees
+    from backend.adapters.ledger import Deployment, EvmLedger, Fees
     from backend.adapters.ledger.powers import Powers
     from backend.runtime.app import GWEI, chain_alone
 
@@ -106,8 +113,7 @@ def opened(settings: Settings) -> "Iterator[Opened]":
         if deployment is None:
             raise NotFound("there are no contracts yet: start the server once with provenport serve")
         powers = Powers(chain, deployment, accounts, Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI))
-        vault = opened_vault(folder.master_key, settings.master_key)
-        yield Opened(powers, {name: account.address for name, account in accounts.items()}, settings, folder, vault)
+        yield Opened(powers, accounts, settings, folder, deployment, EvmLedger(chain, deployment, accounts))
 
 
 @contextmanager
@@ -120,10 +126,20 @@ def _to_write() -> "Iterator[Opened]":
 class Opened:
     """One deployment before an operator: its powers, and the accounts whose keys are here."""
 
-    def __init__(self, powers: "Powers", addresses: Mapping[str, str], settings: Settings, folder: Any, vault: Any):
-        self.powers, self.addresses = powers, addresses
+    def __init__(
+        self,
+        powers: "Powers",
+        accounts: "AccountKeys",
+        settings: Settings,
+        folder: "DataFolder",
+        deployment: "Deployment",
+        ledger: "EvmLedger",
+    ) -> None:
+        self.powers, self.accounts, self.settings, self.ledger = powers, accounts, settings, ledger
+        self.addresses = {name: account.address for name, account in accounts.items()}
+        self.deployment = deployment
         self.is_embedded = settings.ledger_rpc_url is None
-        self._folder, self._vault = folder, vault
+        self._folder = folder
 
     def address(self, given: str) -> str:
         """Return an address given as such, or by the name of an account whose key is here.
@@ -148,30 +164,10 @@ class Opened:
         name = next((name for name, own in self.addresses.items() if own == address), None)
         return f"{address} ({name})" if name else address
 
-    def next_account(self, name: str) -> str:
-        """Make the key of an account that will take another's place, or return the one made before."""
-        from eth_account import Account
-
-        keys = self._keys()
-        if f"{name}.next" not in keys:
-            keys[f"{name}.next"] = secrets.token_bytes(32).hex()
-            self._write(keys)
-        return str(Account.from_key(bytes.fromhex(keys[f"{name}.next"])).address)
-
-    def take_over(self, name: str) -> None:
-        """Let the new key of an account be its key from now on. The old one is kept apart."""
-        keys = self._keys()
-        if f"{name}.next" in keys:
-            keys[f"{name}.before"], keys[name] = keys[name], keys.pop(f"{name}.next")
-            self._write(keys)
-
-    def _keys(self) -> dict[str, str]:
-        return dict(json.loads(self._vault.decrypt(self._folder.ledger_accounts.read_bytes())))
-
-    def _write(self, keys: dict[str, str]) -> None:
-        from backend.runtime.app import write_ledger_keys
-
-        write_ledger_keys(self._folder, self._vault, keys)
+    def rewrite(self, deployment: "Deployment") -> None:
+        """Keep a changed deployment, all of it or nothing."""
+        deployment.write(self._folder.deployment)
+        self.deployment = deployment
 
 
 # ---- one call and its report
@@ -266,7 +262,8 @@ def resume(dry_run: bool, as_json: bool) -> None:
 def agent_group() -> None:
     """The accounts that anchor and decide: give them roles, take these away, replace an account.
 
-    ADDRESS is an account on the chain, or the name of one whose key is here: anchorer, office, authority.
+    ADDRESS is an account on the chain, or the name of one whose key is here: anchorer, office, authority, or the code
+    of an office.
     """
 
 
@@ -280,6 +277,36 @@ def register_agent(address: str, roles: tuple[str, ...], dry_run: bool, as_json:
     """Give ADDRESS these roles, and no others. This is announced first where the contracts ask for it."""
     total = sum(AGENTS[role] for role in set(roles))
     _use("authority", LEDGER, "registerAgent", lambda here: (here.address(address), total), dry_run, as_json)
+
+
+@agent_group.command("office")
+@click.argument("code")
+@using
+def office_agent(code: str, dry_run: bool, as_json: bool) -> None:
+    """Give the customs office CODE an account of its own, which alone decides on what is declared to it from then on.
+
+    Its key is made and kept here, and a running server takes it up by itself. What was anchored before may be decided
+    by any office's account, as it could be.
+    """
+    from backend.adapters.ledger.powers import PowerCall
+    from backend.domain.parties import office_code
+
+    name = office_code(code, "office")
+    with _to_write() as here:
+        if name in here.addresses:
+            raise Conflict("this office has an account of its own", office=name, address=here.addresses[name])
+        new = here.accounts.prepare(name)
+        call = PowerCall("authority", LEDGER, "registerAgent", (new, int(Agent.OFFICE)))
+        # A run that was cut short after the ledger had registered the agent is taken up here.
+        is_there = any(account == new and roles & Agent.OFFICE for account, roles, _number in here.powers.agents())
+        step = replace(here.powers.encoded(call), state="done") if is_there else _step(here, call, dry_run)
+        if step.state == "done":
+            if here.is_embedded:
+                here.powers.fund(new)
+            here.accounts.take_over(name, new)
+    _report(step, as_json)
+    if not as_json:
+        click.echo(_("The new account is {address}. On a node it needs money before it can act.", address=new))
 
 
 @agent_group.command("suspend")
@@ -299,16 +326,18 @@ def move_agent(address: str, successor: str | None, dry_run: bool, as_json: bool
     """Let the agent at ADDRESS act from the account SUCCESSOR, with its batches; the old account never acts again.
 
     Where ADDRESS is the name of an account whose key is here, and there is no SUCCESSOR, a new key is made and kept
-    here, and used from the next start of the server on.
+    here, and a running server takes it up by itself.
     """
     from backend.adapters.ledger.powers import PowerCall
+    from backend.domain.parties import is_office_code
 
     with _to_write() as here:
         old = here.address(address)
-        own = address if successor is None and address in AGENTS else None
+        is_ours = address in AGENTS or (is_office_code(address) and address in here.addresses)
+        own = address if successor is None and is_ours else None
         if successor is None and own is None:
             raise NoAddress("say to which account it moves: only an account of this data folder gets a new key here")
-        new = here.address(successor) if successor is not None else here.next_account(address)
+        new = here.address(successor) if successor is not None else here.accounts.prepare(address)
         call = PowerCall("authority", LEDGER, "moveAgent", (old, new))
         # A run that was cut short after the ledger had moved the agent is taken up here.
         is_moved = own is not None and here.powers.successor(old) == new
@@ -316,7 +345,7 @@ def move_agent(address: str, successor: str | None, dry_run: bool, as_json: bool
         if own is not None and step.state == "done":
             if here.is_embedded:
                 here.powers.fund(new)
-            here.take_over(own)
+            here.accounts.take_over(own, new)
     _report(step, as_json)
     if own is not None and not as_json:
         click.echo(_("The new account is {address}. On a node it needs money before it can act.", address=new))
@@ -396,6 +425,56 @@ def execute(dry_run: bool, as_json: bool) -> None:
 def cancel_change(dry_run: bool, as_json: bool) -> None:
     """Take the proposed change back."""
     _use("admin", MANAGER, "cancelGuardianChange", lambda here: (), dry_run, as_json)
+
+
+# ---- the contract that counts drawdowns
+
+
+@click.command(cls=Command)
+@using
+def upgrade(dry_run: bool, as_json: bool) -> None:
+    """Let a new contract count drawdowns, with the same ledger. Run it again until it says that it is done.
+
+    What is left of each certificate goes over, the contract before is dead at once, and nothing is anchored again. The
+    first run puts the contract on the chain; the calls after it are announced where the contracts ask for it.
+    """
+    with _to_write() as here:
+        fresh = here.deployment.next_balance
+        if fresh is None:
+            if dry_run:
+                raise NoNextContract(
+                    "there is no next contract yet: the first run without --dry-run puts it on the chain"
+                )
+            fresh = here.powers.next_balance()
+            here.rewrite(replace(here.deployment, next_balance=fresh))
+        step = None
+        while (call := here.powers.next_call(fresh)) is not None:
+            if call.function == "begin" and not dry_run:
+                _record_activations(here, fresh)
+            step = _step(here, call, dry_run)
+            if step.state != "done":
+                break
+        if call is None:
+            before = tuple(filter(None, [here.deployment.balance]))
+            earlier = (*here.deployment.earlier_balances, *before)
+            here.rewrite(replace(here.deployment, balance=fresh, next_balance=None, earlier_balances=earlier))
+    if step is not None:
+        _report(step, as_json)
+    elif as_json:
+        print_json({"state": "done", "to": fresh})
+    if call is None and not as_json:
+        click.echo(_("Drawdowns are counted by {address} from now on.", address=fresh))
+
+
+def _record_activations(here: Opened, fresh: str) -> None:
+    """Record what was activated in a contract of an earlier version: nothing is anew by being anchored once more."""
+    from backend.cli.terminal import note
+    from backend.runtime.context import opened as installed
+    from backend.services.drawdowns import activated_entries
+
+    with installed(here.settings, note) as ctx:
+        made = list(activated_entries(replace(ctx, ledger=here.ledger)))
+    here.powers.record_activations(fresh, here.powers.unrecorded(fresh, made))
 
 
 # ---- what is announced, and who has what
@@ -489,4 +568,4 @@ def _show(report: dict[str, Any]) -> None:
     )
 
 
-COMMANDS = (pause, resume, agent_group, role_group, guardian_group, withdraw, powers_command)
+COMMANDS = (pause, resume, upgrade, agent_group, role_group, guardian_group, withdraw, powers_command)

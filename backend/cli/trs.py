@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.cells import cell_len, set_cell_size
@@ -14,8 +15,10 @@ from backend.cli.localised import Command
 from backend.cli.terminal import JSON_HELP, _, as_argument, installation, print_json, require_folder, telling
 from backend.domain.consignment import ClearanceEvent, ReleaseTimes
 from backend.domain.errors import Invalid
-from backend.services.ports import AppContext
-from backend.services.release_times import EVENT_COLUMNS, Study, as_csv, event_row, events, study
+
+if TYPE_CHECKING:
+    from backend.services.ports import AppContext
+    from backend.services.release_times import Study
 
 _ROWS_A_GROUP = 50_000
 _TABLE_WIDTH = 80
@@ -36,6 +39,8 @@ def trs_command(as_json: bool, file: Path | None) -> None:
 
     The events feed "clearance-sim trs", which adds intervals, stages and who was responsible.
     """
+    from backend.services.release_times import study
+
     require_folder(file, "--events")
     with installation() as ctx:
         if file is not None:
@@ -54,7 +59,7 @@ def trs_command(as_json: bool, file: Path | None) -> None:
         click.echo(_("Nothing was released yet: an officer's decision “release” starts the count."))
 
 
-def _table(found: Study) -> None:
+def _table(found: "Study") -> None:
     click.echo(" " * 24 + "".join([_right(_("count"), 8), *(_right(n, 16) for n in (_("mean"), _("median"), "P90"))]))
     click.echo(_clock(_("arrival → release"), found.arrival_to_release))
     click.echo(_clock(_("lodgement → release"), found.lodgement_to_release))
@@ -69,7 +74,7 @@ def _list(name: str, clock: ReleaseTimes) -> None:
         click.echo(f"  {label} {'–' if hours is None else _people_say(hours)}")
 
 
-def _write_events(ctx: AppContext, file: Path, as_json: bool) -> None:
+def _write_events(ctx: "AppContext", file: Path, as_json: bool) -> None:
     written = write_events(ctx, file)
     with telling(_("the events are written to {file}", file=file)):
         if as_json:
@@ -102,12 +107,14 @@ def _people_say(hours: float) -> str:
     return " ".join([_("{count} h", count=minutes // 60), _("{count} min", count=f"{minutes % 60:02d}")])
 
 
-def write_events(ctx: AppContext, file: Path) -> int:
+def write_events(ctx: "AppContext", file: Path) -> int:
     """Write every event to a .csv or .parquet file, and return how many.
 
     Raises:
         Invalid: The file cannot be written, its name has another ending, or Parquet support is not installed.
     """
+    from backend.services.release_times import events
+
     counted = _Counted(events(ctx))
     try:
         if file.suffix == ".parquet":
@@ -141,6 +148,8 @@ class _Counted:
 
 
 def _write_csv(found: Iterable[ClearanceEvent], file: Path) -> None:
+    from backend.services.release_times import as_csv
+
     with file.open("w", encoding="utf-8", newline="") as out:
         out.writelines(as_csv(found))
 
@@ -149,6 +158,8 @@ def _write_parquet(found: Iterable[ClearanceEvent], file: Path) -> None:
     # Half a second to import, and only this needs it.
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from backend.services.release_times import EVENT_COLUMNS, event_row
 
     utc = pa.timestamp("us", tz="UTC")
     types = {name: utc if name.endswith("_at") else pa.string() for name in EVENT_COLUMNS}

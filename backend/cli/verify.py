@@ -230,7 +230,6 @@ def trust_file_command(name: str, new_key: bool) -> None:
     from backend.adapters.keys.vault import OperatorKeys
     from backend.adapters.ledger import Deployment
     from backend.domain.errors import NotFound
-    from backend.domain.trust import LedgerName
     from backend.runtime.context import VERSION, opened
     from backend.runtime.data_folder import DataFolder
     from backend.services.bundles import own_trust
@@ -245,7 +244,6 @@ def trust_file_command(name: str, new_key: bool) -> None:
             raise NotFound("no contracts were deployed yet: start provenport serve once")
         if new_key and isinstance(at.keys.operator, OperatorKeys):
             at.keys.operator.renew()
-        ledger = LedgerName(deployment.chain_id, deployment.instance_id, deployment.ledger.lower())
-        trust = own_trust(at, name, ledger, deployment.accreditation.lower())
+        trust = own_trust(at, name, deployment.ledger_name, deployment.accreditation.lower(), deployment.revocations)
     print_json(trust.as_json())
     click.echo(_("Hand this to readers, and let them compare the keys with what you publish elsewhere."), err=True)

@@ -8,7 +8,7 @@ ledger showed. It states what speaks against a record as well as what speaks for
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -17,13 +17,13 @@ from backend.domain import sd_jwt, snapshot, strict_json
 from backend.domain.bundle import Bundle, MalformedBundle
 from backend.domain.dossier import BUNDLE, LEDGER, NAMED_RECORD, SNAPSHOT
 from backend.domain.errors import Invalid
-from backend.domain.evidence import Anchor, Evidence
+from backend.domain.evidence import Evidence, ledger_of
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accreditation, AnchoredBatch
 from backend.domain.record_checks import evaluate_as_signed, faults_of_form, signature
 from backend.domain.sd_jwt import issuer_name
 from backend.domain.snapshot import MalformedSnapshot, Reading, SignedSnapshot, Snapshot
-from backend.domain.trust import LedgerName, Trust, Trusted
+from backend.domain.trust import Trust, Trusted
 from backend.domain.verdict import CLOCKS_MAY_DIFFER, Check, LedgerFacts, Outcome, Unknown, Verdict, about
 
 NOT_SEALED = Unknown("not sealed yet")
@@ -97,7 +97,8 @@ def snapshot_facts(bundle: Bundle, trust: Trust, moment: datetime, max_age: time
     check = signed if isinstance(signed, Check) else _trusted(signed, trust, moment, max_age)
     if check.outcome is not Outcome.PASS or not isinstance(signed, SignedSnapshot):
         return FactSource((check,), lambda _: LedgerFacts(moment, NOT_AT_HAND, NOT_AT_HAND, NOT_AT_HAND), moment)
-    return FactSource((check,), lambda one: _facts(one, signed), signed.snapshot.read_at)
+    succeeds = _speaking(signed, trust)[0].succeeds
+    return FactSource((check,), lambda one: replace(_facts(one, signed), succeeds=succeeds), signed.snapshot.read_at)
 
 
 def integrity(bundle: Bundle) -> tuple[Check, ...]:
@@ -121,9 +122,7 @@ def _trusted(signed: SignedSnapshot, trust: Trust, moment: datetime, max_age: ti
     values = {"signer": signed.signer, "read_at": stated.read_at}
     if not trust.knows(signed.signer):
         return SNAPSHOT.answer("snapshot-signer-untrusted", values)
-    entries = [
-        e for e in trust.of(stated.ledger) if signed.signer in e.keys and e.accreditation == stated.accreditation
-    ]
+    entries = _speaking(signed, trust)
     if not entries:
         return SNAPSHOT.answer("snapshot-ledger-untrusted", values)
     values["name"] = entries[0].name
@@ -135,9 +134,10 @@ def _trusted(signed: SignedSnapshot, trust: Trust, moment: datetime, max_age: ti
     return SNAPSHOT.answer("snapshot-trusted", {**values, "block": stated.block})
 
 
-def ledger_of(anchor: Anchor) -> LedgerName:
-    """Return the identity of an anchor's ledger."""
-    return LedgerName(anchor.chain_id, anchor.instance_id, anchor.ledger.lower())
+def _speaking(signed: SignedSnapshot, trust: Trust) -> list[Trusted]:
+    """Return the entries that let a snapshot's signer speak for its ledger."""
+    stated = signed.snapshot
+    return [e for e in trust.of(stated.ledger) if signed.signer in e.keys and e.accreditation == stated.accreditation]
 
 
 def key_named(record: sd_jwt.Record) -> bytes | None:
@@ -170,6 +170,7 @@ def _facts(one: Evidence, signed: SignedSnapshot) -> LedgerFacts:
         accreditation=reading.accreditation,
         accreditation_at_issue=reading.accreditation_at_issue,
         accreditation_at_anchoring=reading.accreditation_at_anchoring,
+        revocation=reading.revocation,
         state=reading.state,
         anchor_block=reading.block,
     )
@@ -327,7 +328,12 @@ def _reading(one: Evidence, facts: LedgerFacts) -> Reading:
     anchor, proof, key = one.anchor, one.proof, key_named(one.record)
     if anchor is None or proof is None or key is None or facts.anchor_block is None:
         raise NothingToSign("a record is not on the ledger, or names no key")
-    if not isinstance(facts.batch, AnchoredBatch) or not isinstance(facts.status, int):
+    published = facts.revocation
+    if (
+        not isinstance(facts.batch, AnchoredBatch)
+        or isinstance(facts.status, Unknown)
+        or isinstance(published, Unknown)
+    ):
         raise NothingToSign("the ledger did not show a record")
     now, at_issue, at_anchoring = (
         _shown(held) for held in (facts.accreditation, facts.accreditation_at_issue, facts.accreditation_at_anchoring)
@@ -339,12 +345,14 @@ def _reading(one: Evidence, facts: LedgerFacts) -> Reading:
         block=facts.anchor_block,
         state=facts.state,
         segments=facts.batch.segments,
+        anchorer=facts.batch.anchorer,
         block_time=facts.batch.anchored_at,
         status=facts.status,
         key=sd_jwt.b64(key),
         accreditation=now,
         accreditation_at_issue=at_issue,
         accreditation_at_anchoring=at_anchoring,
+        revocation=published,
     )
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from backend.domain.errors import Conflict, Invalid, LaterChange
+from backend.domain.errors import Conflict, LaterChange
 from backend.domain.ledger import OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus
 from backend.domain.parties import Organisation
 from backend.domain.records import RecordOnFile, StatusChange
@@ -367,10 +367,8 @@ class Consignment:
             self._keep_papers(event.recorded_at)
 
     def _keep_papers(self, closed_at: datetime) -> None:
-        try:
-            procedure = self.record.fields.get("previousProcedureTypeCode")
-        except Invalid:
-            procedure = None  # an altered text must not shorten the time
+        # None where it is altered, which must not shorten the time.
+        procedure = self.record.readable_fields.get("previousProcedureTypeCode")
         until = kept_until(self.customs_office, procedure, self.lodged_at, closed_at)
         for paper in self.papers:
             paper.kept_until = max(paper.kept_until, until)

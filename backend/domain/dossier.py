@@ -14,6 +14,7 @@ from typing import Any
 
 from backend.domain.bundle import Bundle
 from backend.domain.consignment import PlannedDrawdown
+from backend.domain.errors import StorageUnavailable
 from backend.domain.evidence import QUANTITY_STEPS
 from backend.domain.fields import Document
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
@@ -66,7 +67,9 @@ class Dossier:
     def stating(self, *names: str) -> Iterator[tuple[Paper, Any]]:
         """Yield the papers that state any of these fields (Python names), each with the first value that it states."""
         for paper in self.papers:
-            stated = (getattr(paper.document, name, None) for name in names)
+            # Asked first what the model has: of a name that it lacks pydantic makes an exception, which takes long.
+            known = type(paper.document).model_fields
+            stated = (getattr(paper.document, name) for name in names if name in known)
             if (found := next((value for value in stated if value is not None), None)) is not None:
                 yield paper, found
 
@@ -452,7 +455,7 @@ NAMED_RECORD: RegisteredCheck[Bundle] = REGISTER.add(
 class BoundFiles:
     """Names and digests of the files that a record binds, and a function that tells whether one is as signed.
 
-    ``is_intact`` returns None for a file that is not here.
+    ``is_intact`` returns None for a file that is not here, and raises StorageUnavailable where that cannot be told.
     """
 
     files: tuple[tuple[str, str], ...]
@@ -482,7 +485,11 @@ def attachments(bound: BoundFiles) -> Check | None:
         if digest in compared:
             continue  # a record may bind one file a thousand times, and reading it may take long
         compared.add(digest)
-        is_intact = bound.is_intact(digest)
+        try:
+            is_intact = bound.is_intact(digest)
+        except StorageUnavailable:
+            # Whatever the file is needed for: it may be an altered one, so that nothing is told of it.
+            return attachments.answer("attachment-missing", {"file": name}, outcome=Outcome.INDETERMINATE)
         if is_intact is None:
             outcome = Outcome.INDETERMINATE if bound.is_needed else Outcome.NOTE
             return attachments.answer("attachment-missing", {"file": name}, outcome=outcome)

@@ -198,6 +198,11 @@ def drawdown_checks(drawdowns: Sequence[Drawdown], unit_of: Mapping[str, str]) -
     ]
 
 
+def decimal_text(steps: int) -> str:
+    """Format a quantity in thousandths as a decimal."""
+    return f"{(Decimal(steps) / QUANTITY_STEPS).normalize():f}"
+
+
 def shown(steps: int, unit: str) -> str:
     """Format a quantity in thousandths as a decimal with its unit."""
-    return f"{(Decimal(steps) / QUANTITY_STEPS).normalize():f} {unit}"
+    return f"{decimal_text(steps)} {unit}"

@@ -31,6 +31,25 @@ class Message(str):
         return made
 
 
+class NameInLanguages(str):
+    """A name in English that knows what it is called in other languages, for the sentences of messages.
+
+    It is a ``str``, so that logs, programs and comparisons use the English name.
+    """
+
+    names: Mapping[str, str]
+
+    def __new__(cls, name: str, names: Mapping[str, str | None]) -> "NameInLanguages":
+        """Take the names by language; those that are missing are told by the English one."""
+        made = super().__new__(cls, name)
+        made.names = {language: other for language, other in names.items() if other}
+        return made
+
+    def in_language(self, language: str) -> str:
+        """Return the name in a language, else the English one."""
+        return self.names.get(language, str(self))
+
+
 def filled(template: str, values: Mapping[str, Any]) -> str:
     """Fill in the values.
 
@@ -166,6 +185,12 @@ class TooMuchWaiting(TraceabilityError):
     def __init__(self, message: str, retry_after_seconds: int, **values: object) -> None:
         super().__init__(message, **values)
         self.retry_after_seconds = retry_after_seconds
+
+
+class LedgerBehind(TooMuchWaiting):
+    """Raised when no more records are admitted because one has waited too long for the ledger."""
+
+    code = "ledger-behind"
 
 
 class LedgerUnavailable(TraceabilityError):

@@ -6,10 +6,11 @@ right), and an odd node is promoted to the next level.
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -64,7 +65,11 @@ class InclusionProof:
 
     def proves(self, entry: bytes, root: bytes) -> bool:
         """Tell whether the entry is at this place of the batch with this root."""
-        return self.root_from(leaf_hash(entry)) == root
+        return self.leads_from(leaf_hash(entry), root)
+
+    def leads_from(self, leaf: bytes, root: bytes) -> bool:
+        """Tell whether the leaf is at this place of the batch with this root."""
+        return self.root_from(leaf) == root
 
 
 class Tree:
@@ -128,6 +133,7 @@ class Tree:
 
 # The contracts count in whole numbers, which is all that the EVM has; three decimals are what ``fields.Quantity``
 # takes.
+_STATED_QUANTITY = re.compile(r"[0-9]{1,36}(\.[0-9]{1,3})?")
 QUANTITY_STEPS = 1000
 """An entry counts its quantity in thousandths of the record's own unit."""
 # MAX_SIZE of TraceLedger.sol, which refuses a larger batch.
@@ -152,7 +158,7 @@ def steps_of(stated: Any) -> int | None:
     There is only one, so that verifiers in every language read the same number.
     """
     # 36 digits and three decimals are the 39 digits of 2^128, so int() never gets a text of any length.
-    if not isinstance(stated, str) or not re.fullmatch(r"[0-9]{1,36}(\.[0-9]{1,3})?", stated):
+    if not isinstance(stated, str) or not _STATED_QUANTITY.fullmatch(stated):
         return None
     whole, _, decimals = stated.partition(".")
     steps = int(whole + decimals.ljust(3, "0"))
@@ -236,6 +242,68 @@ def seal(entries: Sequence[Entry]) -> Batch:
     return Batch(tuple(entries), Tree([entry.encode() for entry in entries]))
 
 
+# Who may anchor a record
+
+ANCHORER_CLAIM = "anchorer"
+"""The claim by which a record says who may anchor it."""
+_LEDGER = frozenset({"chainId", "instanceId", "ledger"})
+_ADDRESS, _HEX = re.compile("0x[0-9a-f]{40}"), re.compile("[0-9a-f]*")
+
+
+@dataclass(frozen=True)
+class LedgerName:
+    """The identity of a ledger: its chain, the random number of its deployment, and its address in lower case."""
+
+    chain_id: int
+    instance_id: bytes
+    address: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the members that name it in trust files and in records."""
+        return {"chainId": self.chain_id, "instanceId": self.instance_id.hex(), "ledger": self.address}
+
+
+def ledger_named(fields: Any) -> LedgerName | None:
+    """Return the ledger that exactly these members name, or None where they name none."""
+    if not isinstance(fields, Mapping) or set(fields) != _LEDGER:
+        return None
+    # type() and not isinstance(), by which True would pass for 1.
+    is_number = type(fields["chainId"]) is int and fields["chainId"] >= 0
+    if not is_number or not is_hex(64, fields["instanceId"]) or not is_address(fields["ledger"]):
+        return None
+    return LedgerName(fields["chainId"], bytes.fromhex(fields["instanceId"]), fields["ledger"])
+
+
+@dataclass(frozen=True)
+class NamedAnchorer:
+    """Who may anchor a record, as its issuer signed it: an agent, by its number, of one ledger."""
+
+    ledger: LedgerName
+    agent: int
+
+    def as_claim(self) -> dict[str, Any]:
+        """Return the claim ``anchorer`` of a record."""
+        return {**self.ledger.as_json(), "agent": self.agent}
+
+
+def anchorer_named(claim: Any) -> NamedAnchorer | None:
+    """Return whom a record's claim ``anchorer`` names, or None where it names nobody that can be told."""
+    if not isinstance(claim, Mapping) or type(claim.get("agent")) is not int or claim["agent"] < 0:
+        return None
+    ledger = ledger_named({name: value for name, value in claim.items() if name != "agent"})
+    return None if ledger is None else NamedAnchorer(ledger, claim["agent"])
+
+
+def is_address(value: Any) -> bool:
+    """Tell whether this is the address of a contract in lower case, as trust files and records write it."""
+    return isinstance(value, str) and _ADDRESS.fullmatch(value) is not None
+
+
+def is_hex(digits: int, value: Any) -> bool:
+    """Tell whether this is so many hexadecimal digits, in lower case."""
+    return isinstance(value, str) and len(value) == digits and _HEX.fullmatch(value) is not None
+
+
 @dataclass(frozen=True)
 class Anchor:
     """Where a root was written on the ledger."""
@@ -249,6 +317,11 @@ class Anchor:
     block_time: datetime
 
 
+def ledger_of(anchor: Anchor) -> LedgerName:
+    """Return the identity of an anchor's ledger."""
+    return LedgerName(anchor.chain_id, anchor.instance_id, anchor.ledger.lower())
+
+
 @dataclass(frozen=True)
 class Evidence:
     """A record with its proof and anchor, as far as they exist yet."""
@@ -259,9 +332,32 @@ class Evidence:
     proof: InclusionProof | None = None
     anchor: Anchor | None = None
 
-    @property
+    @cached_property
     def entry(self) -> Entry:
         """The entry that the proof must lead from."""
+        return self._entry(self.record.signed_jwt)
+
+    @cached_property
+    def leaf(self) -> bytes:
+        """The leaf under which the text at hand stands in a batch."""
+        return leaf_hash(self.entry.encode())
+
+    @property
+    def leaves(self) -> tuple[bytes, ...]:
+        """Every leaf under which what was signed can stand in a batch, that of the text at hand first.
+
+        Of an ECDSA signature (r, s) anybody can make the other one that fits, (r, n - s): with it the same content
+        would be another text, of which nothing is published.
+        """
+        other = self._entry(sd_jwt.with_other_signature(self.record.signed_jwt))
+        return tuple(dict.fromkeys((self.leaf, leaf_hash(other.encode()))))
+
+    @cached_property
+    def named_anchorer(self) -> NamedAnchorer | None:
+        """Who may anchor the record, as its issuer signed it; None where it names nobody."""
+        return anchorer_named(self.record.payload.get(ANCHORER_CLAIM))
+
+    def _entry(self, signed_jwt: str) -> Entry:
         # The digest is made from the text at hand and never taken over, or the proof would hold for whatever text
         # stands beside.
-        return Entry(self.kind, self.quantity, sha256(self.record.signed_jwt.encode()).digest())
+        return Entry(self.kind, self.quantity, sha256(signed_jwt.encode()).digest())

@@ -39,6 +39,9 @@ _OURS = {
 }
 """Our messages in place of pydantic's."""
 _TEMPLATE = "template"
+_HS_CODE = re.compile(r"[0-9]{6}(?:[0-9]{2}){0,3}|[0-9]{13}")
+_PLAIN_DECIMAL = re.compile(r"[+-]?[0-9]+(?:[.][0-9]+)?")
+_WRITTEN_DAY = re.compile(r"\s*\d{4}-\d\d-\d\d\s*")
 
 
 def fault(kind: str, template: str, /, **values: Any) -> PydanticCustomError:
@@ -184,11 +187,11 @@ def _agreement(code: str, info: ValidationInfo) -> str:
 
 
 def _hs_code(code: str, info: ValidationInfo) -> str:
-    groups = re.split(r"[.\s]+", code)
+    groups = re.split(r"[.\s-]+", code)
     digits = "".join(groups)
     # A point after an odd digit is a decimal point: 901.11 is 0901.11 that went through a spreadsheet.
-    is_divided = all(len(group) % 2 == 0 for group in groups[:-1])
-    if not is_divided or not re.fullmatch(r"[0-9]{6}(?:[0-9]{2}){0,3}|[0-9]{13}", digits):
+    is_divided = all(len(group) % 2 == 0 for group in groups[:-1]) and not code.lstrip().startswith("-")
+    if not is_divided or not _HS_CODE.fullmatch(digits):
         raise fault("hs_code", "{code} is no HS code of 6 to 13 digits", code=code)
     if int(digits[:2]) not in HS_CHAPTERS:
         raise fault("hs_chapter", "{code}: HS 2022 has no chapter {chapter}", code=code, chapter=digits[:2])
@@ -221,6 +224,8 @@ HsCode = Annotated[
 
 
 def _plain_text(text: str, info: ValidationInfo) -> str:
+    if text.isascii() and text.isprintable():
+        return text  # most texts: nothing of what follows can be about them
     # Equal texts get equal bytes before they are signed. Hidden characters (controls, bidirectional overrides,
     # zero-width ones) could make a signed text look like another.
     text = unicodedata.normalize("NFC", text)
@@ -240,7 +245,7 @@ def _from_text(value: Any, info: ValidationInfo) -> Any:
     # A float has lost digits already; whole numbers and strings have not.
     if isinstance(value, float) and not value.is_integer():
         return repr(value)
-    is_plain = not isinstance(value, str) or re.fullmatch(r"[+-]?[0-9]+(?:[.][0-9]+)?", value.strip(), re.ASCII)
+    is_plain = not isinstance(value, str) or _PLAIN_DECIMAL.fullmatch(value.strip())
     if not is_plain and not is_read_as_signed(info):
         raise fault("plain_decimal", "Input should be a valid decimal in plain digits, such as 12.5")
     return value
@@ -248,9 +253,7 @@ def _from_text(value: Any, info: ValidationInfo) -> Any:
 
 def _day(value: Any) -> Any:
     # A date-time is no date: which day it is depends on the reader's zone.
-    if isinstance(value, int | float | datetime) or (
-        isinstance(value, str) and not re.fullmatch(r"\s*\d{4}-\d\d-\d\d\s*", value)
-    ):
+    if isinstance(value, int | float | datetime) or (isinstance(value, str) and not _WRITTEN_DAY.fullmatch(value)):
         raise fault("day", "Input should be a valid date: year-month-day, such as 2026-03-31")
     if isinstance(value, str):
         try:

@@ -3,13 +3,13 @@
 The numbers of statuses are those of the contracts (``contracts/src/ITraceLedger.sol``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from hashlib import sha256
 
-from backend.domain.evidence import Segments, Tree
+from backend.domain.evidence import LedgerName, Segments, Tree
 
 
 def batch_key(anchorer: int, root: bytes) -> bytes:
@@ -126,6 +126,12 @@ class Head:
     instance_id: bytes
     ledger_address: str
     accreditation_address: str
+    revocations_address: str | None = None
+
+    @property
+    def ledger_name(self) -> LedgerName:
+        """The identity of the ledger that was read."""
+        return LedgerName(self.chain_id, self.instance_id, self.ledger_address.lower())
 
 
 @dataclass(frozen=True)
@@ -152,10 +158,14 @@ class Receipt:
 
 @dataclass(frozen=True)
 class AnchorBatch:
-    """Write a batch's root to the ledger; signed by the anchorer."""
+    """Write a batch's root to the ledger; signed by the anchorer.
+
+    ``office`` is the number of the agent that alone decides on the declarations of the batch, or 0 for any office.
+    """
 
     root: bytes
     segments: Segments
+    office: int = 0
 
 
 @dataclass(frozen=True)
@@ -208,9 +218,41 @@ class LedgerRecord:
 
 
 @dataclass(frozen=True)
+class Revocation:
+    """What is published of a record itself, wherever it was anchored: that it was revoked or superseded.
+
+    ``since`` is when the batch was anchored in which the record has ended. It counts for every batch that was anchored
+    then or later, so that a copy of another anchorer ends no record that was anchored before it.
+    """
+
+    status: int
+    since: datetime
+    published_at: datetime
+
+    def covers(self, anchored_at: datetime) -> bool:
+        """Tell whether it counts for a batch that was anchored at that time."""
+        return self.since <= anchored_at
+
+
+def earliest(published: Iterable[Revocation | None]) -> Revocation | None:
+    """Return the revocation that reaches furthest back, or None where there is none."""
+    return min((one for one in published if one is not None), key=lambda one: one.since, default=None)
+
+
+@dataclass(frozen=True)
+class ProvenEntry:
+    """A record on the ledger with its entry and the path that proves it there."""
+
+    record: LedgerRecord
+    entry: bytes
+    path: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class CertificateBalance:
     """An activated certificate: its quantity and what remains, in thousandths of its unit.
 
+    A certificate that goes on with the account of a superseded one covers what that one covered, where that is less.
     ``issuer`` is the number of its issuer's key in the accreditation contract.
     """
 
@@ -225,7 +267,9 @@ class ActivateCertificate:
     """Activate a certificate of origin for drawdowns; signed by the anchorer of its batch.
 
     The entry and its path prove the quantity. The rest is the anchorer's statement, because the ledger cannot read the
-    certificate. ``valid_until`` is exclusive, and None where the certificate does not expire.
+    certificate. ``valid_until`` is exclusive, and None where the certificate does not expire. ``superseded`` is the
+    certificate whose account it goes on with: what was drawn of that one counts against it. ``is_named`` states that
+    the certificate names this anchorer, and may thus be activated where another has activated a copy of it.
     """
 
     certificate: LedgerRecord
@@ -235,6 +279,8 @@ class ActivateCertificate:
     chapter: int
     issued_at: datetime
     valid_until: datetime | None = None
+    superseded: LedgerRecord | None = None
+    is_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,17 +338,89 @@ class RefundDrawdown:
 
 
 @dataclass(frozen=True)
+class PublishRevocation:
+    """Publish that a document is revoked wherever it stands, by its proof from where the ledger says so.
+
+    Anybody may; our anchorer signs it.
+    """
+
+    document: LedgerRecord
+    entry: bytes
+    path: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class CorrectActivation:
+    """State anew what an activation stated, while nothing of the certificate is drawn down; signed by its anchorer."""
+
+    activation: ActivateCertificate
+
+
+@dataclass(frozen=True)
+class AllowDrawdowns:
+    """Let the agent at an account draw down the certificates that our anchorer anchored, or no longer; signed by it."""
+
+    account: str
+    is_allowed: bool
+
+
+@dataclass(frozen=True)
+class SetOffice:
+    """Let another office, by its number, decide on a batch's declarations; signed by the office that does now."""
+
+    batch_key: bytes
+    office: int
+    by: str
+
+
+@dataclass(frozen=True)
+class RegisterAgent:
+    """Give an account (0x and 40 hex digits) these roles (bits of ``Agent``) and no others; signed by the authority.
+
+    It also lifts a suspension.
+    """
+
+    account: str
+    roles: int
+
+
+@dataclass(frozen=True)
+class SuspendAgent:
+    """Take all roles of an account away at once; signed by the authority."""
+
+    account: str
+
+
+@dataclass(frozen=True)
+class MoveAgent:
+    """Let an agent act from another account, with its roles and batches; signed by the authority.
+
+    The former account never acts again.
+    """
+
+    account: str
+    successor: str
+
+
+@dataclass(frozen=True)
+class FundAccount:
+    """Give an account money for its transactions, from the authority's, where money has no value."""
+
+    account: str
+
+
+@dataclass(frozen=True)
 class Announce:
     """Announce a change by the authority that the ledger does not accept at once; signed by the authority."""
 
-    call: Accredit | SuspendAccreditation | RotateKey
+    call: Accredit | SuspendAccreditation | RotateKey | RegisterAgent | SuspendAgent | MoveAgent
 
 
 @dataclass(frozen=True)
 class CancelAnnounced:
     """Cancel an announced change that is not yet done; signed by the guardian."""
 
-    call: Accredit | SuspendAccreditation | RotateKey
+    call: Accredit | SuspendAccreditation | RotateKey | RegisterAgent | SuspendAgent | MoveAgent
 
 
 @dataclass(frozen=True)
@@ -321,6 +439,14 @@ LedgerCall = (
     | ActivateCertificate
     | MakeDrawdowns
     | RefundDrawdown
+    | PublishRevocation
+    | CorrectActivation
+    | AllowDrawdowns
+    | SetOffice
+    | RegisterAgent
+    | SuspendAgent
+    | MoveAgent
+    | FundAccount
     | Announce
     | CancelAnnounced
     | PauseLedger
@@ -362,6 +488,18 @@ class Agent(IntEnum):
     ANCHORER = 1
     OFFICE = 2
     AUTHORITY = 4
+
+
+@dataclass(frozen=True)
+class AgentAccount:
+    """What the ledger says of an account: its agent's number and roles (bits of ``Agent``), and what took its place.
+
+    Number and roles are 0 where it is no agent's. A number without roles is that of a suspended one.
+    """
+
+    number: int
+    roles: int
+    successor: str | None = None
 
 
 _S, _D, _A = DocumentStatus, DeclarationStatus, Agent

@@ -8,6 +8,13 @@ from hashlib import sha512
 from itertools import count
 from typing import Any
 
+OFFICE = "office"
+"""The account that decides for all customs offices that have none of their own."""
+HAND_ON = "hand-on"
+"""The request by which a customs office lets another decide on a batch's declarations."""
+REGISTER, SUSPEND, MOVE = "register-agent", "suspend-agent", "move-agent"
+"""Requests of the authority about the account of a customs office or an anchorer."""
+
 
 class TransactionState(StrEnum):
     """The state of a transaction.
@@ -24,8 +31,9 @@ class TransactionState(StrEnum):
     REPLACED = "replaced"
 
 
+UNMINED_STATES = (TransactionState.SIGNED, TransactionState.SENT)
 # MINED is open too: a reorganisation may still take the block away (docs/faults.md, 10).
-OPEN_STATES = (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
+OPEN_STATES = (*UNMINED_STATES, TransactionState.MINED)
 
 
 @dataclass(eq=False)
@@ -55,7 +63,7 @@ class OutboundTransaction:
     @property
     def is_open(self) -> bool:
         """Whether its outcome is still unknown."""
-        return self.state in (TransactionState.SIGNED, TransactionState.SENT, TransactionState.MINED)
+        return self.state in OPEN_STATES
 
     @property
     def hashes(self) -> list[bytes]:
@@ -119,6 +127,47 @@ class AccreditationChange:
         return self.due_at is not None and now < self.due_at and self.cancel_asked_at is None
 
 
+@dataclass(frozen=True)
+class EndedPlace:
+    """Where the ledger says that a document has ended: its batch's key and its leaf there, with entry and path."""
+
+    batch_key: bytes
+    leaf_index: int
+    entry: bytes
+    path: bytes = field(metadata={"of": "32 bytes for each node"})
+
+
+@dataclass(eq=False)
+class RevocationNotice:
+    """A revocation of a record that is to be published on the ledger, wherever the record stands.
+
+    One of ours names the record, whose place is known once its batch is anchored; another's names the place.
+    ``settled`` is set where no transaction is needed any more: it is published already, or cannot be.
+    """
+
+    id: str
+    asked_at: datetime
+    record_id: str | None = None
+    batch_key: bytes | None = None
+    leaf_index: int | None = None
+    entry: bytes | None = None
+    path: bytes | None = None
+    transaction: OutboundTransaction | None = None
+    settled: str | None = None
+
+    @classmethod
+    def at(cls, notice_id: str, asked_at: datetime, place: EndedPlace) -> "RevocationNotice":
+        """Return the notice of a record at a place of any anchorer's."""
+        return cls(notice_id, asked_at, None, place.batch_key, place.leaf_index, place.entry, place.path)
+
+    @property
+    def place(self) -> EndedPlace | None:
+        """The place that it names, or None where it names a record of ours."""
+        if self.batch_key is None or self.leaf_index is None or self.entry is None or self.path is None:
+            return None
+        return EndedPlace(self.batch_key, self.leaf_index, self.entry, self.path)
+
+
 @dataclass(eq=False)
 class IdempotencyRecord:
     """What a request with an idempotency key led to: the same key gets the same answer.
@@ -132,6 +181,32 @@ class IdempotencyRecord:
     resource_id: str
     answered_at: datetime
     response: dict[str, Any] | None = None
+
+
+@dataclass(eq=False)
+class LedgerRequest:
+    """A call that an operator or the authority asked for, on its way to the ledger, by an account of the worker's.
+
+    ``terms`` are its arguments by name (``services/anchoring/requests.py``), and ``due`` from when on it can be made,
+    once it is announced. ``settled`` is why it will never be made.
+    """
+
+    id: str
+    operation: str
+    terms: dict[str, Any]
+    asked_at: datetime
+    transaction: OutboundTransaction | None = None
+    settled: str | None = None
+
+    @property
+    def due_at(self) -> datetime | None:
+        """From when on it can be made; None where it is not announced."""
+        due = self.terms.get("due")
+        return None if due is None else datetime.fromisoformat(due)
+
+    def is_waiting(self, now: datetime) -> bool:
+        """Tell whether it is announced and its time has not come."""
+        return self.due_at is not None and now < self.due_at
 
 
 @dataclass(eq=False)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from backend.domain.errors import Invalid
+from backend.domain.errors import Invalid, NameInLanguages
 
 
 class Role(StrEnum):
@@ -55,6 +56,11 @@ class Organisation:
     identifier: str | None = None
     version: int = 1
     """Counts the authority's acts on its keys and their accreditation."""
+
+    @property
+    def in_sentences(self) -> NameInLanguages:
+        """Its name for messages, which tell it in the reader's language."""
+        return NameInLanguages(self.name, {LOCAL_LANGUAGE: self.local_name})
 
 
 @dataclass(eq=False)
@@ -157,6 +163,16 @@ class SignInSession:
 
 
 @dataclass(eq=False)
+class FormDraft:
+    """What a person has typed in a form so far, by the names of its fields; one for each person and form."""
+
+    person_id: str
+    form: str
+    saved_at: datetime
+    typed: dict[str, Any]
+
+
+@dataclass(eq=False)
 class SigningKey:
     """An organisation's P-256 key: the public part, and the private part encrypted by the vault.
 
@@ -218,6 +234,11 @@ def office_code(typed: str, where: str = "offices") -> str:
     if not _SHAPE.fullmatch(code):
         raise Invalid("no code of a customs office", [(where, "must be a UN/LOCODE or the office's national code")])
     return code
+
+
+def is_office_code(name: str) -> bool:
+    """Tell whether this is a customs office's code, as it is kept."""
+    return _SHAPE.fullmatch(name) is not None
 
 
 @dataclass(eq=False)

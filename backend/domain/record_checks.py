@@ -5,15 +5,14 @@ read is ``Unknown``, which never leads to INVALID.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from backend.domain import sd_jwt
 from backend.domain.agreements import AGREEMENTS, Agreement
-from backend.domain.errors import Invalid
-from backend.domain.evidence import Evidence, steps_of
+from backend.domain.evidence import ANCHORER_CLAIM, Evidence, LedgerName, ledger_of, steps_of
 from backend.domain.kinds import KINDS, Kind, Segment
 from backend.domain.kinds.certificate_of_origin import (
     PreferenceClaim,
@@ -23,7 +22,7 @@ from backend.domain.kinds.certificate_of_origin import (
     last_day,
 )
 from backend.domain.ledger import Accreditation, AnchoredBatch, DeclarationStatus, DocumentStatus, has_ended
-from backend.domain.records import ProofState, dates_ahead, document_of_record
+from backend.domain.records import ProofState, dates_ahead, faults_of_record
 from backend.domain.sd_jwt import is_statement, issued_at, issuer_name
 from backend.domain.strict_json import parse_timestamp
 from backend.domain.verdict import (
@@ -45,6 +44,7 @@ from backend.domain.verdict import (
 
 MERCHANT, ISSUER, AUTHORITY = ActionBy.MERCHANT, ActionBy.ISSUER, ActionBy.AUTHORITY
 OPERATOR, WAIT, NOBODY = ActionBy.OPERATOR, ActionBy.WAIT, ActionBy.NOBODY
+_HS_CODE, _WRITTEN_DAY = re.compile("[0-9]{6,13}"), re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NOT_READ = (
     leaves_open(
         "ledger-unavailable",
@@ -123,15 +123,26 @@ def _then(check: Check, facts: LedgerFacts, moment: datetime) -> Check:
         ISSUER,
         "The signature does not fit the text: it was altered, or never signed by this issuer. Ask for the original.",
     ),
+    fails(
+        "signature-not-canonical",
+        ISSUER,
+        "It carries another form of the signature than its issuer's system writes (the higher of two that fit): a copy "
+        "that somebody changed. Ask for the original.",
+    ),
     fails("record-altered", ISSUER, "The record is damaged or altered ({why}). Ask the issuer for the original."),
     # What nobody signed says nothing: later checks would judge a stranger's words.
     is_decisive=True,
 )
 def signature(case: _Case) -> Check:
     """Check that the key named in the record signed it."""
-    if sd_jwt.is_signed_by_its_key(case.evidence.record):
-        return signature.answer("signature-valid", {"issuer": issuer_name(case.evidence.record)})
-    return signature.answer("signature-invalid")
+    record = case.evidence.record
+    if not sd_jwt.is_signed_by_its_key(record):
+        return signature.answer("signature-invalid")
+    # Records of before name no anchorer, and may have either form. The ledger knows a record by the digest of its text,
+    # so that a second form would be a second record: anchored, drawn down and in force by itself.
+    if ANCHORER_CLAIM in record.payload and not sd_jwt.has_lower_s(record.signed_jwt):
+        return signature.answer("signature-not-canonical")
+    return signature.answer("signature-valid", {"issuer": issuer_name(record)})
 
 
 @REGISTER.check(
@@ -153,6 +164,12 @@ def signature(case: _Case) -> Check:
         MERCHANT,
         "The quantity is not shown, so it cannot be told whether the one stated beside the record was signed. Ask the "
         "holder to show it.",
+    ),
+    leaves_open(
+        "fields-missing",
+        OPERATOR,
+        "{count} of the fields that were signed are missing from this server's database, though nobody erased them. "
+        "Restore them from a copy.",
     ),
     leaves_open(
         "erased",
@@ -189,13 +206,7 @@ def _as_entered(evidence: Evidence) -> Check:
 
 def faults_of_form(evidence: Evidence) -> list[tuple[str, str]]:
     """Return (where, what) for each fault against the form of its kind; none where fields are withheld."""
-    if evidence.record.withheld:
-        return []
-    try:
-        document_of_record(evidence.kind, evidence.record)
-    except Invalid as error:
-        return error.problems
-    return []
+    return [] if evidence.record.withheld else faults_of_record(evidence.kind, evidence.record)
 
 
 @REGISTER.check(
@@ -216,7 +227,7 @@ def inclusion(case: _Case) -> Check:
     evidence = case.evidence
     if evidence.proof is None or evidence.anchor is None:
         return inclusion.answer("not-sealed")
-    if evidence.proof.proves(evidence.entry.encode(), evidence.anchor.root):
+    if evidence.proof.leads_from(evidence.leaf, evidence.anchor.root):
         return inclusion.answer("included", {"size": evidence.proof.size})
     return inclusion.answer("not-included")
 
@@ -229,6 +240,17 @@ def inclusion(case: _Case) -> Check:
     passes("anchor-final", "On the ledger since {anchored_at}, final."),
     fails("root-not-on-ledger", ISSUER, "The ledger knows nothing of this record: it was never recorded there."),
     fails("wrong-segment", ISSUER, "On the ledger this place belongs to another kind of record."),
+    fails(
+        "other-anchorer",
+        ISSUER,
+        "Somebody else has recorded this copy than its issuer signed it for: it has no standing. Ask for the original, "
+        "with the evidence of its own place.",
+    ),
+    leaves_open(
+        "other-ledger",
+        OPERATOR,
+        "Its issuer signed it for another ledger, and nobody you trust has said that this one is in its place.",
+    ),
     _NOT_ANCHORED,
     leaves_open("not-final", WAIT, "On the ledger, waiting to become final."),
     leaves_open(
@@ -261,6 +283,8 @@ def anchor(case: _Case) -> Check:
     # kind.
     if facts.batch.segments.size != evidence.proof.size or not is_in_segment:
         return anchor.answer("wrong-segment")
+    if (refused := _not_as_signed(evidence, facts.batch, facts.succeeds)) is not None:
+        return refused
     named, read = (evidence.anchor.block, evidence.anchor.block_time), (facts.anchor_block, facts.batch.anchored_at)
     # INDETERMINATE, not INVALID: after a reorganisation the genuine record may be in another block than its bundle
     # names.
@@ -268,6 +292,20 @@ def anchor(case: _Case) -> Check:
         return anchor.answer("anchor-mismatch")
     values = {"anchored_at": facts.batch.anchored_at, "state": facts.state, "block": evidence.anchor.block}
     return anchor.answer("anchor-final" if facts.state is ProofState.FINAL else "not-final", values)
+
+
+def _not_as_signed(evidence: Evidence, batch: AnchoredBatch, succeeds: Sequence[LedgerName]) -> Check | None:
+    """Return the answer on a record that stands where its issuer did not sign it to be anchored, or None.
+
+    Records of before name nobody, and may stand anywhere.
+    """
+    if ANCHORER_CLAIM not in evidence.record.payload or evidence.anchor is None:
+        return None
+    named = evidence.named_anchorer
+    if named is not None and named.ledger not in (ledger_of(evidence.anchor), *succeeds):
+        return anchor.answer("other-ledger")
+    # A ledger that replaces a lost one gives its server's anchorer the same number.
+    return None if named is not None and named.agent == batch.anchorer else anchor.answer("other-anchorer")
 
 
 def _segment_at(batch: AnchoredBatch, leaf_index: int) -> Segment:
@@ -288,6 +326,16 @@ _STANDING = {DocumentStatus.SUSPENDED: "suspended", DocumentStatus.REVOKED: "rev
     fails("suspended", ISSUER, "Suspended by the issuer. Ask {issuer} why."),
     fails("revoked", ISSUER, "Revoked. Ask {issuer} for a new one."),
     fails("superseded", ISSUER, "Replaced by a newer record; use that one."),
+    fails(
+        "revoked-elsewhere",
+        ISSUER,
+        "Revoked where it was recorded on {since}; recorded once more, it is no better. Ask {issuer} for a new one.",
+    ),
+    fails(
+        "superseded-elsewhere",
+        ISSUER,
+        "Replaced by a newer record where it was recorded on {since}; recorded once more, it is no better.",
+    ),
     fails("withdrawn", MERCHANT, "The merchant withdrew the declaration."),
     leaves_open("status-unknown", OPERATOR, "The ledger shows a status ({status}) that is not known here."),
     _NOT_ANCHORED,
@@ -311,8 +359,19 @@ def status(case: _Case) -> Check:
             return status.answer("withdrawn")
         return status.answer("declaration-in-force", {"status": standing.name})
     if standing is DocumentStatus.ACTIVE:
-        return status.answer("in-force")
+        return _wherever_it_stands(case)
     return status.answer(_STANDING.get(standing, "superseded"), {"issuer": issuer_name(evidence.record)})
+
+
+def _wherever_it_stands(case: _Case) -> Check:
+    """Return the answer on a document that is in force at its own place: a copy of it may have ended at another."""
+    published, batch = case.facts.revocation, case.facts.batch
+    if isinstance(published, Unknown):
+        return status.not_read(published)
+    if published is None or not isinstance(batch, AnchoredBatch) or not published.covers(batch.anchored_at):
+        return status.answer("in-force")
+    reason = "superseded-elsewhere" if published.status == DocumentStatus.SUPERSEDED else "revoked-elsewhere"
+    return status.answer(reason, {"issuer": issuer_name(case.evidence.record), "since": published.since})
 
 
 @REGISTER.check(
@@ -424,7 +483,7 @@ def _about_chapter(case: _Case, held: Accreditation, values: Mapping[str, Any]) 
     if hs_code is None:
         return None if held.covers_chapter(0) else issuer_accredited.answer("hs-code-withheld", values)
     # ``evaluate_as_signed`` does not look at forms, so the code may still be anything that JSON holds.
-    if not (isinstance(hs_code, str) and re.fullmatch("[0-9]{6,13}", hs_code)):
+    if not (isinstance(hs_code, str) and _HS_CODE.fullmatch(hs_code)):
         return issuer_accredited.answer("fields-invalid", values)
     if held.covers_chapter(int(hs_code[:2])):
         return None
@@ -506,7 +565,7 @@ def _agreement_of(evidence: Evidence) -> Agreement | str | None:
 
 def _day(stated: Any) -> date | None:
     # date.fromisoformat also reads 20260302 and 2026-W10-1, which the verifiers in other languages do not.
-    if not isinstance(stated, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", stated):
+    if not isinstance(stated, str) or not _WRITTEN_DAY.fullmatch(stated):
         return None
     try:
         return date.fromisoformat(stated)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -67,6 +67,27 @@ def document_of_record(kind: Kind, record: sd_jwt.Record) -> Document:
     if kind not in read:
         read[kind] = document_as_signed(kind, dict(record.subject))
     return read[kind]
+
+
+def faults_of_record(kind: Kind, record: sd_jwt.Record) -> list[tuple[str, str]]:
+    """Return (where, what) for each fault of a signed record against the form of its kind."""
+    found = _found_in_form(kind, record.text_digest)
+    if not found:
+        try:
+            document_of_record(kind, record)
+        except Invalid as error:
+            return error.problems
+        found.append(True)
+    return []
+
+
+@lru_cache(maxsize=16_384)
+def _found_in_form(kind: Kind, text_digest: bytes) -> list[bool]:
+    """Return what is known of a kind and the text with this digest: nothing, or that it has no fault of form.
+
+    As with ``sd_jwt.parse``, only digests are kept.
+    """
+    return []
 
 
 def fields_of(document: BaseModel) -> dict[str, Any]:
@@ -134,7 +155,11 @@ class ProofState(StrEnum):
 
 @dataclass(eq=False)
 class Product:
-    """A merchant's product, from which forms are filled."""
+    """A merchant's product, from which forms are filled.
+
+    Weights are kilograms of one unit, as text. ``model_key`` and ``gtin_key`` are what no two products in use of one
+    merchant share: the model and the bar code as they are compared. A product that is no longer in use has none.
+    """
 
     id: str
     merchant: Organisation
@@ -146,11 +171,29 @@ class Product:
     added_at: datetime
     local_name: str | None = None
     gtin: str | None = None
+    model: str | None = None
+    net_weight: str | None = None
+    gross_weight: str | None = None
+    consignee: dict[str, Any] | None = None
+    retired_at: datetime | None = None
+    model_key: str | None = None
+    gtin_key: str | None = None
+    version: int = 1
+
+    def take_keys(self) -> None:
+        """Set what no other product in use may share."""
+        in_use = self.retired_at is None
+        self.model_key = plain_number(self.model) or None if in_use and self.model else None
+        # The same goods whether their code is written with 12, 13 or 14 digits (GS1 General Specifications, 3.2).
+        self.gtin_key = self.gtin.zfill(14) if in_use and self.gtin else None
 
 
 @dataclass(eq=False)
 class SealedBatch:
-    """A sealed batch: its root, and its way to the ledger."""
+    """A sealed batch: its root, and its way to the ledger.
+
+    ``office`` is the code of the customs office whose account alone decides on its declarations, or None for any.
+    """
 
     id: str
     root: bytes
@@ -168,6 +211,7 @@ class SealedBatch:
     anchored_at: datetime | None = None
     block: int | None = None
     trouble: str | None = None
+    office: str | None = None
 
     @property
     def segments(self) -> Segments:
@@ -303,6 +347,14 @@ class RecordOnFile:
             MalformedRecord: if the stored text was altered.
         """
         return dict(self.sd_jwt.subject)
+
+    @property
+    def readable_fields(self) -> dict[str, Any]:
+        """The signed fields; none where the record was erased, or altered, which its own verdict reports."""
+        try:
+            return self.fields
+        except Invalid:
+            return {}
 
     @property
     def document(self) -> Document:

@@ -16,6 +16,7 @@ from typing import Any
 import pycountry
 
 from backend.domain.agreements import AGREEMENTS
+from backend.domain.evidence import ANCHORER_CLAIM
 from backend.domain.kinds import BY_SLUG, KINDS, Kind
 from backend.domain.units import UNITS
 
@@ -94,6 +95,18 @@ def _made(kind: Kind) -> dict[str, Any]:
             "validUntil": {"type": "string", "format": "date-time"},
             "assurance": {"enum": ["issued", "stated"]},
             "supersedes": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            ANCHORER_CLAIM: {
+                "type": "object",
+                "description": "Who may anchor it: the agent with this number, on this ledger",
+                "required": ["chainId", "instanceId", "ledger", "agent"],
+                "properties": {
+                    "chainId": {"type": "integer", "minimum": 0},
+                    "instanceId": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                    "ledger": {"type": "string", "pattern": "^0x[0-9a-f]{40}$"},
+                    "agent": {"type": "integer", "minimum": 0},
+                },
+                "additionalProperties": False,
+            },
             "credentialSubject": subject,
         },
         "$defs": definitions,

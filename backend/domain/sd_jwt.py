@@ -31,14 +31,24 @@ MOST_DISCLOSURES = 500
 Jwk = Mapping[str, str]
 # p and n of secp256r1: SEC 2, section 2.4.2.
 _P256_FIELD = 2**256 - 2**224 + 2**192 + 2**96 - 1
-_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+HALF_ORDER = ORDER // 2
 
 
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+"""Made once: ``json.dumps`` with options makes an encoder for each text, and a record has twenty."""
+_quoted = json.encoder.encode_basestring
+"""Writes a string as ``_as_json`` does. Most fields are strings, and starting an encoder for each takes longer."""
 _BASE64URL = re.compile("[A-Za-z0-9_-]*")
 _TO_BASE64 = bytes.maketrans(b"-_", b"+/")
 _FROM_BASE64 = bytes.maketrans(b"+/", b"-_")
 _LAST_LETTERS = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 """The possible last letters where one or two bytes remain. Any other would decode to the same bytes."""
+_COMMA = {0: "Cgos", 2: "os", 3: "s"}
+"""What continues a piece of JSON, by what is left of its length over fours: a comma, with line feeds before it.
+
+It fits because the unused bits of the last letter are 0 (``_LAST_LETTERS``).
+"""
 
 
 class MalformedRecord(Invalid):
@@ -57,6 +67,19 @@ class MalformedRecord(Invalid):
 def b64(data: bytes) -> str:
     """Encode as base64url without padding (RFC 7515, section 2)."""
     return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_FROM_BASE64).decode("ascii")
+
+
+def _b64_of_each(pieces: Sequence[bytes]) -> list[str]:
+    """Encode each piece as ``b64`` does, all of them in one call: a record has three times as many as fields."""
+    # Three bytes become four letters: pieces filled up to threes can be cut apart again.
+    filled = b"".join(piece + bytes(-len(piece) % 3) for piece in pieces)
+    text = binascii.b2a_base64(filled, newline=False).translate(_FROM_BASE64).decode("ascii")
+    encoded, start = [], 0
+    for piece in pieces:
+        length = len(piece)
+        encoded.append(text[start : start + (length * 4 + 2) // 3])
+        start += -(-length // 3) * 4
+    return encoded
 
 
 def unb64(text: str) -> bytes:
@@ -112,6 +135,11 @@ class Record:
         open_fields = {k: v for k, v in self.payload["credentialSubject"].items() if k != "_sd"}
         return {**open_fields, **self.disclosed}
 
+    @cached_property
+    def text_digest(self) -> bytes:
+        """SHA-256 of the text with its disclosures, by which it can be known again without being kept."""
+        return sha256(self.compact.encode("utf-8", "surrogatepass")).digest()
+
     @property
     def withheld(self) -> int:
         """The number of fields that were not disclosed."""
@@ -145,8 +173,11 @@ class Unsigned:
     signing_input: bytes
 
     def signed(self, signature: bytes) -> Record:
-        """Return the record with its 64-byte ES256 signature (r ‖ s), which is not checked here."""
-        signed_jwt = f"{self.signing_input.decode('ascii')}.{b64(signature)}"
+        """Return the record with its 64-byte ES256 signature (r ‖ s), which is not checked here.
+
+        It is written with the lower s, whichever of the two forms was handed in.
+        """
+        signed_jwt = f"{self.signing_input.decode('ascii')}.{b64(with_lower_s(signature))}"
         return Record(signed_jwt, self.header, self.payload, self.disclosures, self.subject)
 
 
@@ -157,22 +188,37 @@ def draft(claims: Mapping[str, Any], subject: Mapping[str, Any], jwk: Jwk, new_s
     """
     # Without a salt, the digest of a withheld field with few possible values could be found by trying them
     # (RFC 9901, section 9.3).
-    disclosures = tuple(
-        b64(json.dumps([b64(new_salt()), name, value], ensure_ascii=False).encode()) for name, value in subject.items()
-    )
-    header = {"alg": "ES256", "typ": MEDIA_TYPE, "kid": b64(thumbprint(jwk)), "jwk": dict(jwk)}
+    salts = _b64_of_each([new_salt() for _ in subject])
+    disclosures = tuple(_b64_of_each(list(map(_disclosure, salts, subject, subject.values()))))
+    digests = _b64_of_each([sha256(disclosure.encode()).digest() for disclosure in disclosures])
     payload = {
         **claims,
         "credentialSubject": {
             **claims.get("credentialSubject", {}),
             # Sorted, so that the order of the digests tells nothing about the order of the fields (RFC 9901, section
             # 4.2.4.1).
-            "_sd": sorted(digest_of(disclosure) for disclosure in disclosures),
+            "_sd": sorted(digests),
         },
         "_sd_alg": "sha-256",
     }
-    signing_input = ".".join(b64(json.dumps(part, ensure_ascii=False).encode()) for part in (header, payload))
-    return Unsigned(header, payload, disclosures, dict(subject), signing_input.encode("ascii"))
+    signing_input = f"{_encoded_header(tuple(jwk.items()))}.{b64(_as_json(payload).encode())}"
+    return Unsigned(_header(jwk), payload, disclosures, dict(subject), signing_input.encode("ascii"))
+
+
+def _header(jwk: Jwk) -> dict[str, Any]:
+    return {"alg": "ES256", "typ": MEDIA_TYPE, "kid": b64(thumbprint(jwk)), "jwk": dict(jwk)}
+
+
+@lru_cache(maxsize=1024)
+def _encoded_header(jwk: tuple[tuple[str, str], ...]) -> str:
+    """Encode the header of a key's records, which is the same each time."""
+    return b64(_as_json(_header(dict(jwk))).encode())
+
+
+def _disclosure(salt: str, name: str, value: Any) -> bytes:
+    """Return the text of a disclosure, as ``_as_json`` writes a list of the three."""
+    written = _quoted(value) if type(value) is str else _as_json(value)
+    return f'["{salt}", {_quoted(name)}, {written}]'.encode()
 
 
 def parse(text: str) -> Record:
@@ -182,6 +228,36 @@ def parse(text: str) -> Record:
         MalformedRecord: if it is not an SD-JWT of ours, or a disclosure was not signed.
         HostileJson: if a part is JSON that programs would read differently.
     """
+    digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
+    found = _found_sound(digest)
+    record = _read(text) if found else _parsed(text)
+    if not found:
+        found.append(True)
+    if text.endswith("~"):  # as ``compact`` writes it, also where nothing is disclosed
+        record.__dict__["text_digest"] = digest
+    return record
+
+
+@lru_cache(maxsize=16_384)
+def _found_sound(digest: bytes) -> list[bool]:
+    """Return what is known of the text with this digest: nothing, or that it was parsed without a fault.
+
+    Lists ask for the same texts each time. Only digests are kept: of a text that is erased nothing may stay.
+    """
+    return []
+
+
+def _read(text: str) -> Record:
+    """Parse a text that ``_parsed`` found no fault in."""
+    signed_jwt, *disclosures = text.split("~")
+    pieces = [*signed_jwt.split(".")[:2], *disclosures[:-1]]
+    # Decoded and parsed as one list, since most of the time would go into calls for each piece.
+    joined = "".join([piece + _COMMA[len(piece) % 4] for piece in pieces]).encode("ascii").translate(_TO_BASE64)
+    header, payload, *members = json.loads(f"[{binascii.a2b_base64(joined).decode()[:-1]}]")
+    return Record(signed_jwt, header, payload, tuple(disclosures[:-1]), {name: value for _, name, value in members})
+
+
+def _parsed(text: str) -> Record:
     signed_jwt, *disclosures = text.split("~")
     if disclosures and disclosures[-1] != "":
         raise MalformedRecord("key binding is not used: the text must end with ~")
@@ -299,6 +375,38 @@ def is_signed_by_its_key(record: Record) -> bool:
         return False
 
 
+def with_lower_s(signature: bytes) -> bytes:
+    """Return the equivalent 64-byte ES256 signature with the lower s, so that a text has only one signature."""
+    # ECDSA accepts (r, s) and (r, n - s): without a rule anybody could turn a signed text into a second valid one.
+    s = int.from_bytes(signature[32:], "big")
+    return signature if s <= HALF_ORDER or s >= ORDER else signature[:32] + (ORDER - s).to_bytes(32, "big")
+
+
+def has_lower_s(signed_jwt: str) -> bool:
+    """Tell whether a signed JWT ends in the ES256 signature with the lower of the two s that fit."""
+    try:
+        raw = unb64(signed_jwt.rpartition(".")[2])
+    except MalformedRecord:
+        return False
+    return len(raw) == 64 and int.from_bytes(raw[32:], "big") <= HALF_ORDER
+
+
+def with_other_signature(signed_jwt: str) -> str:
+    """Return the same JWT with the other ES256 signature that fits whenever its own does, (r, n - s) of (r, s).
+
+    A text that ends in no ES256 signature is returned as it is.
+    """
+    signing_input, _, signature = signed_jwt.rpartition(".")
+    try:
+        raw = unb64(signature)
+    except MalformedRecord:
+        return signed_jwt
+    s = int.from_bytes(raw[32:], "big")
+    if len(raw) != 64 or not 0 < s < ORDER:
+        return signed_jwt
+    return f"{signing_input}.{b64(raw[:32] + (ORDER - s).to_bytes(32, 'big'))}"
+
+
 def verify(jwk: Jwk, message: bytes, signature: bytes) -> bool:
     """Tell whether this is the key's ES256 signature (r ‖ s) of the message.
 
@@ -315,7 +423,7 @@ def _is_signature(x: str, y: str, kty: str, crv: str, digest: bytes, signature: 
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     key = _key_at(x, y, kty, crv)
     # RFC 7518, section 3.4: 32 bytes each. Any other length, or a number beyond the order, would be a second spelling.
-    if len(signature) != 64 or not (0 < r < _P256_ORDER and 0 < s < _P256_ORDER):
+    if len(signature) != 64 or not (0 < r < ORDER and 0 < s < ORDER):
         return False
     try:
         key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(hashes.SHA256())))

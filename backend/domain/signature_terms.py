@@ -1,4 +1,4 @@
-"""By which of a key's past terms a signature is judged: the rule of ``contracts/src/Accreditation.sol``.
+"""The history of a key's terms, and by which of them a signature is judged: the rules of ``Accreditation.sol``.
 
 The ledger answers it itself (``termsOfSignature``). Here it is stated a second time, for contracts of earlier versions,
 which keep the terms of every time but neither lifted suspensions nor this answer, and so that tests can hold the
@@ -8,6 +8,7 @@ contract against it.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from backend.domain.ledger import GRACE, Accreditation
 
@@ -28,6 +29,61 @@ class Suspension:
     def touches(self, first: datetime, last: datetime) -> bool:
         """Tell whether it held at any moment of a span, both ends included."""
         return self.since <= last and (self.lifted is None or first < self.lifted)
+
+
+class KeyEvent(StrEnum):
+    """What was done when a version of a key's terms was recorded."""
+
+    ACCREDITED = "accredited"
+    SUSPENDED = "suspended"
+    REINSTATED = "reinstated"
+    ROTATED = "rotated"
+    """The key gave way to another one."""
+    SUCCEEDED = "succeeded"
+    """The key took the place of another one."""
+
+
+@dataclass(frozen=True)
+class TermsVersion:
+    """One version of a key's terms, and when the ledger recorded it; the first is number 0."""
+
+    number: int
+    terms: Accreditation
+    recorded_at: datetime
+
+
+@dataclass(frozen=True)
+class KeyHistory:
+    """What the ledger has recorded of a key: some of its versions in order, and every suspension.
+
+    ``count`` is the number of all versions. ``before`` is the version before the first one here, None where that is the
+    very first. Suspensions are those that were lifted, in the order of lifting, then the one that stands.
+    """
+
+    count: int
+    versions: tuple[TermsVersion, ...]
+    before: TermsVersion | None = None
+    suspensions: tuple[Suspension, ...] = ()
+    predecessor: bytes | None = None
+    successor: bytes | None = None
+
+    def events(self) -> tuple[KeyEvent, ...]:
+        """Return what was done with each of these versions."""
+        earlier = (self.before, *self.versions)
+        return tuple(self._event(before, version) for before, version in zip(earlier, self.versions, strict=False))
+
+    def _event(self, before: TermsVersion | None, version: TermsVersion) -> KeyEvent:
+        if before is None:
+            return KeyEvent.ACCREDITED if self.predecessor is None else KeyEvent.SUCCEEDED
+        earlier, terms = before.terms, version.terms
+        if terms.suspended_since != earlier.suspended_since:
+            return KeyEvent.REINSTATED if terms.suspended_since is None else KeyEvent.SUSPENDED
+        gave_way = self.successor is not None and terms.valid_until == version.recorded_at
+        return (
+            KeyEvent.ROTATED
+            if gave_way and replace(earlier, valid_until=terms.valid_until) == terms
+            else KeyEvent.ACCREDITED
+        )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 It is a JWS in compact form (RFC 7515) with ES256, signed by the operator of a ledger or by another reader, such as a
 customs office. It states in which block the ledger was read, when, and what it held of each record: where the record's
-batch is anchored, the record's status, and its issuer's accreditation now, at the time of issue, and at the anchoring.
+batch is anchored, the record's status, what is published of its revocation elsewhere, and its issuer's accreditation
+now, at the time of issue, and at the anchoring.
 """
 
 import json
@@ -14,23 +15,21 @@ from typing import Any
 
 from backend.domain import sd_jwt, strict_json
 from backend.domain.errors import Invalid, message_of
-from backend.domain.evidence import Segments
-from backend.domain.ledger import Accreditation, AnchoredBatch
+from backend.domain.evidence import LedgerName, Segments
+from backend.domain.ledger import Accreditation, AnchoredBatch, DocumentStatus, Revocation
 from backend.domain.records import ProofState
 from backend.domain.strict_json import parse_timestamp
-from backend.domain.trust import LedgerName
 
 MEDIA_TYPE = "provenport-snapshot"
-# Half of n of secp256r1 (SEC 2, section 2.4.2).
-HALF_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551 // 2
 _DECLARED = frozenset({"chainId", "instanceId", "ledger", "accreditation", "block", "blockTime", "readAt", "records"})
 _READ = frozenset(
     {"root", "leafIndex", "transaction", "block", "blockTime", "state", "segments", "status", "key", "accreditation"}
-    | {"accreditationAtIssue", "accreditationAtAnchoring"}
+    | {"anchorer", "accreditationAtIssue", "accreditationAtAnchoring", "revocation"}
 )
 _STATES = (ProofState.ANCHORED, ProofState.FINAL)
 _HASH = re.compile("[0-9a-f]{64}")
 _ADDRESS = re.compile("0x[0-9a-f]{40}")
+_REVOCATION = frozenset({"status", "since", "publishedAt"})
 _TERMS = frozenset({"kinds", "chapters", "validFrom", "validUntil", "suspendedSince"})
 
 
@@ -42,10 +41,10 @@ class MalformedSnapshot(Invalid):
 
 @dataclass(frozen=True)
 class Reading:
-    """What the ledger held of one record: its anchoring, its status, and its issuer's accreditation.
+    """What the ledger held of one record: its anchoring, its status, its revocation, and its issuer's accreditation.
 
-    ``state`` is ANCHORED or FINAL. ``accreditation`` is that of the block that was read, the other two are past ones
-    (``domain/signature_terms.py``).
+    ``state`` is ANCHORED or FINAL, ``anchorer`` the number of the agent that anchored its batch. ``accreditation`` is
+    that of the block that was read, the other two are past ones (``domain/signature_terms.py``).
     """
 
     root: bytes
@@ -54,17 +53,19 @@ class Reading:
     block: int
     state: ProofState
     segments: Segments
+    anchorer: int
     block_time: datetime
     status: int
     key: str
     accreditation: Accreditation | None
     accreditation_at_issue: Accreditation | None
     accreditation_at_anchoring: Accreditation | None
+    revocation: Revocation | None = None
 
     @property
     def batch(self) -> AnchoredBatch:
         """The batch, with the fields that a verdict needs."""
-        return AnchoredBatch(self.block_time, 0, 0, self.segments)
+        return AnchoredBatch(self.block_time, 0, self.anchorer, self.segments)
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,7 @@ def sign(snapshot: Snapshot, jwk: sd_jwt.Jwk, signature: Callable[[bytes], bytes
     header = {"alg": "ES256", "typ": MEDIA_TYPE, "jwk": dict(jwk)}
     parts = (json.dumps(part, separators=(",", ":")).encode() for part in (header, _written(snapshot)))
     signing_input = ".".join(sd_jwt.b64(part) for part in parts)
-    return f"{signing_input}.{sd_jwt.b64(_low(signature(signing_input.encode('ascii'))))}"
-
-
-def _low(signature: bytes) -> bytes:
-    """Return the equivalent signature with the lower s, so that a text has only one signature."""
-    # ECDSA accepts (r, s) and (r, n - s): without a rule anybody could turn a signed text into a second valid one.
-    s = int.from_bytes(signature[32:], "big")
-    return signature if s <= HALF_ORDER else signature[:32] + (2 * HALF_ORDER + 1 - s).to_bytes(32, "big")
+    return f"{signing_input}.{sd_jwt.b64(sd_jwt.with_lower_s(signature(signing_input.encode('ascii'))))}"
 
 
 def read(text: str) -> SignedSnapshot:
@@ -121,7 +115,7 @@ def read(text: str) -> SignedSnapshot:
         header, payload, signature = text.split(".")
         jwk = _header(strict_json.loads(sd_jwt.unb64(header)))
         raw = sd_jwt.unb64(signature)
-        if len(raw) != 64 or int.from_bytes(raw[32:], "big") > HALF_ORDER:
+        if len(raw) != 64 or int.from_bytes(raw[32:], "big") > sd_jwt.HALF_ORDER:
             raise MalformedSnapshot("its signature has another form than ES256 with the lower s")
         if not sd_jwt.verify(jwk, f"{header}.{payload}".encode("ascii"), raw):
             raise MalformedSnapshot("its signature does not fit")
@@ -175,11 +169,13 @@ def _reading_written(reading: Reading) -> dict[str, Any]:
         "blockTime": time_text(reading.block_time),
         "state": reading.state.value,
         "segments": [segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size],
+        "anchorer": reading.anchorer,
         "status": reading.status,
         "key": reading.key,
         "accreditation": _terms_written(reading.accreditation),
         "accreditationAtIssue": _terms_written(reading.accreditation_at_issue),
         "accreditationAtAnchoring": _terms_written(reading.accreditation_at_anchoring),
+        "revocation": _revocation_written(reading.revocation),
     }
 
 
@@ -194,6 +190,13 @@ def _terms_written(terms: Accreditation | None) -> dict[str, Any] | None:
         "validUntil": time_text(terms.valid_until),
         "suspendedSince": terms.suspended_since and time_text(terms.suspended_since),
     }
+
+
+def _revocation_written(published: Revocation | None) -> dict[str, Any] | None:
+    if published is None:
+        return None
+    times = {"since": time_text(published.since), "publishedAt": time_text(published.published_at)}
+    return {"status": published.status, **times}
 
 
 def _snapshot(fields: Any) -> Snapshot:
@@ -224,12 +227,14 @@ def _reading(fields: Any) -> Reading:
         block=natural(fields["block"]),
         state=ProofState(fields["state"]),
         segments=Segments(*(natural(end) for end in segments)),
+        anchorer=natural(fields["anchorer"]),
         block_time=time_of(fields["blockTime"]),
         status=natural(fields["status"]),
         key=fields["key"],
         accreditation=_terms(fields["accreditation"]),
         accreditation_at_issue=_terms(fields["accreditationAtIssue"]),
         accreditation_at_anchoring=_terms(fields["accreditationAtAnchoring"]),
+        revocation=_revocation(fields["revocation"]),
     )
 
 
@@ -247,6 +252,15 @@ def _terms(fields: Any) -> Accreditation | None:
     )
     since = fields["suspendedSince"]
     return terms if since is None else replace(terms, suspended_since=time_of(since))
+
+
+def _revocation(fields: Any) -> Revocation | None:
+    if fields is None:
+        return None
+    _require(fields, _REVOCATION)
+    if natural(fields["status"]) not in (DocumentStatus.REVOKED, DocumentStatus.SUPERSEDED):
+        raise MalformedSnapshot("the status of a revocation is 2 or 3")
+    return Revocation(fields["status"], time_of(fields["since"]), time_of(fields["publishedAt"]))
 
 
 def _require(fields: Any, members: frozenset[str]) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NoReturn
 
@@ -268,7 +269,14 @@ def parse_timestamp(text: Any) -> datetime | None:
     """
     if text is None:
         return None
-    if not isinstance(text, str) or not _RFC_3339.fullmatch(text):
+    if not isinstance(text, str):
+        raise ValueError("not a time as RFC 3339 writes it")
+    return _timestamp(text)
+
+
+@lru_cache(maxsize=4096)  # a verdict asks for a record's times again and again
+def _timestamp(text: str) -> datetime:
+    if not _RFC_3339.fullmatch(text):
         raise ValueError("not a time as RFC 3339 writes it")
     try:
         return datetime.fromisoformat(text).astimezone(UTC)

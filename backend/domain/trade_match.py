@@ -26,7 +26,7 @@ from backend.domain.kinds.order import Order
 from backend.domain.kinds.payment_receipt import PaymentReceipt
 from backend.domain.kinds.phytosanitary_certificate import PhytosanitaryCertificate
 from backend.domain.kinds.waybill import Waybill
-from backend.domain.verdict import REGISTER, ActionBy, Check, Rank, Scope, fails, leaves_open, notes, passes
+from backend.domain.verdict import REGISTER, ActionBy, Check, Outcome, Rank, Scope, fails, leaves_open, notes, passes
 
 SCALES, LEAST_ON_SCALES = Decimal("0.02"), Decimal(1)
 _MERCHANT = ActionBy.MERCHANT
@@ -62,6 +62,21 @@ def match(
     declaration's own record.
     """
     return REGISTER.run(Scope.MATCH, Dossier(declaration, tuple(papers), tuple(drawn), record))
+
+
+def agrees(checks: Iterable[Check]) -> bool:
+    """Tell whether nothing of what ``match`` returned prevents VALID."""
+    return all(check.outcome in (Outcome.PASS, Outcome.NOTE) for check in checks)
+
+
+@lru_cache(maxsize=16_384)
+def found_to_agree(question: bytes) -> list[bool]:
+    """Return what is known of a comparison that was made before: nothing, or that its papers agree.
+
+    ``question`` is a digest of all that ``match`` was given. Of the papers themselves nothing is kept, since one that
+    is erased must leave nothing behind.
+    """
+    return []
 
 
 @REGISTER.check(

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from backend.domain.errors import Invalid
+from backend.domain.evidence import LedgerName, is_address, is_hex, ledger_named
 
 FORMAT = "provenport-trust"
 VERSION = 1
 LARGEST = 1024 * 1024
 """Maximum size in bytes."""
+_OPTIONAL = frozenset({"revocations", "succeeds"})
 _MEMBERS = frozenset({"name", "chainId", "instanceId", "ledger", "accreditation", "confirmations", "keys"})
 
 
@@ -25,34 +27,31 @@ class MalformedTrust(Invalid):
 
 
 @dataclass(frozen=True)
-class LedgerName:
-    """The identity of a ledger: its chain, the random number of its deployment, and its address in lower case."""
-
-    chain_id: int
-    instance_id: bytes
-    address: str
-
-
-@dataclass(frozen=True)
 class Trusted:
-    """One ledger that the reader trusts, and the keys that may make statements about it."""
+    """One ledger that the reader trusts, and the keys that may make statements about it.
+
+    ``revocations`` is the address of its contract for revocations of records wherever they stand, if it has one.
+    ``succeeds`` are lost ledgers in whose place it is: what was signed to be anchored there may stand here.
+    """
 
     name: str
     ledger: LedgerName
     accreditation: str
     confirmations: int = 0
     keys: tuple[str, ...] = ()
+    revocations: str | None = None
+    succeeds: tuple[LedgerName, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry as in the file."""
         return {
             "name": self.name,
-            "chainId": self.ledger.chain_id,
-            "instanceId": self.ledger.instance_id.hex(),
-            "ledger": self.ledger.address,
+            **self.ledger.as_json(),
             "accreditation": self.accreditation,
             "confirmations": self.confirmations,
             "keys": list(self.keys),
+            **({} if self.revocations is None else {"revocations": self.revocations}),
+            **({} if not self.succeeds else {"succeeds": [one.as_json() for one in self.succeeds]}),
         }
 
 
@@ -76,13 +75,19 @@ class Trust:
 
     def spoken_for_by(self, name: str, key: str) -> "Trust":
         """Return entries about the same ledgers for another signer, with a name and a key of its own."""
-        ledgers: dict[tuple[LedgerName, str], int] = {}
+        ledgers: dict[tuple[LedgerName, str], Trusted] = {}
         for entry in self.trusted:
             which = entry.ledger, entry.accreditation
-            # Of several entries about one ledger the most confirmations: the other signer must not be the more careless
-            # one.
-            ledgers[which] = max(ledgers.get(which, 0), entry.confirmations)
-        return Trust(tuple(Trusted(name, *which, confirmations, (key,)) for which, confirmations in ledgers.items()))
+            own = ledgers.setdefault(which, replace(entry, name=name, keys=(key,)))
+            # Of several entries about one ledger the most confirmations, and any that names its revocations: the other
+            # signer must not be the more careless one.
+            ledgers[which] = replace(
+                own,
+                confirmations=max(own.confirmations, entry.confirmations),
+                revocations=own.revocations or entry.revocations,
+                succeeds=tuple(dict.fromkeys((*own.succeeds, *entry.succeeds))),
+            )
+        return Trust(tuple(ledgers.values()))
 
     def joined_by(self, other: "Trust") -> "Trust":
         """Return both together.
@@ -97,7 +102,10 @@ class Trust:
                 entries.append(new)
             else:
                 earlier = entries[at]
-                entries[at] = replace(earlier, keys=tuple(dict.fromkeys((*new.keys, *earlier.keys))))
+                keys = tuple(dict.fromkeys((*new.keys, *earlier.keys)))
+                succeeds = tuple(dict.fromkeys((*new.succeeds, *earlier.succeeds)))
+                revocations = new.revocations or earlier.revocations
+                entries[at] = replace(earlier, keys=keys, revocations=revocations, succeeds=succeeds)
         return Trust(tuple(entries))
 
     def as_json(self) -> dict[str, Any]:
@@ -122,7 +130,7 @@ def read(content: Any) -> Trust:
 
 
 def _entry(fields: Any, number: int) -> Trusted:
-    if not isinstance(fields, Mapping) or set(fields) != _MEMBERS:
+    if not isinstance(fields, Mapping) or set(fields) - _OPTIONAL != _MEMBERS:
         raise MalformedTrust(
             "entry {number} must have exactly the members {names}", number=number, names=", ".join(sorted(_MEMBERS))
         )
@@ -133,18 +141,33 @@ def _entry(fields: Any, number: int) -> Trusted:
         raise MalformedTrust(
             "entry {number}: chainId and confirmations are whole numbers, name is a text", number=number
         )
-    if not isinstance(keys, list) or not all(_matches("[A-Za-z0-9_-]{43}", key) for key in keys):
+    if not isinstance(keys, list) or not all(map(_is_thumbprint, keys)):
         raise MalformedTrust("entry {number}: keys is a list of thumbprints (RFC 7638) of 43 characters", number=number)
     if not fields["name"].strip(" "):
         raise MalformedTrust("entry {number}: name is empty, and a verdict must say according to whom", number=number)
-    addresses = fields["ledger"], fields["accreditation"]
-    if not all(_matches("0x[0-9a-f]{40}", address) for address in addresses):
+    revocations = fields.get("revocations")
+    addresses = fields["ledger"], fields["accreditation"], *(() if revocations is None else (revocations,))
+    if not all(map(is_address, addresses)):
         raise MalformedTrust("entry {number}: addresses are 0x and 40 lower-case hex digits", number=number)
-    if not _matches("[0-9a-f]{64}", fields["instanceId"]):
+    if not is_hex(64, fields["instanceId"]):
         raise MalformedTrust("entry {number}: instanceId is 64 lower-case hex digits", number=number)
-    name = LedgerName(fields["chainId"], bytes.fromhex(fields["instanceId"]), fields["ledger"])
-    return Trusted(fields["name"], name, fields["accreditation"], fields["confirmations"], tuple(keys))
+    listed = fields.get("succeeds")
+    succeeds = [ledger_named(one) for one in listed] if isinstance(listed, list) else [] if listed is None else [None]
+    if None in succeeds:
+        raise MalformedTrust(
+            "entry {number}: succeeds lists ledgers by chainId, instanceId and ledger, each written as in an entry",
+            number=number,
+        )
+    return Trusted(
+        fields["name"],
+        LedgerName(fields["chainId"], bytes.fromhex(fields["instanceId"]), fields["ledger"]),
+        fields["accreditation"],
+        fields["confirmations"],
+        tuple(keys),
+        revocations,
+        tuple(one for one in succeeds if one is not None),
+    )
 
 
-def _matches(pattern: str, value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+def _is_thumbprint(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[A-Za-z0-9_-]{43}", value) is not None

@@ -100,6 +100,21 @@ UNITS: dict[str, dict[str, str]] = {
     "TU": {"en": "tube", "zh": "管"},
 }
 
+_SAME_IN_PLURAL = ("each", "gross", "dozen", "hundred", "thousand", "number")
+_PLURALS = {"foot": "feet", "box": "boxes", "inch": "inches"}
+
+
+def in_plural(name: str) -> str:
+    """Return the English name of a unit for any number but one, such as square feet or gallons (US)."""
+    head, rest = name, ""
+    for mark in (" of ", " ("):
+        before, found, after = head.partition(mark)
+        head, rest = before, found + after + rest
+    first, blank, noun = head.rpartition(" ")
+    several = noun if noun in _SAME_IN_PLURAL else _PLURALS.get(noun, f"{noun}s")
+    return f"{first}{blank}{several}{rest}"
+
+
 UNIT_WORDS: dict[str, tuple[str, ...]] = {
     "H87": ("pc", "pcs", "pce", "pces", "pieces", "nos", *"台支条把片根块枚辆座艘架枝棵株册本粒部"),
     "C62": ("units",),

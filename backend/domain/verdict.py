@@ -13,7 +13,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from backend.domain.ledger import Accreditation, AnchoredBatch
+from backend.domain.evidence import LedgerName
+from backend.domain.ledger import Accreditation, AnchoredBatch, Revocation
 from backend.domain.records import ProofState
 
 # verifier/verify.py and verifier/verifier.html hold the same number: the three must draw every line at one moment.
@@ -62,8 +63,9 @@ class LedgerFacts:
 
     ``accreditation`` is what the ledger holds of the issuer's key now, ``accreditation_at_issue`` and
     ``accreditation_at_anchoring`` what it held then (``domain/signature_terms.py``). ``anchor_block`` is
-    the block of its anchoring, None where that was not looked up. With ``is_on_its_way`` we store the record ourselves
-    and its anchoring is not final, so that an absent root is no forgery.
+    the block of its anchoring, None where that was not looked up. ``revocation`` is what is published of the record
+    wherever it stands. ``succeeds`` are the lost ledgers in whose place this one is. With ``is_on_its_way`` we store
+    the record ourselves and its anchoring is not final, so that an absent root is no forgery.
     """
 
     as_of: datetime
@@ -74,6 +76,8 @@ class LedgerFacts:
     anchor_block: int | None = None
     accreditation_at_issue: Accreditation | Unknown | None = None
     accreditation_at_anchoring: Accreditation | Unknown | None = None
+    revocation: Revocation | Unknown | None = None
+    succeeds: tuple[LedgerName, ...] = ()
     is_on_its_way: bool = False
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.domain.errors import Message, TraceabilityError, filled
+from backend.domain.errors import Message, NameInLanguages, TraceabilityError, filled
 
 if TYPE_CHECKING:
     from babel.support import NullTranslations
@@ -91,4 +91,6 @@ def say(text: object, language: Language) -> str:
 
 
 def _said(value: Any, language: Language) -> Any:
+    if isinstance(value, NameInLanguages):
+        return value.in_language(language)
     return say(value, language) if isinstance(value, Message | TraceabilityError) else value

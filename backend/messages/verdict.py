@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from backend.domain import dossier, drawdowns, record_checks, trade_match
-from backend.domain.errors import Message, filled
+from backend.domain.errors import Message, NameInLanguages, filled
 from backend.domain.records import ProofState
 from backend.domain.verdict import REGISTER, ActionBy, Check, Conclusion, Verdict
 from backend.messages.catalogue import Language, gettext, pgettext, say
@@ -59,6 +59,8 @@ UNDONE: dict[str, str] = {
     "CertificateBalanceIssuerNotAccredited": "The issuer had no accreditation for this certificate when it signed.",
     "CertificateBalanceDeclarationEnded": "Customs had decided on the declaration already, or it was withdrawn.",
     "CertificateBalanceAlreadyOpened": "The certificate is drawn elsewhere: somebody recorded it once more.",
+    "CertificateBalanceDrawnBeyond": "More was drawn of the certificate that it replaces than this one covers.",
+    "CertificateBalanceCarriedOver": "Another certificate took over what the replaced one had left.",
     "CertificateBalanceDrawdownNotAllowed": "Who anchored the certificate does not let us draw it.",
     "TraceLedgerEdgeForbidden": "Another decision stood on the ledger already; it counts.",
 }
@@ -68,6 +70,7 @@ UNKNOWN_REFUSAL = "The ledger did not take it. The operator can find out why."
 SHORT_OF_FORM = (
     "Record {record} is signed, but no complete paper of its kind: {faults}. The verdict does not weigh this."
 )
+_FULL_STOPS = " .\u3002\uff0e"
 COMMANDING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -128,12 +131,16 @@ def reason_text(check: Check, language: Language, show_time: Callable[[datetime]
     """Return the message of a check's answer."""
     known = BECAUSE if check.reason in BECAUSE and check.values.get("why") else REASONS
     values = {name: _shown(value, language, show_time) for name, value in check.values.items()}
+    if isinstance(values.get("why"), str):
+        values["why"] = values["why"].rstrip(_FULL_STOPS)  # the sentence around it has one of its own
     return filled(gettext(known[check.reason], language), values)
 
 
 def _shown(value: Any, language: Language, show_time: Callable[[datetime], str]) -> Any:
     if isinstance(value, datetime):
         return show_time(value)
+    if isinstance(value, NameInLanguages):
+        return on_one_line(value.in_language(language))
     if isinstance(value, Message):
         return on_one_line(say(value, language))
     return on_one_line(value) if isinstance(value, str) else value
@@ -146,24 +153,30 @@ def headline(verdict: Verdict, language: Language, show_time: Callable[[datetime
     return gettext("All checks passed.", language)
 
 
-def verdict_json(verdict: Verdict, language: Language) -> dict[str, Any]:
-    """Return the verdict as JSON values: conclusion, reason, and every check with its message, evidence and time."""
+def verdict_json(
+    verdict: Verdict, language: Language, named: Callable[[Check], Check] = lambda check: check
+) -> dict[str, Any]:
+    """Return the verdict as JSON values: conclusion, reason, and every check with its message, evidence and time.
+
+    ``named`` puts organisations' names in the language into what fills a message. The evidence stays as it is.
+    """
+    summary = reason_text(named(verdict.deciding), language) if verdict.deciding else headline(verdict, language)
     return {
         "verdict": verdict.conclusion.value,
-        "summary": headline(verdict, language),
+        "summary": summary,
         "proofState": verdict.proof_state,
         "asOf": verdict.as_of.isoformat(timespec="milliseconds"),
         "at": verdict.at and verdict.at.isoformat(timespec="milliseconds"),
-        "checks": [_check(check, verdict, language) for check in verdict.checks],
+        "checks": [_check(check, verdict, language, named) for check in verdict.checks],
     }
 
 
-def _check(check: Check, verdict: Verdict, language: Language) -> dict[str, Any]:
+def _check(check: Check, verdict: Verdict, language: Language, named: Callable[[Check], Check]) -> dict[str, Any]:
     return {
         "code": check.code,
         "outcome": check.outcome.value,
         "title": check_title(check.code, language),
-        "message": reason_text(check, language),
+        "message": reason_text(named(check), language),
         "reason": check.reason,
         "evidence": {name: _value(value) for name, value in check.values.items()},
         "asOf": verdict.as_of.isoformat(timespec="milliseconds"),

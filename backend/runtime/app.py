@@ -1,22 +1,22 @@
 """Assembles an installation and its web application. This is the only module that knows all parts."""
 
-import json
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
-from apiflask import APIFlask
 from eth_utils.address import to_checksum_address
-from flask import Flask
 
+from backend.adapters.chains.agreement import AgreedChain
 from backend.adapters.chains.embedded import EmbeddedChain, EmbeddedNode
 from backend.adapters.chains.json_rpc import JsonRpcChain
-from backend.adapters.keys.vault import KeyVault, opened_vault
+from backend.adapters.keys.vault import AccountKeys, KeyVault
 from backend.adapters.ledger import (
     ACCOUNT_NAMES,
     GUARDIAN,
@@ -25,16 +25,17 @@ from backend.adapters.ledger import (
     EvmLedger,
     Fees,
     Safeguards,
-    accounts_from_keys,
     deploy,
 )
 from backend.adapters.ledger.chain import Chain, ChainUnavailable
+from backend.adapters.object_storage import ResultStore
 from backend.adapters.simulator import ProgramSimulator
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, Message, TraceabilityError, message_of
-from backend.runtime.context import VERSION, on_stderr, store_in
+from backend.runtime import demo
+from backend.runtime.context import VERSION, object_store, on_stderr, store_in, vault_of
 from backend.runtime.data_folder import DataFolder
-from backend.runtime.workers import AnchoringWorker, SimulationWorker
-from backend.services import erasure
+from backend.runtime.workers import AnchoringWorker, FindingWorker, SimulationWorker
+from backend.services import erasure, products
 from backend.services.ports import (
     AdmissionLimits,
     AppContext,
@@ -46,16 +47,9 @@ from backend.services.ports import (
 )
 from backend.settings import Settings, WrongSetting
 from backend.store.coordination import ANCHORING, SIMULATING
-from backend.web.api import blueprint as api
-from backend.web.api.openapi import complete_specification
-from backend.web.context import Instance, StrictJson, install, install_sign_in
-from backend.web.pages import blueprint as pages
-from backend.web.presentation.languages import install_languages
-from backend.web.problems import install_problems
-from backend.web.problems import reference as problem_reference
-from backend.web.proxy import PublicAddress
-from backend.web.public import downloads, health, label, rpc
-from backend.web.security import install_security
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 NODE_BUSY_SECONDS = 1.0
 """Pause between rounds while transactions are pending: a node's blocks take longer, and nodes limit requests."""
@@ -91,6 +85,7 @@ class System:
     simulations: SimulationWorker
     node: JsonRpc | None
     """The embedded chain for others to read; None where the ledger is on an external node."""
+    finding: FindingWorker = field(default_factory=FindingWorker)
 
     @contextmanager
     def working(self, anchoring: bool = True, jobs: bool = True) -> Iterator[None]:
@@ -106,6 +101,7 @@ class System:
         if jobs:
             # Only the embedded chain excludes a second process.
             self.simulations.start(self.ctx, alone=self.settings.ledger_rpc_url is None)
+            self.finding.start(self.ctx)
         if listener is not None:
             listener.start()
         try:
@@ -113,6 +109,7 @@ class System:
         finally:
             if listener is not None:
                 listener.stop()
+            self.finding.stop()
             self.simulations.stop()
             self.worker.stop()
 
@@ -132,7 +129,7 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
         LedgerUnavailable: if the contracts must be deployed and the chain does not answer.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
-    vault = opened_vault(folder.master_key, settings.master_key)
+    vault = vault_of(folder, settings)
     accounts = ledger_accounts(folder, vault)
     fees = Fees(max_fee_per_gas=settings.ledger_max_fee_gwei * GWEI)
     with _chain(settings, folder, accounts) as chain:
@@ -142,12 +139,15 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
             accounts,
             fees,
             settings.ledger_confirmations,
+            gives_money=settings.ledger_rpc_url is None,
         )
         warn_if_foreign(ledger)
         worker = AnchoringWorker() if settings.ledger_rpc_url is None else AnchoringWorker(NODE_BUSY_SECONDS)
         simulations = SimulationWorker()
-        with store_in(folder, vault, ledger, report, settings.database_url) as ctx:
+        store = object_store(settings)
+        with store_in(folder, vault, ledger, report, settings.database_url, store, settings.keys_database_url) as ctx:
             erasure.finish(ctx)
+            products.fill_nomenclature(ctx)
             # Only the embedded chain excludes a second server. With an external node, another one may be running and
             # hold the lease.
             if settings.ledger_rpc_url is None:
@@ -156,7 +156,7 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
             ours = replace(
                 ctx,
                 settings=ServiceSettings(settings.public_url, _admission_limits(settings)),
-                simulator=ProgramSimulator(folder.simulations),
+                simulator=ProgramSimulator(folder.simulations, results=ResultStore(store) if store else None),
             )
             if ours.listener is None:
                 ours = replace(ours, wake_anchoring=worker.news.set, wake_simulating=simulations.wake)
@@ -166,13 +166,14 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
 def _admission_limits(settings: Settings) -> AdmissionLimits:
     return AdmissionLimits(
         settings.intake_most_waiting,
+        timedelta(seconds=settings.intake_longest_wait_seconds),
         settings.intake_least_free_mb * 1024 * 1024,
         partial(free_bytes, settings.data_dir),
     )
 
 
 @contextmanager
-def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, Accounts]]:
+def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, AccountKeys]]:
     """Open the chain and the accounts of a data folder for a command, without deploying or anchoring anything.
 
     Raises:
@@ -181,16 +182,20 @@ def chain_alone(settings: Settings) -> Iterator[tuple[DataFolder, Chain, Account
         WrongMasterKey: if the master key is missing or does not open the keys.
     """
     folder = DataFolder.open(settings.data_dir, VERSION)
-    accounts = ledger_accounts(folder, opened_vault(folder.master_key, settings.master_key))
+    accounts = ledger_accounts(folder, vault_of(folder, settings))
     with _chain(settings, folder, accounts) as chain:
         yield folder, chain, accounts
 
 
 @contextmanager
 def _chain(settings: Settings, folder: DataFolder, accounts: Accounts) -> Iterator[Chain]:
-    """Open the node that the operator named, else the embedded chain."""
-    if settings.ledger_rpc_url is not None:
-        yield JsonRpcChain(settings.ledger_rpc_url)
+    """Open the node or the nodes that the operator named, else the embedded chain."""
+    if nodes := settings.ledger_nodes:
+        yield (
+            JsonRpcChain(nodes[0])
+            if len(nodes) == 1
+            else AgreedChain(nodes, settings.ledger_rpc_agree or len(nodes) // 2 + 1)
+        )
         return
     folder.keep_private(folder.chain)
     with EmbeddedChain(folder.chain, [account.address for account in accounts.values()]) as chain:
@@ -218,28 +223,18 @@ def warn_if_foreign(ledger: EvmLedger) -> None:
         log.error("the ledger does not answer: records are taken in and wait", why=str(error))
 
 
-def ledger_accounts(folder: DataFolder, vault: KeyVault) -> Accounts:
+def ledger_accounts(folder: DataFolder, vault: KeyVault) -> AccountKeys:
     """Return the accounts that write to the ledger. Their keys are created at first use and stored encrypted.
 
     Raises:
         WrongMasterKey: if the master key does not open them.
     """
+    accounts = AccountKeys(folder.ledger_accounts, vault)
     with folder.starting():
-        if not folder.ledger_accounts.exists():
-            fresh = {name: secrets.token_bytes(32).hex() for name in (*ACCOUNT_NAMES, GUARDIAN)}
-            write_ledger_keys(folder, vault, fresh)
-        keys = json.loads(vault.decrypt(folder.ledger_accounts.read_bytes()))
-        # A folder of an earlier version has no key for the admin, whom its contracts do not know either.
-        if missing := [name for name in ACCOUNT_NAMES if name not in keys]:
-            keys |= {name: secrets.token_bytes(32).hex() for name in missing}
-            write_ledger_keys(folder, vault, keys)
-    # Names with a dot are of keys that are not in use: of an account that will take another's place, or that gave way.
-    return accounts_from_keys({name: bytes.fromhex(key) for name, key in keys.items() if "." not in name})
-
-
-def write_ledger_keys(folder: DataFolder, vault: KeyVault, keys: dict[str, str]) -> None:
-    """Store the keys of the accounts that write to the ledger, encrypted."""
-    folder.write_secret(folder.ledger_accounts, vault.encrypt(json.dumps(keys).encode()))
+        # A folder of an earlier version has no key for the admin, whom its contracts do not know either. Its guardian
+        # may be somebody else's account.
+        accounts.create(ACCOUNT_NAMES if folder.ledger_accounts.exists() else (*ACCOUNT_NAMES, GUARDIAN))
+    return accounts
 
 
 def _deployment(settings: Settings, folder: DataFolder, chain: Chain, accounts: Accounts, fees: Fees) -> Deployment:
@@ -301,12 +296,26 @@ def _ether(wei: int) -> str:
     return f"{Decimal(wei) / 10**18:.6f} ether"
 
 
-def create_app(system: System) -> Flask:
+def create_app(system: System) -> "Flask":
     """Create the web application of a running system.
 
     Raises:
         WrongSetting: if the path of PUBLIC_URL begins like one of the application's own.
     """
+    # A second of loading, which commands without pages do without.
+    from apiflask import APIFlask
+
+    from backend.web.api import blueprint as api
+    from backend.web.api.openapi import complete_specification
+    from backend.web.context import Instance, StrictJson, install, install_sign_in
+    from backend.web.pages import blueprint as pages
+    from backend.web.presentation.languages import install_languages
+    from backend.web.problems import install_problems
+    from backend.web.problems import reference as problem_reference
+    from backend.web.proxy import PublicAddress
+    from backend.web.public import downloads, health, label, rpc
+    from backend.web.security import install_security
+
     app = APIFlask(
         "backend.web",
         title="Provenport",
@@ -322,10 +331,12 @@ def create_app(system: System) -> Flask:
     instance = Instance(
         version=VERSION,
         is_demo=settings.demo,
+        demo_accounts=[(one.role, one.email) for one in demo.LOGINS.values()] if settings.demo else [],
         secure_cookies=settings.secure_cookies,
         address=settings.address,
         metrics_token=settings.metrics_token,
         node=system.node,
+        ledger_nodes=system.chain.standing if isinstance(system.chain, AgreedChain) else None,
     )
     install(app, system.ctx, instance)
     install_sign_in(app)
@@ -340,7 +351,12 @@ def create_app(system: System) -> Flask:
         problem_reference,
     ):
         app.register_blueprint(blueprint)
-    install_security(app, secure_cookies=settings.secure_cookies, address=settings.address)
+    install_security(
+        app,
+        secure_cookies=settings.secure_cookies,
+        address=settings.address,
+        rate_limits_url=settings.rate_limits_url,
+    )
     complete_specification(app, urlsplit(settings.address).path)
     install_problems(app)  # after APIFlask's own, which would keep neither an error's headers nor its description
     if settings.public_url is not None:
@@ -357,7 +373,7 @@ def _session_key(folder: DataFolder) -> bytes:
         return folder.session_key.read_bytes()
 
 
-def _refuse_taken_path(app: Flask, public_url: str) -> None:
+def _refuse_taken_path(app: "Flask", public_url: str) -> None:
     """Refuse a path of PUBLIC_URL that begins like one of ours, because the two could not be told apart."""
     first = urlsplit(public_url).path.partition("/")[2].partition("/")[0]
     taken = {rule.rule.split("/")[1] for rule in app.url_map.iter_rules()} - {""}

@@ -8,17 +8,21 @@ import fcntl
 import os
 import shutil
 import sqlite3
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 
 from backend.adapters.keys.vault import next_to
+from backend.adapters.object_storage import ObjectStorage, ObjectStore
 from backend.domain.errors import message_of
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.store.database import check_database, copy_database
 from backend.store.disk import alone, sync
 from backend.store.encryption import goes_on_from
+from backend.store.key_database import DatabaseKeys
 
 _DATABASES = ("provenport.sqlite", "chain.sqlite")
 _APART = "record.keys"
@@ -26,13 +30,17 @@ _NAME = "%Y-%m-%dT%H%M%SZ"
 _UNFINISHED = ".unfinished"
 
 
-def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
+def back_up(
+    folder: DataFolder, to: Path, now: datetime, store: ObjectStore | None = None, keys_url: str | None = None
+) -> Path:
     """Copy the data folder into a new folder under ``to``, and the keys to ``to`` itself. Return the copy's path.
 
     The database is copied before the chain, so that the chain knows everything that the database does. The keys come
-    last, so that they open all of it.
+    last, so that they open all of it. Attachments in an object store are copied as if they lay in the folder, and go
+    to the store again when a server with FILES_URL opens what was restored. So are keys in a database at ``keys_url``.
 
     Raises:
+        StorageUnavailable: if the object store does not answer.
         UnusableFolder: if there is no installation, the copy is not complete, or the keys in ``to`` must not be
             replaced.
     """
@@ -50,7 +58,7 @@ def back_up(folder: DataFolder, to: Path, now: datetime) -> Path:
         with alone(to):  # else an earlier one's keys could take the place of a later one's
             _sweep(to)  # after a kill or a power cut
             try:
-                return _copy_all(folder, to, _unused(to / f"{now.astimezone(UTC):{_NAME}}"))
+                return _copy_all(folder, to, _unused(to / f"{now.astimezone(UTC):{_NAME}}"), store, keys_url)
             finally:
                 _sweep(to)
     except (OSError, sqlite3.Error) as error:
@@ -75,7 +83,7 @@ def _unused(copy: Path) -> Path:
     return next(n for n in chain([copy], numbered) if not n.exists() and not n.with_name(n.name + _UNFINISHED).exists())
 
 
-def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
+def _copy_all(folder: DataFolder, to: Path, copy: Path, store: ObjectStore | None, keys_url: str | None) -> Path:
     unfinished = copy.with_name(copy.name + _UNFINISHED)
     unfinished.mkdir(mode=0o700)
     # Compared again below: keys that a rotation encrypts anew while they are copied would not fit the copied master
@@ -87,9 +95,11 @@ def _copy_all(folder: DataFolder, to: Path, copy: Path) -> Path:
     for path in sorted(folder.path.iterdir()):
         with suppress(FileNotFoundError):  # gone since it was listed
             _copy_other(path, unfinished / path.name)
+    if store is not None:
+        ObjectStorage(store).copy_to(DataFolder(unfinished).files)
     if _master_keys(folder) != master_keys:
         raise UnusableFolder("the master key was changed meanwhile, so that this copy does not count: make another")
-    _copy_keys(folder.data_keys, to / _APART)
+    _copy_keys(_written_by(folder, keys_url), to / _APART)
     sync(unfinished)
     # The rename marks the copy as complete: whatever is interrupted before has another name.
     unfinished.rename(copy)
@@ -138,6 +148,7 @@ def _fill(into: DataFolder, copy: Path, keys: Path) -> None:
         shutil.copytree(copy, aside)
         aside.chmod(0o700)
         _write(keys, aside / _APART)
+        DataFolder(aside).forget_keys_elsewhere()
         for name in _DATABASES:
             if (aside / name).exists():
                 check_database(aside / name)
@@ -170,10 +181,26 @@ def _copy_if_there(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _copy_keys(source: Path, target: Path) -> None:
+def _written_by(folder: DataFolder, keys_url: str | None) -> Callable[[Path], None]:
+    """Return what writes the newest keys into a file, wherever they lie."""
+    if keys_url is None:
+        if folder.keys_are_elsewhere:
+            raise UnusableFolder(
+                "the keys of the texts of {path} lie in a database: name it with KEYS_DATABASE_URL=…", path=folder.path
+            )
+        return partial(_write, folder.data_keys)
+
+    def write(target: Path) -> None:
+        with closing(DatabaseKeys.opened_at(keys_url)) as keys:
+            keys.write_file(target)
+
+    return write
+
+
+def _copy_keys(write: Callable[[Path], None], target: Path) -> None:
     """Replace an earlier copy's keys by the newest ones, and overwrite the earlier ones."""
     fresh = target.with_name(target.name + ".new")
-    _write(source, fresh)
+    write(fresh)
     # Otherwise copies that only the keys in the target open would be lost.
     if target.exists() and not goes_on_from(fresh, target):
         fresh.unlink()

@@ -1,19 +1,21 @@
 """Opens one installation's database, keys and files, for the server or for a command beside it."""
 
+import json
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import structlog
 from sqlalchemy import Engine
 
-from backend.adapters.files import FolderFiles
+from backend.adapters.files import EncryptedFiles, FolderFiles
 from backend.adapters.keys.vault import (
     Argon2Passwords,
     KeyVault,
@@ -23,6 +25,7 @@ from backend.adapters.keys.vault import (
     next_to,
     opened_vault,
 )
+from backend.adapters.object_storage import ObjectStorage, ObjectStore
 from backend.domain.errors import LedgerUnavailable, Message, message_of
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services.keys import reencrypt_all
@@ -39,11 +42,17 @@ from backend.store.database import (
     upgrade,
     usable,
 )
-from backend.store.disk import alone, sync, write_new
-from backend.store.encryption import DataKeys
+from backend.store.disk import alone, overwrite, sync, write_new
+from backend.store.encryption import DataKeys, KeyStore
+from backend.store.key_database import DatabaseKeys
 from backend.store.unit_of_work import UnitOfWorkFactory
 
+if TYPE_CHECKING:
+    from backend.adapters.keys.hsm import TokenVault
+
 VERSION = version("provenport")
+
+log = structlog.get_logger()
 
 
 def on_stderr(message: Message) -> None:
@@ -78,10 +87,28 @@ def opened(settings: Settings, report: Callable[[Message], None] = on_stderr) ->
             "{path} holds no installation yet: start it once with provenport serve", path=settings.data_dir
         )
     folder = DataFolder.open(settings.data_dir, VERSION)
-    vault = opened_vault(folder.master_key, settings.master_key, settings.next_master_key)
+    vault = vault_of(folder, settings)
     ledger = cast(Ledger, LedgerOutOfReach(settings.ledger_confirmations))
-    with store_in(folder, vault, ledger, report, settings.database_url) as ctx:
+    with store_in(
+        folder, vault, ledger, report, settings.database_url, object_store(settings), settings.keys_database_url
+    ) as ctx:
         yield ctx
+
+
+def vault_of(folder: DataFolder, settings: Settings) -> KeyVault:
+    """Open the vault: in the data folder, or in the token that PKCS11_MODULE names.
+
+    Raises:
+        WrongMasterKey: if a master key is missing or malformed.
+        WrongToken: if the token cannot be used.
+    """
+    former = partial(opened_vault, folder.master_key, settings.master_key, settings.next_master_key)
+    if settings.pkcs11_module is None:
+        return former()
+    from backend.adapters.keys.hsm import Token, TokenVault  # heavy, and few have one
+
+    token = Token(settings.pkcs11_module, settings.pkcs11_token, settings.pkcs11_pin)
+    return TokenVault(token, cache(former), settings.pkcs11_ledger_accounts)
 
 
 @contextmanager
@@ -91,10 +118,13 @@ def store_in(
     ledger: Ledger,
     report: Callable[[Message], None] = on_stderr,
     database_url: str | None = None,
+    store: ObjectStore | None = None,
+    keys_url: str | None = None,
 ) -> Iterator[InstallationContext]:
     """Open the ports over a data folder, upgrading the tables first.
 
-    ``database_url`` names a PostgreSQL database; without it, SQLite in the folder is used.
+    ``database_url`` names a PostgreSQL database; without it, SQLite in the folder is used. Attachments lie in
+    ``store``, without it in the folder; the keys of texts in a PostgreSQL database at ``keys_url``, likewise.
 
     Raises:
         UnusableFolder: if the database is missing although keys exist, or cannot be copied before an upgrade.
@@ -102,15 +132,15 @@ def store_in(
         WrongDatabase: if the PostgreSQL database cannot be reached or used.
         KeyMissing: if the file of keys is older than the database or belongs to another one.
     """
-    keys = DataKeys(folder.data_keys)
+    keys = _keys(folder, keys_url)
     try:
         with folder.starting():
             engine = _engine(folder, database_url, keys)
     except BaseException:
         keys.close()
         raise
-    files = FolderFiles(folder.files, keys)
     try:
+        files = _files(folder, keys, store)
         with folder.starting(), usable(engine), alone_in_database(engine, "upgrade"):
             if database_url is not None and keys.present and revisions(engine)[0] is None:
                 raise UnusableFolder(
@@ -140,7 +170,65 @@ def store_in(
         keys.close()
 
 
-def _engine(folder: DataFolder, database_url: str | None, keys: DataKeys) -> Engine:
+def _keys(folder: DataFolder, url: str | None) -> KeyStore:
+    """Open the keys of texts. A file of keys moves into the database that is named for them.
+
+    Raises:
+        UnusableFolder: if the folder's keys lie in a database, and none is named.
+        KeyMissing: if the database holds another installation's keys.
+        WrongDatabase: if it cannot be reached or used.
+    """
+    if url is None:
+        if folder.keys_are_elsewhere:
+            raise UnusableFolder(
+                "the keys of the texts of {path} lie in a database: name it with KEYS_DATABASE_URL=…", path=folder.path
+            )
+        return DataKeys(folder.data_keys)
+    keys = DatabaseKeys.opened_at(url)
+    try:
+        with folder.starting():
+            if folder.keys_are_elsewhere and not keys.present and not folder.data_keys.exists():
+                raise UnusableFolder(
+                    "the database that KEYS_DATABASE_URL names has no keys, and {path} belongs to one that has: name "
+                    "that one, or restore it (pg_restore)",
+                    path=folder.path,
+                )
+            if folder.data_keys.exists():
+                keys.take_over(folder.data_keys)
+            folder.note_keys_elsewhere()
+            if folder.data_keys.exists():
+                overwrite(folder.data_keys)
+    except BaseException:
+        keys.close()
+        raise
+    return keys
+
+
+def object_store(settings: Settings) -> ObjectStore | None:
+    """Return the object store that FILES_URL names.
+
+    Raises:
+        WrongStore: if it cannot be used.
+    """
+    if settings.files_url is None:
+        return None
+    store = ObjectStore(settings.files_url)
+    store.check()
+    return store
+
+
+def _files(folder: DataFolder, keys: KeyStore, store: ObjectStore | None) -> EncryptedFiles:
+    """Open the attachments. Those that lie in the folder go to the store, where there is one."""
+    if store is None:
+        return FolderFiles(folder.files, keys)
+    storage = ObjectStorage(store)
+    with folder.starting():
+        if folder.files.exists() and (moved := storage.take_over(folder.files)):
+            log.warning("attachments were moved from the data folder to the store", count=moved)
+    return EncryptedFiles(storage, keys)
+
+
+def _engine(folder: DataFolder, database_url: str | None, keys: KeyStore) -> Engine:
     """Open PostgreSQL or the folder's SQLite. A new, empty database must not silently take the place of a lost one."""
     if database_url is not None:
         folder.note_database("postgresql")
@@ -237,6 +325,8 @@ def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambd
         UnusableFolder: if another command is changing keys, or the folder cannot be used.
         WrongMasterKey: if the present master key does not open the keys.
     """
+    if settings.pkcs11_module is not None:
+        raise WrongSetting("the master key lies in the token and never leaves it: it is not replaced by this command")
     folder = DataFolder.open(settings.data_dir, VERSION)
     in_files = settings.master_key is None
     if not in_files and settings.next_master_key is None:
@@ -245,6 +335,37 @@ def rotate_master_key(settings: Settings, reached: Callable[[str], None] = lambd
     # Two rotations at once would each encrypt some keys under a master key that the other replaces.
     with alone(folder.path, busy):
         return _rotated(settings, folder, in_files, reached)
+
+
+def bring_keys_to_token(settings: Settings) -> int:
+    """Bring the signing keys, the operator's keys and the ledger accounts into the token, and return how many.
+
+    All processes are stopped. A run that was cut short is continued by another: each step leaves what either the former
+    master key or the token opens, and the former one goes last.
+
+    Raises:
+        WrongSetting: if PKCS11_MODULE is not set.
+        WrongToken: if the token cannot be used, or does not take a key.
+        WrongMasterKey: if the former master key does not open the keys.
+    """
+    if settings.pkcs11_module is None:
+        raise WrongSetting("PKCS11_MODULE is not set: it names the library of the token that the keys go to")
+    folder = DataFolder.open(settings.data_dir, VERSION)
+    with alone(folder.path, UnusableFolder("another command is changing the keys of this data folder: wait for it")):
+        with opened(settings) as ctx:
+            vault = cast("TokenVault", ctx.keys.vault)
+            count = 0
+            if folder.ledger_accounts.exists():
+                # First: a token that does not take secp256k1 refuses before anything has changed.
+                keys = json.loads(vault.decrypt(folder.ledger_accounts.read_bytes()))
+                moved = {name: vault.bring_account_key(key) for name, key in keys.items()}
+                folder.write_secret(folder.ledger_accounts, vault.encrypt(json.dumps(moved).encode()))
+                count += len(moved)
+            count += reencrypt_all(ctx)
+            count += OperatorKeys(folder.operator_keys, vault).bring(vault) if folder.operator_keys.exists() else 0
+        if folder.master_key.exists():
+            overwrite(folder.master_key)
+    return count
 
 
 def _rotated(settings: Settings, folder: DataFolder, in_files: bool, reached: Callable[[str], None]) -> int:

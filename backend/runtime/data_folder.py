@@ -195,6 +195,23 @@ class DataFolder:
             content = json.loads(self.marker.read_text(encoding="utf-8"))
             self.write_marker({**content, "database": kind})
 
+    @property
+    def keys_are_elsewhere(self) -> bool:
+        """Whether the keys of texts lie in a database of their own."""
+        return bool(json.loads(self.marker.read_text(encoding="utf-8")).get("keys") == "postgresql")
+
+    def note_keys_elsewhere(self) -> None:
+        """Record that the keys of texts lie in a database of their own."""
+        if not self.keys_are_elsewhere:
+            content = json.loads(self.marker.read_text(encoding="utf-8"))
+            self.write_marker({**content, "keys": "postgresql"})
+
+    def forget_keys_elsewhere(self) -> None:
+        """Record that the keys of texts lie in the folder, as in one that was restored from a copy."""
+        content = json.loads(self.marker.read_text(encoding="utf-8"))
+        if content.pop("keys", None) is not None:
+            self.write_marker(content)
+
     def note_server(self, url: str) -> None:
         """Record that this process serves the folder at this address."""
         write_over(self.server, json.dumps({"url": url, "pid": os.getpid()}).encode())

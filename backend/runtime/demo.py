@@ -18,7 +18,7 @@ from backend.domain.kinds import Kind, accreditation_bits
 from backend.domain.parties import Person, Role
 from backend.domain.records import Product, RecordOnFile
 from backend.runtime.data_folder import DataFolder, UnusableFolder
-from backend.services import accreditation, decisions, declarations, files, issuance, statements
+from backend.services import accreditation, decisions, declarations, files, issuance, products, statements
 from backend.services.anchoring import is_under_way, run_once
 from backend.services.organisations import Credentials, OrganisationProfile, register
 from backend.services.ports import AnchoringContext, AppContext
@@ -117,6 +117,15 @@ PRODUCTS: tuple[dict[str, Any], ...] = (
         "gtin": "6900000000038",
     },
 )
+HEADINGS = (
+    products.Heading("940521", "", "台灯、床头灯或落地灯，LED 光源"),
+    products.Heading("940511", "", "吊灯、天花板灯或壁灯，LED 光源"),
+    products.Heading("961700", "", "保温瓶、保温杯等真空容器及其零件"),
+    products.Heading("392410", "", "塑料制餐具及厨房用具"),
+    products.Heading("610910", "", "棉制针织或钩编的 T 恤衫、汗衫"),
+    products.Heading("420222", "", "手提包，以塑料片或纺织材料作面"),
+)
+"""A few subheadings in Chinese; an operator brings the others with ``provenport hs import``."""
 _TESTS: dict[str, dict[str, Any]] = {
     "940521": {
         "method": "IEC 60598-2-4:2017",
@@ -167,6 +176,7 @@ def fill(ctx: AnchoringContext, folder: DataFolder, report: Callable[[Message], 
         if accreditation_bits(role):
             _accredit(ctx, people, role)
     settle(ctx)
+    products.import_nomenclature(ctx, HEADINGS)
     report(Message("products, certificates of origin, inspection reports"))
     goods = [_product(ctx, people[Role.MERCHANT], fields) for fields in PRODUCTS]
     pdf = files.store_pdf(ctx, people[Role.MERCHANT], a_pdf())
@@ -262,7 +272,7 @@ def _accredit(ctx: AppContext, people: _Cast, role: Role) -> None:
 def _product(ctx: AppContext, merchant: Person, fields: dict[str, Any]) -> Product:
     with ctx.work(reading=True) as work:
         known = {product.name: product for product in work.products.of(merchant.organisation)}
-    return known.get(fields["name"]) or statements.add_product(ctx, merchant, fields)
+    return known.get(fields["name"]) or products.add_product(ctx, merchant, fields)
 
 
 def _papers(

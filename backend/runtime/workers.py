@@ -1,4 +1,4 @@
-"""The background threads of the server: one takes stored records to the ledger, a few run simulations."""
+"""The background threads of the server: anchoring, simulations, and records of before that are to be found."""
 
 import os
 import threading
@@ -7,7 +7,8 @@ import structlog
 
 from backend.domain.errors import ForeignLedger, LedgerUnavailable
 from backend.services.anchoring import release_lease, run_once
-from backend.services.ports import AnchoringContext, SimulationContext
+from backend.services.ports import AnchoringContext, AppContext, SimulationContext
+from backend.services.records import enter_missing
 from backend.services.simulations import give_up_lost, run_next
 
 BUSY_SECONDS = 0.15
@@ -126,3 +127,31 @@ class SimulationWorker:
             # The thread's last defence: whatever a simulation stumbles over, the next one is tried.
             log.exception("a simulation could not be run")
             return False
+
+
+class FindingWorker:
+    """Makes records found by their words that an earlier version stored, and ends. Others write in between."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, ctx: AppContext) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, args=(ctx,), name="finding", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the current portion. The rest follows at the next start."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout=30)
+
+    def _run(self, ctx: AppContext) -> None:
+        try:
+            for _count in enter_missing(ctx):
+                if self._stopping.wait(BUSY_SECONDS):
+                    return
+        except Exception:
+            # Of two processes that enter the same records one is refused: it tries again at its next start.
+            log.exception("earlier records could not be made found by their words")

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from backend.domain.consignment import Step
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, Message, NotAllowed, NotFound
+from backend.domain.evidence import NamedAnchorer
 from backend.domain.kinds import KINDS, Kind, Signing, accreditation_bits
 from backend.domain.ledger import Accredit, Accreditation, LedgerCall, RotateKey, SuspendAccreditation
 from backend.domain.outbox import AccreditationChange
@@ -368,6 +369,8 @@ class SignerTerms:
     held: Accreditation | Unknown | None
     dated: Accreditation | None = None
     is_remembered: bool = False
+    anchorer: NamedAnchorer | None = None
+    """Who anchors for this installation, if the ledger could be asked."""
 
 
 def signer_terms(ctx: AppContext, signer: Organisation) -> SignerTerms:
@@ -388,9 +391,9 @@ def _terms_of_key(ctx: AppContext, thumbprint: str, *, anew: bool = False) -> Si
     key, now = bytes.fromhex(thumbprint), ctx.now()
     remembered = ctx.signer_terms.get(key)
     if remembered is not None and not anew and timedelta() <= now - remembered[0] < REMEMBERED_FOR:
-        return SignerTerms(thumbprint, remembered[1], remembered[2], is_remembered=True)
+        return SignerTerms(thumbprint, remembered[1], remembered[2], is_remembered=True, anchorer=remembered[3])
     try:
-        held = ctx.ledger.accreditation(key)
+        held, anchorer = ctx.ledger.accreditation(key), ctx.ledger.named_anchorer()
         dated = ctx.ledger.accreditation_at(key, now.replace(microsecond=0)) or held
     except (LedgerUnavailable, ForeignLedger) as error:
         return SignerTerms(thumbprint, Unknown(error.message))
@@ -399,8 +402,8 @@ def _terms_of_key(ctx: AppContext, thumbprint: str, *, anew: bool = False) -> Si
         # use.
         if len(ctx.signer_terms) >= MOST_REMEMBERED:
             ctx.signer_terms.clear()
-        ctx.signer_terms[key] = now, held, dated
-    return SignerTerms(thumbprint, held, dated)
+        ctx.signer_terms[key] = now, held, dated, anchorer
+    return SignerTerms(thumbprint, held, dated, anchorer=anchorer)
 
 
 def require_covered(
@@ -439,6 +442,21 @@ def why_not_covered(
     return _fault(ctx, signer_terms(ctx, signer), signer, kind, fields, ctx.now())
 
 
+def those_who_may_issue(ctx: AppContext, kind: Kind) -> list[tuple[Organisation, bool]]:
+    """List the organisations whose role issues this kind, as (organisation, whether it can sign one now).
+
+    Those who can come first, each group by name. Where the ledger cannot be asked, everybody counts as able.
+    """
+    with ctx.work(reading=True) as work:
+        issuers = [one for role in KINDS[kind].signed_by for one in work.organisations.all(role)]
+        keys = [work.keys.active(one).thumbprint for one in issuers]
+    terms = [_terms_of_key(ctx, thumbprint) for thumbprint in keys]  # not within the unit: a node may be slow
+    found = [
+        (one, _fault(ctx, held, one, kind, {}, ctx.now()) is None) for one, held in zip(issuers, terms, strict=True)
+    ]
+    return sorted(found, key=lambda one: (not one[1], one[0].name))
+
+
 def _fault(
     ctx: AppContext, terms: SignerTerms, signer: Organisation, kind: Kind, fields: Mapping[str, Any], issued: datetime
 ) -> tuple[str, Message] | None:
@@ -451,7 +469,7 @@ def _fault(
             "",
             Message(
                 "The accreditation of {name} has changed this very moment: try again in a few seconds.",
-                name=signer.name,
+                name=signer.in_sentences,
             ),
         )
     # An old answer may let a record pass, which the verdict still judges, but must never refuse one.
@@ -469,7 +487,7 @@ def _uncovered(
     issued: datetime,
 ) -> tuple[str, Message] | None:
     """Tell why terms do not cover what is to be signed, as (field, message). The field is empty if none is at fault."""
-    name, now = signer.name, max(issued, ctx.now())
+    name, now = signer.in_sentences, max(issued, ctx.now())
     if held is None or held.kinds == 0:
         # A merchant's own papers may come before its first accreditation, which the authority dates as it sees fit.
         if KINDS[kind].signing is not Signing.CERTIFIED:

@@ -4,16 +4,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import starmap
 
 from backend.domain import sd_jwt
 from backend.domain.drawdowns import Drawdown
 from backend.domain.errors import Invalid
-from backend.domain.evidence import InclusionProof, Tree
+from backend.domain.evidence import InclusionProof, Tree, leaf_hash
 from backend.domain.ledger import AnchoredBatch, Anchoring, DeclarationStatus, DrawdownSet, LedgerDrawdown, LedgerRecord
-from backend.domain.outbox import TransactionState
-from backend.domain.records import Leaf, ProofState, SealedBatch
+from backend.domain.outbox import EndedPlace, RevocationNotice, TransactionState
+from backend.domain.records import ALREADY_THERE, Leaf, ProofState, RecordOnFile, SealedBatch
+from backend.services.accreditation_audit import differences
 from backend.services.drawdowns import ledger_record
 from backend.services.ports import AppContext
+from backend.services.records import ended_place, is_published
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -39,7 +42,7 @@ class Audit:
 
 
 def audit(ctx: AppContext) -> Audit:
-    """Compare all batches, statuses, drawdowns and attachments with the ledger and with the files on disk.
+    """Compare batches, statuses, revocations, accreditations, drawdowns and attachments with the ledger and the disk.
 
     Raises:
         LedgerUnavailable: The ledger cannot be asked, so there is nothing to compare with.
@@ -55,7 +58,9 @@ def audit(ctx: AppContext) -> Audit:
             found += _of_batch(ctx, work, batch, on_ledger.get(ctx.ledger.batch_key(batch.root)))
         found += _unknown_batches(ctx, batches, on_ledger)
         found += _number_gaps(ctx, on_ledger)
+        found += starmap(Discrepancy, differences(ctx, work))
         found += audit_drawdowns(ctx, work)
+        found += _of_revocations(ctx, work, batches)
         found += _of_attachments(ctx, work)
         if count := work.batches.count_quarantined():
             found.append(Discrepancy("records-quarantined", {"count": count}))
@@ -93,6 +98,9 @@ def _of_batch(
     if not is_noted:
         yield Discrepancy("anchoring-not-noted", {**root, "state": batch.state.value})
     yield from _of_anchoring(batch, anchored, anchoring, is_noted)
+    expected = 0 if batch.office is None else ctx.ledger.office(batch.office)
+    if (named := ctx.ledger.deciding_office(key)) != expected:
+        yield Discrepancy("office-differs", {**root, "office": batch.office, "stored": expected, "ledger": named})
     yield from _of_statuses(ctx, work, batch, leaves)
 
 
@@ -164,6 +172,39 @@ def _of_statuses(
             if not under_way:
                 about = {"record": leaf.record_id, "stored": leaf.status, "ledger": on_ledger[leaf.leaf_index]}
                 yield Discrepancy("status-differs", about)
+
+
+def _of_revocations(ctx: AppContext, work: UnitOfWork, batches: Sequence[SealedBatch]) -> Iterator[Discrepancy]:
+    """Compare what was published of records with the ledger both ways. Older contracts publish nothing."""
+    if not ctx.ledger.publishes_revocations:
+        return
+    noted = set()
+    for notice in work.revocations.all():
+        place = _ended_place(ctx, work, notice)
+        if place is None:
+            continue
+        leaf, about = leaf_hash(place.entry), {"record": notice.record_id or place.batch_key.hex()}
+        noted.add(leaf)
+        sent = notice.transaction
+        # Not final, it may still be missing on the ledger. A notice that was settled otherwise had nothing to publish.
+        is_final = sent is not None and sent.state is TransactionState.FINAL
+        if not is_final and notice.settled != ALREADY_THERE:
+            continue
+        batch = ctx.ledger.batch(place.batch_key)
+        if batch is None or not is_published(ctx.ledger, leaf, batch):
+            yield Discrepancy("revocation-not-on-ledger", about)
+    ours = {ctx.ledger.batch_key(batch.root) for batch in batches}
+    for leaf, where in ctx.ledger.revocations():
+        if where.batch_key in ours and leaf not in noted:
+            place_of = {"batchKey": where.batch_key.hex(), "leafIndex": where.leaf_index}
+            yield Discrepancy("revocation-unknown-to-database", place_of)
+
+
+def _ended_place(ctx: AppContext, work: UnitOfWork, notice: RevocationNotice) -> EndedPlace | None:
+    try:
+        return ended_place(ctx.ledger, work, notice)
+    except (ValueError, OverflowError):
+        return None  # its leaf is told as unreadable
 
 
 def _of_attachments(ctx: AppContext, work: UnitOfWork) -> Iterator[Discrepancy]:
@@ -256,23 +297,44 @@ def _of_balances(
         for position, drawdown in enumerate(drawdown_set.made.drawdowns):
             if position not in drawdown_set.refunded:
                 taken[drawdown.certificate] += drawdown.quantity
+    activated = list(_activated(ctx, work))
+    successors = {one: after for _, one in activated if (after := ctx.ledger.carried_to(one)) is not None}
+    predecessors = {after: one for one, after in successors.items()}
+    for certificate, located in activated:
+        balance = ctx.ledger.certificate_balance(located)
+        about = {"certificate": certificate.id}
+        if balance is None:
+            yield Discrepancy("certificate-not-activated", about)
+            continue
+        # A successor goes on with the account: it covers no more than those before it, and what they gave counts.
+        before = list(_before(located, predecessors))
+        covers = [found.quantity for one in before if (found := ctx.ledger.certificate_balance(one)) is not None]
+        quantity = min([certificate.quantity, *covers])
+        explained = balance.quantity - sum(taken[one] for one in (located, *before)) if located not in successors else 0
+        if balance.quantity != quantity:
+            yield Discrepancy("quantity-differs", {**about, "ledger": balance.quantity, "stored": quantity})
+        elif balance.remaining != explained:
+            yield Discrepancy("balance-differs", {**about, "remaining": balance.remaining, "explained": explained})
+
+
+def _activated(ctx: AppContext, work: UnitOfWork) -> Iterator[tuple[RecordOnFile, LedgerRecord]]:
     for activation in work.drawdowns.activations():
         certificate = work.records.get(activation.certificate_id)
         located = ledger_record(ctx.ledger, certificate)
         is_open = activation.is_known or (
             activation.transaction is not None and activation.transaction.state is TransactionState.FINAL
         )
-        if located is None or not is_open:
-            continue
-        balance = ctx.ledger.certificate_balance(located)
-        about = {"certificate": certificate.id}
-        if balance is None:
-            yield Discrepancy("certificate-not-activated", about)
-        elif balance.quantity != certificate.quantity:
-            yield Discrepancy("quantity-differs", {**about, "ledger": balance.quantity, "stored": certificate.quantity})
-        elif balance.remaining != balance.quantity - taken[located]:
-            explained = balance.quantity - taken[located]
-            yield Discrepancy("balance-differs", {**about, "remaining": balance.remaining, "explained": explained})
+        if located is not None and is_open:
+            yield certificate, located
+
+
+def _before(located: LedgerRecord, predecessors: Mapping[LedgerRecord, LedgerRecord]) -> Iterator[LedgerRecord]:
+    """Yield the certificates whose account this one goes on with, the latest first. A circle is gone round once."""
+    seen = {located}
+    while (one := predecessors.get(located)) is not None and one not in seen:
+        yield one
+        seen.add(one)
+        located = one
 
 
 def _releases_without(work: UnitOfWork, rows: Sequence[Drawdown]) -> Iterator[Discrepancy]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from backend.domain import sd_jwt
 from backend.domain.bundle import Bundle
-from backend.domain.bundle_verification import key_named, ledger_of
+from backend.domain.bundle_verification import key_named
 from backend.domain.consignment import Consignment
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable
-from backend.domain.evidence import Evidence
+from backend.domain.evidence import Evidence, LedgerName, ledger_of
 from backend.domain.kinds import Audience
 from backend.domain.ledger import Head
 from backend.domain.parties import Person
@@ -21,10 +21,10 @@ from backend.domain.sd_jwt import issued_at
 from backend.domain.selective_disclosure import always_shown, chosen, fields_for
 from backend.domain.signature_terms import SignatureTerms
 from backend.domain.snapshot import Reading, Snapshot
-from backend.domain.trust import LedgerName, Trust, Trusted
+from backend.domain.trust import Trust, Trusted
 from backend.services.access_policy import visible_record
 from backend.services.ports import AppContext
-from backend.services.verification import evidence_of
+from backend.services.verification import evidence_of, revocation_of
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -129,18 +129,19 @@ def trust_of(ctx: AppContext, name: str) -> Trust:
         ForeignLedger: The ledger that answers is not the one of this installation.
     """
     head = ctx.ledger.head()
-    return own_trust(ctx, name, _name(head), head.accreditation_address.lower())
+    return own_trust(ctx, name, head.ledger_name, head.accreditation_address.lower(), head.revocations_address)
 
 
-def own_trust(ctx: AppContext, name: str, ledger: LedgerName, accreditation: str) -> Trust:
+def own_trust(
+    ctx: AppContext, name: str, ledger: LedgerName, accreditation: str, revocations: str | None = None
+) -> Trust:
     """Return the trust entries about the present ledger and about those that it replaced."""
-    ledgers = ((ledger, accreditation), *ctx.keys.operator.former_ledgers())
-    keys = ctx.keys.operator.thumbprints()
-    return Trust(tuple(Trusted(name, one, accredited, ctx.ledger.confirmations, keys) for one, accredited in ledgers))
-
-
-def _name(head: Head) -> LedgerName:
-    return LedgerName(head.chain_id, head.instance_id, head.ledger_address.lower())
+    keys, confirmations = ctx.keys.operator.thumbprints(), ctx.ledger.confirmations
+    former = ctx.keys.operator.former_ledgers()
+    # What was signed for a lost ledger is anchored anew on this one.
+    succeeds = tuple(one for one, _ in former)
+    present = Trusted(name, ledger, accreditation, confirmations, keys, revocations and revocations.lower(), succeeds)
+    return Trust((present, *(Trusted(name, one, accredited, confirmations, keys) for one, accredited in former)))
 
 
 def _snapshot(ctx: AppContext, kept: Sequence[tuple[RecordOnFile, Evidence]]) -> str | None:
@@ -154,7 +155,7 @@ def _snapshot(ctx: AppContext, kept: Sequence[tuple[RecordOnFile, Evidence]]) ->
     if not readings:
         return None
     stated = Snapshot(
-        ledger=_name(head),
+        ledger=head.ledger_name,
         accreditation=head.accreditation_address.lower(),
         block=head.number,
         block_time=head.block_time,
@@ -166,7 +167,7 @@ def _snapshot(ctx: AppContext, kept: Sequence[tuple[RecordOnFile, Evidence]]) ->
 
 def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence) -> Reading | None:
     anchor, proof, key = found.anchor, found.proof, key_named(found.record)
-    if anchor is None or proof is None or key is None or ledger_of(anchor) != _name(head):
+    if anchor is None or proof is None or key is None or ledger_of(anchor) != head.ledger_name:
         return None
     batch_key = ctx.ledger.batch_key(anchor.root)
     batch, receipt = ctx.ledger.batch(batch_key), ctx.ledger.receipt(anchor.transaction)
@@ -182,6 +183,7 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
         block=receipt.block_number,
         state=ProofState.FINAL if is_final else ProofState.ANCHORED,
         segments=batch.segments,
+        anchorer=batch.anchorer,
         block_time=batch.anchored_at,
         # A revocation that we know of and that the ledger shows only in its next block is stated already.
         status=ctx.ledger.status(batch_key, proof.leaf_index) or on_file.status,
@@ -189,4 +191,5 @@ def _reading(ctx: AppContext, head: Head, on_file: RecordOnFile, found: Evidence
         accreditation=ctx.ledger.accreditation(key),
         accreditation_at_issue=terms.signed_under,
         accreditation_at_anchoring=terms.anchored_under,
+        revocation=revocation_of(ctx.ledger, found),
     )

@@ -1,10 +1,15 @@
-"""Codes of customs offices, and delegations by which one office lets another act for a limited time."""
+"""Codes and ledger accounts of customs offices, and delegations by which one office lets another act for some time."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.parties import CustomsOffice, OfficeDelegation, Person, Role, office_code
+from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, NotAllowed, NotFound
+from backend.domain.ledger import AgentAccount
+from backend.domain.outbox import LedgerRequest
+from backend.domain.parties import CustomsOffice, OfficeDelegation, Organisation, Person, Role, office_code
+from backend.domain.verdict import Unknown
+from backend.services.anchoring.requests import SHARED, only_the_authority
 from backend.services.ports import AppContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
@@ -39,6 +44,52 @@ def all_offices(ctx: AppContext) -> list[CustomsOffice]:
     """List every code with the organisation that serves it, in the order of codes."""
     with ctx.work(reading=True) as work:
         return list(work.customs_offices.all())
+
+
+@dataclass(frozen=True)
+class LedgerAccount:
+    """The account that signs for customs offices, or for what this server anchors, and what the ledger says of it."""
+
+    name: str
+    """``anchorer``, ``office`` (of all offices that have none of their own), or an office's code."""
+    offices: tuple[Organisation, ...]
+    """Those that serve the code; of a shared account none."""
+    address: str | None
+    """0x and 40 hex digits; None where the office has no account of its own."""
+    agent: AgentAccount | Unknown | None
+    request: LedgerRequest | None
+    """The change that is on its way to the ledger, announced or not."""
+
+
+def ledger_accounts(ctx: AppContext, actor: Person) -> list[LedgerAccount]:
+    """List the anchorer's account, the one that offices share, and every office with or without its own, by code.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+    """
+    only_the_authority(actor)
+    with ctx.work(reading=True) as work:
+        served: dict[str, list[Organisation]] = {code: [] for code in ctx.ledger.offices}
+        for one in work.customs_offices.all():
+            served.setdefault(one.code, []).append(one.organisation)
+        under_way = {str(one.terms["name"]): one for one in work.ledger_requests.under_way() if "name" in one.terms}
+    found: list[LedgerAccount] = []
+    can_ask = True
+    with ctx.ledger.at_one_block():
+        for name in (*SHARED, *sorted(served)):
+            address = ctx.ledger.account(name)
+            # A ledger that does not answer is asked once, not once for each account.
+            agent = (_agent(ctx, address) if can_ask else Unknown("")) if address is not None else None
+            can_ask &= not isinstance(agent, Unknown)
+            found.append(LedgerAccount(name, tuple(served.get(name, ())), address, agent, under_way.get(name)))
+    return found
+
+
+def _agent(ctx: AppContext, address: str) -> AgentAccount | Unknown:
+    try:
+        return ctx.ledger.agent(address)
+    except (LedgerUnavailable, ForeignLedger) as error:
+        return Unknown(str(error))
 
 
 def delegations(ctx: AppContext, actor: Person) -> list[OfficeDelegation]:

@@ -7,6 +7,7 @@ from uuid import uuid4
 from backend.domain.consignment import REFUNDED, Consignment, Decision, DecisionTaken, Event, Step
 from backend.domain.drawdowns import Shares
 from backend.domain.errors import Conflict, Invalid, NotAllowed
+from backend.domain.outbox import OFFICE
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.verdict import Conclusion, Outcome, Verdict
 from backend.services.drawdowns import (
@@ -92,7 +93,8 @@ def decide(
                 )
             office = work.organisations.get(actor.organisation.id)
             taken = _take(ctx, actor, office, consignment, decision, reason, seen.verdict)
-            taken.change = change_status(ctx, work, consignment.record, consignment.status, reason, signer="office")
+            signer = consignment.customs_office if consignment.customs_office in ctx.ledger.offices else OFFICE
+            taken.change = change_status(ctx, work, consignment.record, consignment.status, reason, signer)
             if decision.leads_to in REFUNDED:
                 refund(ctx, work, consignment.id)
             work.commit()
@@ -106,7 +108,7 @@ def _look(ctx: AppContext, actor: Person, declaration_id: str) -> _Seen:
         consignment = work.consignments.visible_to(actor, declaration_id, ctx.now())
         return _Seen(
             verdict_on_consignment(ctx, work, consignment).verdict,
-            drawn_elsewhere(ctx, work, consignment),
+            drawn_elsewhere(ctx, work, consignment.planned_drawdowns),
             _papers(work, consignment),
         )
 
@@ -126,7 +128,8 @@ def _releasable(
         NotReleasable: The verdict or the remaining quantities do not allow the release.
     """
     # Counted again under the write lock, or two releases at once could draw the same goods.
-    given = shares(ctx, work, consignment, seen.elsewhere)
+    ours = work.drawdowns.drawn_by_others([consignment.id]).get(consignment.id, {})
+    given = shares(ctx, work, consignment.planned_drawdowns, ours, seen.elsewhere)
     verdict = seen.verdict
     if any(check.outcome is Outcome.FAIL for check in given.checks):
         others = [check for check in verdict.checks if check.code != "QUANTITY_AVAILABLE"]

@@ -5,11 +5,11 @@ the decision, so that parallel releases cannot take the same goods. They reach t
 (services/anchoring/drawdowns.py), so that what another server drew meanwhile cannot be drawn twice either.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from backend.domain.consignment import Consignment
+from backend.domain.consignment import Consignment, PlannedDrawdown
 from backend.domain.drawdowns import (
     Activation,
     Count,
@@ -20,7 +20,7 @@ from backend.domain.drawdowns import (
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
-from backend.domain.ledger import LedgerRecord
+from backend.domain.ledger import CertificateBalance, LedgerRecord, ProvenEntry
 from backend.domain.records import Assurance, RecordOnFile
 from backend.services.ports import AppContext, Ledger
 from backend.store.unit_of_work import UnitOfWork
@@ -28,17 +28,54 @@ from backend.store.unit_of_work import UnitOfWork
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What only the ledger knows of a certificate: the quantity that others drew, or why it could not be read."""
+    """What only the ledger knows of a certificate: the quantity that others drew, or why it could not be read.
+
+    ``covers`` is what it covers at most, where it goes on, or will, with the account of a superseded one.
+    """
 
     drawn: int = 0
+    covers: int | None = None
     unread: str | None = None
 
 
-def drawn_elsewhere(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> dict[str, Elsewhere]:
-    """Ask the ledger about every certificate that the declaration may draw, by the id of its first version."""
+def drawn_elsewhere(ctx: AppContext, work: UnitOfWork, wanted: Sequence[PlannedDrawdown]) -> dict[str, Elsewhere]:
+    """Ask the ledger about every certificate that a declaration may draw, by the id of its first version."""
     if not ctx.ledger.counts_quantities:
         return {}
-    return {line: _elsewhere(ctx, paper) for line, paper in _certificates(work, consignment).items()}
+    return {
+        line: _elsewhere(ctx, line, issued_versions(work, paper)) for line, paper in _certificates(work, wanted).items()
+    }
+
+
+def balances(ctx: AppContext, work: UnitOfWork, papers: Sequence[RecordOnFile]) -> list[Count]:
+    """Return what is known of the quantity of each issued certificate of origin among these papers.
+
+    Papers that are none, that were altered, or whose quantity no ledger counts have no balance.
+    """
+    if not ctx.ledger.counts_quantities:
+        return []
+    certificates = {work.records.original_of(paper).id: paper for paper in papers if _is_drawable(paper)}
+    ours = work.drawdowns.drawn_from(list(certificates))
+    found = (
+        _count(line, paper, ours.get(line, 0), _elsewhere(ctx, line, issued_versions(work, paper)))
+        for line, paper in certificates.items()
+    )
+    return [count for count in found if count is not None]
+
+
+def issued_versions(work: UnitOfWork, certificate: RecordOnFile) -> list[RecordOnFile]:
+    """List the versions of a certificate that an issuer signed, the newest first. Only these are ever activated."""
+    return [one for one in work.records.line_of(certificate) if one.assurance is Assurance.ISSUED]
+
+
+def last_activated(ledger: Ledger, versions: Sequence[RecordOnFile]) -> tuple[LedgerRecord, CertificateBalance] | None:
+    """Return the first of these versions that the ledger has activated, with its balance."""
+    for version in versions:
+        located = ledger_record(ledger, version)
+        balance = None if located is None else ledger.certificate_balance(located)
+        if located is not None and balance is not None:
+            return located, balance
+    return None
 
 
 def ledger_record(ledger: Ledger, record: RecordOnFile) -> LedgerRecord | None:
@@ -48,61 +85,73 @@ def ledger_record(ledger: Ledger, record: RecordOnFile) -> LedgerRecord | None:
     return LedgerRecord(ledger.batch_key(record.batch.root), record.leaf_index)
 
 
-def _elsewhere(ctx: AppContext, certificate: RecordOnFile) -> Elsewhere:
+def activated_entries(ctx: AppContext) -> Iterator[ProvenEntry]:
+    """Yield the certificates of ours that the ledger has activated, with their proofs; all there are in the store."""
+    with ctx.work(reading=True) as work:
+        for activation in work.drawdowns.activations():
+            certificate = work.records.get(activation.certificate_id)
+            located, proof = ledger_record(ctx.ledger, certificate), certificate.proof
+            if located is not None and proof is not None and ctx.ledger.certificate_balance(located) is not None:
+                yield ProvenEntry(located, certificate.entry.encode(), proof.path)
+
+
+def _elsewhere(ctx: AppContext, original_id: str, versions: Sequence[RecordOnFile]) -> Elsewhere:
     try:
-        located = ledger_record(ctx.ledger, certificate)
-        opened = None if located is None else ctx.ledger.certificate_balance(located)
+        # Where the newest version is not activated yet, it will go on with the account of the last one that is.
+        found = last_activated(ctx.ledger, versions)
     except (LedgerUnavailable, ForeignLedger) as error:
         return Elsewhere(unread=error.message)
-    if opened is None:
+    if found is None:
         return Elsewhere()
+    opened = found[1]
     # Counted anew after the ledger has answered: an older look would take drawdowns of ours for somebody else's.
     with ctx.work(reading=True) as work:
-        sent = sum(
-            drawdown.quantity
-            for drawdown in work.drawdowns.of_certificate(certificate.id)
-            if drawdown.set_root is not None
-        )
+        sent = work.drawdowns.sent_of_line(original_id)
     # Ours may be counted before the ledger has them, which must not make the part of others negative.
-    return Elsewhere(max(0, opened.quantity - opened.remaining - sent))
+    return Elsewhere(max(0, opened.quantity - opened.remaining - sent), min(versions[0].quantity, opened.quantity))
 
 
-def shares(ctx: AppContext, work: UnitOfWork, consignment: Consignment, elsewhere: Mapping[str, Elsewhere]) -> Shares:
-    """Work out how much each certificate gives for the declaration, with the checks that tell whether it is enough."""
+def shares(
+    ctx: AppContext,
+    work: UnitOfWork,
+    wanted: Sequence[PlannedDrawdown],
+    ours: Mapping[str, int],
+    elsewhere: Mapping[str, Elsewhere],
+) -> Shares:
+    """Work out how much each certificate gives of what is wanted, with the checks that tell whether it is enough.
+
+    ``ours`` is what other declarations on this server have drawn (``DrawdownRepository.drawn_by_others``).
+    """
     if not ctx.ledger.counts_quantities:
         return Shares((), ())
-    certificates = _certificates(work, consignment)
-    counts = {line: _count(work, consignment, line, paper, elsewhere) for line, paper in certificates.items()}
-    return share_out(
-        consignment.planned_drawdowns, {line: count for line, count in counts.items() if count is not None}
-    )
-
-
-def _certificates(work: UnitOfWork, consignment: Consignment) -> dict[str, RecordOnFile]:
-    """List the issued certificates that the declaration may draw, in their latest version, by the id of the first.
-
-    A merchant's own statements are left out, since no issuer stands behind their quantity.
-    """
-    lines = dict.fromkeys(drawdown.certificate_id for drawdown in consignment.planned_drawdowns)
-    newest = {line: work.records.latest_of(work.records.get(line)) for line in lines}
-    return {
-        line: paper
-        for line, paper in newest.items()
-        if paper.kind is Kind.CERTIFICATE_OF_ORIGIN and paper.assurance is Assurance.ISSUED
+    certificates = _certificates(work, wanted)
+    counts = {
+        line: _count(line, paper, ours.get(line, 0), elsewhere.get(line, Elsewhere()))
+        for line, paper in certificates.items()
     }
+    return share_out(wanted, {line: count for line, count in counts.items() if count is not None})
 
 
-def _count(
-    work: UnitOfWork, consignment: Consignment, line: str, certificate: RecordOnFile, elsewhere: Mapping[str, Elsewhere]
-) -> Count | None:
+def _certificates(work: UnitOfWork, wanted: Sequence[PlannedDrawdown]) -> dict[str, RecordOnFile]:
+    """List the issued certificates that a declaration may draw, in their latest version, by the id of the first."""
+    lines = dict.fromkeys(drawdown.certificate_id for drawdown in wanted)
+    newest = {line: work.records.latest_of(work.records.get(line)) for line in lines}
+    return {line: paper for line, paper in newest.items() if _is_drawable(paper)}
+
+
+def _is_drawable(paper: RecordOnFile) -> bool:
+    """Tell whether an issuer stands behind the paper's quantity, which a merchant's own statement lacks."""
+    return paper.kind is Kind.CERTIFICATE_OF_ORIGIN and paper.assurance is Assurance.ISSUED
+
+
+def _count(line: str, certificate: RecordOnFile, ours: int, elsewhere: Elsewhere) -> Count | None:
     try:
         document = certificate.document
     except Invalid:
         return None  # its own verdict tells that it was tampered with
     assert isinstance(document, CertificateOfOrigin)
-    known = elsewhere.get(line, Elsewhere())
-    ours = work.drawdowns.drawn_by_others(line, consignment.id)
-    return Count(certificate.id, line, certificate.quantity, document.unit_code, ours, known.drawn, known.unread)
+    covers = certificate.quantity if elsewhere.covers is None else elsewhere.covers
+    return Count(certificate.id, line, covers, document.unit_code, ours, elsewhere.drawn, elsewhere.unread)
 
 
 def request_drawdowns(ctx: AppContext, work: UnitOfWork, consignment: Consignment, given: Shares) -> None:

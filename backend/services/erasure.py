@@ -9,10 +9,12 @@ office both agree (decision 0022).
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+
+import structlog
 
 from backend.domain.consignment import Event, Step
-from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
+from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound, StorageUnavailable
 from backend.domain.kinds import Kind
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Organisation, Person, Role
@@ -23,6 +25,8 @@ from backend.services.declarations import jurisdiction
 from backend.services.ports import AppContext, rerunnable
 from backend.store.repositories.records import Keeper
 from backend.store.unit_of_work import UnitOfWork
+
+log = structlog.get_logger()
 
 LONGEST_REASON = 2000
 """Characters."""
@@ -190,6 +194,7 @@ def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
             and the customs office has not agreed.
         Conflict: It was erased already, is on its way to the ledger, or an undecided declaration or a waiting request
             relies on it.
+        StorageUnavailable: The storage of attachments does not answer. Nothing is erased.
     """
     with ctx.work() as work:
         held = _held(work, actor, record_id)
@@ -199,27 +204,52 @@ def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
         for on_file in line:
             work.records.next_version(on_file)
             _forget(work, on_file)
+            work.search.forget(on_file.id)
             on_file.erase(ctx.now())
+        _forget_drafts(work, held.holder, line)
         unbound = _no_longer_bound(work, held, bound)
         for digest in unbound:
             work.files.delete(digest, {held.holder.id, held.issuer.id})
         gone = [digest for digest in sorted(unbound) if not work.files.is_named(digest)]
+        for digest in gone:
+            ctx.files.check(digest)  # what cannot be deleted afterwards is not promised
         work.commit()
     # Files go after the commit: a crash in between leaves files that nothing names, which ``finish`` deletes. The other
     # order could delete a file of a record that stays.
-    ctx.work.after_commit(lambda: [_delete(ctx, digest) for digest in gone])
+    ctx.work.after_commit(partial(_delete_soon, ctx, gone))
     # Deleted rows stay in SQLite's write-ahead log until it is emptied.
     ctx.work.scrub()
     return Erasure(tuple(line), len(gone))
+
+
+def _forget_drafts(work: UnitOfWork, holder: Organisation, line: Sequence[RecordOnFile]) -> None:
+    """Delete drafts of declarations that are filled in from these papers, and so say what they said."""
+    gone = {on_file.id for on_file in line}
+    for draft in work.form_drafts.of(holder):
+        if gone.intersection(draft.typed.get("records", [])):
+            work.form_drafts.delete(draft)
 
 
 def finish(ctx: AppContext) -> int:
     """Complete erasures that a crash interrupted, and return how many files were deleted. Runs at the start."""
     with ctx.work(reading=True) as work:
         named = {stored.sha256 for stored in work.files.all()}
-    gone = sum(_delete(ctx, digest) for digest in ctx.files.unnamed(named))
+    try:
+        gone = sum(_delete(ctx, digest) for digest in ctx.files.unnamed(named))
+    except StorageUnavailable as error:
+        log.error("files of erased records are deleted at the next start", why=str(error))
+        gone = 0
     ctx.work.scrub()
     return gone
+
+
+def _delete_soon(ctx: AppContext, digests: Sequence[str]) -> None:
+    """Delete the files of erased records. If the storage stops answering now, the next start does it (``finish``)."""
+    for digest in digests:
+        try:
+            _delete(ctx, digest)
+        except StorageUnavailable as error:
+            log.error("a file of an erased record is deleted at the next start", sha256=digest, why=str(error))
 
 
 def why_not(ctx: AppContext, work: UnitOfWork, actor: Person, on_file: RecordOnFile) -> Exception | None:
@@ -302,7 +332,7 @@ def _since(now: datetime, line: Sequence[RecordOnFile]) -> datetime:
 
 
 def _by_agreement(line: Sequence[RecordOnFile]) -> datetime | None:
-    return kept_by_its_agreement((one.kind, _fields_of(one), one.issued_at) for one in line)
+    return kept_by_its_agreement((one.kind, one.readable_fields, one.issued_at) for one in line)
 
 
 def _check_erasable(work: UnitOfWork, on_file: RecordOnFile) -> None:
@@ -325,16 +355,9 @@ def _is_being_drawn(work: UnitOfWork, certificate_id: str) -> bool:
     )
 
 
-def _fields_of(on_file: RecordOnFile) -> dict[str, Any]:
-    try:
-        return on_file.fields
-    except Invalid:
-        return {}  # erased, or altered
-
-
 def _files_of(on_file: RecordOnFile) -> list[str]:
     try:
-        return [str(attachment["sha256"]) for attachment in _fields_of(on_file).get("attachments", [])]
+        return [str(attachment["sha256"]) for attachment in on_file.readable_fields.get("attachments", [])]
     except (KeyError, TypeError):
         return []
 

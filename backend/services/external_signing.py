@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from backend.domain import sd_jwt
 from backend.domain.errors import Conflict, Invalid, Message, NotFound
+from backend.domain.evidence import ANCHORER_CLAIM, anchorer_named
 from backend.domain.kinds import BY_SLUG, KINDS, Kind, Signing
 from backend.domain.outbox import SigningRequest
 from backend.domain.parties import Person
@@ -23,7 +24,7 @@ from backend.services.accreditation import SignerTerms, signer_terms
 from backend.services.declarations import draft_declaration
 from backend.services.issuance import draft_confirmation, draft_issue
 from backend.services.ports import AppContext, rerunnable
-from backend.services.records import DraftInputs, UnsignedRecord, file
+from backend.services.records import DraftInputs, UnsignedRecord, file, own_anchorer
 from backend.services.statements import draft_own, draft_statement
 from backend.store.unit_of_work import UnitOfWork
 
@@ -101,6 +102,9 @@ def prepare(ctx: AppContext, actor: Person, act: str, arguments: dict[str, Any])
     if act not in ACTS:
         raise Invalid("no such act", [("act", Message("must be one of {known}", known=", ".join(ACTS)))])
     now = ctx.now()
+    anchorer = own_anchorer(ctx)
+    # Kept with the request, so that the text comes out the same where the ledger cannot be asked at the signature.
+    arguments = {**arguments, ANCHORER_CLAIM: None if anchorer is None else anchorer.as_claim()}
     # The 32 bytes are the seed of the draft's salts, stored so that the same draft can be built again.
     request = SigningRequest(str(uuid4()), actor.id, "", act, arguments, now, secrets.token_bytes(32), "")
     terms = signer_terms(ctx, actor.organisation)
@@ -136,12 +140,7 @@ def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> R
             raw = sd_jwt.unb64(signature)
         except sd_jwt.MalformedRecord as error:
             raise Invalid("not a signature", [("signature", "is not base64url of 64 bytes")]) from error
-        draft = _draft(ctx, work, request, actor, terms)
-        if not _is_prepared(draft, request) and (earlier := KINDS[draft.kind].schema_version - 1):
-            # It may have been prepared by the version of this program before an upgrade.
-            draft = _draft(ctx, work, request, actor, terms, earlier)
-        if not _is_prepared(draft, request):
-            raise Conflict("things have moved on since this was prepared: prepare it again")
+        draft = _as_prepared(ctx, work, request, actor, terms)
         if not sd_jwt.verify(draft.key.public_jwk, draft.signing_input, raw):
             raise Invalid("not this key's signature", [("signature", "is not the key's signature over the text")])
         on_file = file(ctx, work, draft, raw)
@@ -149,6 +148,20 @@ def submit(ctx: AppContext, actor: Person, request_id: str, signature: str) -> R
         work.commit()
     ctx.wake_anchoring()
     return on_file
+
+
+def _as_prepared(
+    ctx: AppContext, work: UnitOfWork, request: SigningRequest, actor: Person, terms: SignerTerms
+) -> UnsignedRecord:
+    draft = _draft(ctx, work, request, actor, terms)
+    # It may have been prepared by a version of this program before an upgrade, under an earlier schema.
+    for earlier in range(KINDS[draft.kind].schema_version - 1, 0, -1):
+        if _is_prepared(draft, request):
+            break
+        draft = _draft(ctx, work, request, actor, terms, earlier)
+    if not _is_prepared(draft, request):
+        raise Conflict("things have moved on since this was prepared: prepare it again")
+    return draft
 
 
 def _is_prepared(draft: UnsignedRecord, request: SigningRequest) -> bool:
@@ -163,5 +176,6 @@ def _draft(
     terms: SignerTerms,
     schema_version: int | None = None,
 ) -> UnsignedRecord:
-    inputs = DraftInputs(request.moment, request.random_bytes(), terms, schema_version)
+    anchorer = anchorer_named(request.arguments.get(ANCHORER_CLAIM))
+    inputs = DraftInputs(request.moment, request.random_bytes(), terms, schema_version, anchorer)
     return ACTS[request.act](ctx, work, inputs, actor, request.arguments)

@@ -6,13 +6,14 @@ The key is claimed by the transaction that does what is asked for, and the answe
 that come at once one does it, and the other gets its answer. A crash leaves both or neither.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from backend.domain.errors import Conflict, TraceabilityError
 from backend.domain.outbox import IdempotencyRecord
+from backend.domain.records import RecordOnFile
 from backend.services.ports import AppContext, SimulationContext, rerunnable
 from backend.store.unit_of_work import DeferredWork, UnitOfWork
 
@@ -100,6 +101,51 @@ def _performed(ctx: AppContext, key: IdempotencyKey, perform: Callable[[AppConte
     return answer
 
 
+def lines_answered(ctx: AppContext, key: IdempotencyKey) -> dict[int, RecordOnFile]:
+    """Return what lines led to that were sent together under this key before, by their place among them.
+
+    Raises:
+        IdempotencyKeyReused: The key came with other lines before.
+    """
+    with ctx.work(reading=True) as work:
+        found = work.idempotency.find(key.person_id, key.key)
+        if found is None or _is_expired(ctx, found):
+            return {}
+        _require_same(found, key)
+        return {place: work.records.get(one) for place, one in enumerate(_ids_in(found)) if one is not None}
+
+
+def is_noted(ctx: AppContext, work: UnitOfWork, key: IdempotencyKey, places: Collection[int]) -> bool:
+    """Tell whether one of the lines at these places was stored under the key already."""
+    found = work.idempotency.find(key.person_id, key.key)
+    ids = [] if found is None or _is_expired(ctx, found) else _ids_in(found)
+    return any(ids[place] is not None for place in places if place < len(ids))
+
+
+def note_lines(ctx: AppContext, work: UnitOfWork, key: IdempotencyKey, stored: Mapping[int, str], count: int) -> bool:
+    """Note under a key which of ``count`` lines are stored now, by the ids of their records.
+
+    Returns False, and notes nothing, where one of them was stored under the key already.
+    """
+    work.idempotency.delete_before(ctx.now() - KEPT_FOR, _CLEARED_AT_ONCE)
+    found = work.idempotency.find(key.person_id, key.key)
+    if found is not None and _is_expired(ctx, found):
+        work.idempotency.delete(found)
+        found = None
+    if found is None:
+        found = IdempotencyRecord(key.person_id, key.key, key.request_digest, "", ctx.now())
+        work.add(found)
+    ids = _ids_in(found) or [None] * count
+    if found.request_digest != key.request_digest or any(ids[place] is not None for place in stored):
+        return False
+    found.response = {"ids": [stored.get(place, one) for place, one in enumerate(ids)]}
+    return True
+
+
+def _ids_in(record: IdempotencyRecord) -> list[str | None]:
+    return list((record.response or {}).get("ids", []))
+
+
 def _deferring(ctx: AppContext, deferred: DeferredWork) -> AppContext:
     """The context over deferred units of work: workers are woken once there is something for them to see."""
     changes: dict[str, Any] = {"work": deferred, "wake_anchoring": lambda: deferred.after_commit(ctx.wake_anchoring)}
@@ -126,10 +172,14 @@ def _earlier(ctx: AppContext, key: IdempotencyKey, remade: Callable[[str], KeptR
         found = work.idempotency.find(key.person_id, key.key)
     if found is None or _is_expired(ctx, found):
         return None
+    _require_same(found, key)
+    return KeptResponse(**found.response) if found.response else remade(found.resource_id)
+
+
+def _require_same(found: IdempotencyRecord, key: IdempotencyKey) -> None:
     # Answering with the earlier result would let the sender believe that the new request was carried out.
     if found.request_digest != key.request_digest:
         raise IdempotencyKeyReused("this Idempotency-Key was used with another request", key=key.key)
-    return KeptResponse(**found.response) if found.response else remade(found.resource_id)
 
 
 def _is_expired(ctx: AppContext, record: IdempotencyRecord) -> bool:

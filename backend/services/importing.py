@@ -108,7 +108,7 @@ def importer(ctx: AppContext, email: str) -> Person:
     if person is None or not person.is_active:
         raise NotFound("nobody is registered under this address", email=email)
     if person.role is not Role.MERCHANT:
-        raise NotAllowed("{name} is no merchant: only merchants import", name=person.organisation.name)
+        raise NotAllowed("{name} is no merchant: only merchants import", name=person.organisation.in_sentences)
     return person
 
 
@@ -265,7 +265,7 @@ def merchant_notes(reading: Reading, merchant: Organisation) -> list[Note]:
     severity, code = (
         (Severity.WRONG, "not-your-invoice") if stated.signing is Signing.OWN else (Severity.WARNING, "other-party")
     )
-    return [Note(severity, code, field=field, values={"value": named, "merchant": merchant.name})]
+    return [Note(severity, code, field=field, values={"value": named, "merchant": merchant.in_sentences})]
 
 
 def date_notes(now: datetime, reading: Reading) -> list[Note]:
@@ -322,7 +322,7 @@ def signer_notes(work: UnitOfWork, reading: Reading) -> list[Note]:
         if key is not None:
             code = "sd-signer-robbed" if key.compromised_since else "sd-signer"
             told.append(
-                Note(Severity.WARNING, code, values={"key": note.values["key"], "value": key.organisation.name})
+                Note(Severity.WARNING, code, values={"key": note.values["key"], "value": key.organisation.in_sentences})
             )
     return told
 
@@ -351,7 +351,7 @@ def _already_there(
         if (kept := work.files.find(attachment["sha256"], merchant)) is None or kept.size != attachment["size"]
     ]
     return unknown + [
-        Note(Severity.WRONG, "stated-before", values={"issuer": request.issuer.name})
+        Note(Severity.WRONG, "stated-before", values={"issuer": request.issuer.in_sentences})
         for request in work.requests.with_content(merchant, content_of(reading.kind, fields))
         if request.state is RequestState.WAITING
     ]

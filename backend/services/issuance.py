@@ -2,18 +2,30 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from pydantic.alias_generators import to_snake
 
+from backend.domain.bundle import Bundle
 from backend.domain.consignment import Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.evidence import Evidence
 from backend.domain.fields import Document, Party
-from backend.domain.kinds import KINDS, Kind, certified_by
+from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.ledger import DocumentStatus
+from backend.domain.outbox import EndedPlace, RevocationNotice
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState, document_of
 from backend.services.ports import AppContext, rerunnable
-from backend.services.records import DraftInputs, UnsignedRecord, change_status, draft, sign_once
+from backend.services.records import (
+    ENDED,
+    DraftInputs,
+    UnsignedRecord,
+    change_status,
+    draft,
+    is_published,
+    sign_once,
+)
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -46,8 +58,8 @@ def draft_issue(
 
 
 def _only_its_issuer(actor: Person, kind: Kind) -> None:
-    if kind not in certified_by(actor.role):
-        raise NotAllowed("{name} does not issue {kind}s", kind=kind.slug, name=actor.organisation.name)
+    if KINDS[kind].signing is not Signing.CERTIFIED or actor.role not in KINDS[kind].signed_by:
+        raise NotAllowed("{name} does not issue {kind}s", kind=kind.slug, name=actor.organisation.in_sentences)
 
 
 def _holder(work: UnitOfWork, kind: Kind, document: Document) -> Organisation | None:
@@ -166,3 +178,43 @@ def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str, read: in
         work.commit()
     ctx.wake_anchoring()
     return on_file
+
+
+@rerunnable
+def publish_revocations(ctx: AppContext, bundle: Bundle) -> int:
+    """Let the ends of a bundle's documents be published for the records themselves, whosever they are.
+
+    Returns how many are to be published; those that are published or asked for already do not count.
+
+    Raises:
+        Conflict: The ledger holds none of them as revoked or superseded, or publishes no revocations.
+        LedgerUnavailable: The ledger cannot be asked.
+    """
+    if not ctx.ledger.publishes_revocations:
+        raise Conflict("this ledger publishes no revocations: an earlier version deployed its contracts")
+    ended = [place for one in bundle.records if (place := _ended_at(ctx, one)) is not None]
+    if not ended:
+        raise Conflict("the ledger holds none of these records as revoked or replaced")
+    count = 0
+    with ctx.work() as work:
+        for place in ended:
+            if work.revocations.find_at(place.batch_key, place.leaf_index) is None:
+                work.add(RevocationNotice.at(str(uuid4()), ctx.now(), place))
+                count += 1
+        work.commit()
+    ctx.wake_anchoring()
+    return count
+
+
+def _ended_at(ctx: AppContext, one: Evidence) -> EndedPlace | None:
+    """Return the place at which the ledger says that a document has ended, unless that is published already."""
+    anchor, proof, entry = one.anchor, one.proof, one.entry.encode()
+    if anchor is None or proof is None or one.kind is Kind.DECLARATION or not proof.proves(entry, anchor.root):
+        return None
+    key = ctx.ledger.batch_key(anchor.root, anchor.transaction)
+    batch = ctx.ledger.batch(key)
+    if batch is None or ctx.ledger.status(key, proof.leaf_index) not in ENDED:
+        return None
+    if is_published(ctx.ledger, one.leaves[0], batch):
+        return None
+    return EndedPlace(key, proof.leaf_index, entry, b"".join(proof.path))

@@ -1,5 +1,6 @@
-"""Signing keys: replacement by new ones, keys kept outside of this server, and compromised keys."""
+"""Signing keys: replacement by new ones, keys kept outside of this server, compromised keys, and keys' histories."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from backend.domain.kinds import accreditation_bits
 from backend.domain.outbox import AccreditationChange, OutboundTransaction
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile
+from backend.domain.signature_terms import KeyHistory
 from backend.services.accreditation import note_standing, suspension
 from backend.services.ports import AppContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
@@ -201,6 +203,54 @@ def _signed_since(work: UnitOfWork, key: SigningKey, since: datetime) -> tuple[R
     taken_in = work.records.signed_by(key.organisation, since.astimezone(UTC))
     # A record whose header cannot be read may have been signed with the key, so it is listed too.
     return tuple(record for record in taken_in if record.key_named in (named, None))
+
+
+# What the ledger recorded of a key
+
+MOST_VERSIONS = 50
+"""How many versions of a key's accreditation are shown together."""
+THUMBPRINT = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    """A key with its history on the ledger, which is None where it was never accredited.
+
+    The organisation is None where the ledger knows the key, and this database does not.
+    """
+
+    thumbprint: str
+    organisation: Organisation | None
+    history: KeyHistory | None
+
+
+def history(ctx: AppContext, given: str, before: int | None = None) -> KnownKey:
+    """Return the newest ``MOST_VERSIONS`` versions of a key's accreditation, or the newest below number ``before``.
+
+    ``given`` is the key's thumbprint (64 hexadecimal digits), or the id of an organisation, for the key that it signs
+    with now.
+
+    Raises:
+        NotFound: Neither database nor ledger knows the key.
+        Invalid: The ledger's contracts are of an earlier version, which list no versions.
+        LedgerUnavailable: The ledger cannot be asked.
+    """
+    thumbprint = given.strip().lower()
+    with ctx.work(reading=True) as work:
+        if THUMBPRINT.fullmatch(thumbprint):
+            found = work.keys.find(thumbprint)
+        else:
+            found = work.keys.active(work.organisations.get(given))
+            thumbprint = found.thumbprint
+    with ctx.ledger.at_one_block():
+        known = ctx.ledger.history(bytes.fromhex(thumbprint), 0, 0)
+        if known is not None:
+            end = known.count if before is None else max(0, min(before, known.count))
+            first = max(0, end - MOST_VERSIONS)
+            known = ctx.ledger.history(bytes.fromhex(thumbprint), first, end - first)
+    if found is None and known is None:
+        raise NotFound("no such key", key=given)
+    return KnownKey(thumbprint, found.organisation if found else None, known)
 
 
 @rerunnable

@@ -1,17 +1,22 @@
 """What the services need from outside: the protocols that adapters implement, and the context that services receive."""
 
 import shutil
+import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 from uuid import uuid4
 
+from backend.domain.errors import StorageUnavailable
+from backend.domain.evidence import LedgerName, NamedAnchorer
 from backend.domain.ledger import (
     Accreditation,
+    AgentAccount,
     AnchoredBatch,
     Anchoring,
     CertificateBalance,
@@ -20,13 +25,14 @@ from backend.domain.ledger import (
     LedgerCall,
     LedgerRecord,
     Receipt,
+    Revocation,
     SignedTransaction,
 )
+from backend.domain.records import RecordOnFile
 from backend.domain.sd_jwt import Jwk
-from backend.domain.signature_terms import SignatureTerms
+from backend.domain.signature_terms import KeyHistory, SignatureTerms
 from backend.domain.simulation import Scenario, Simulation
 from backend.domain.snapshot import Snapshot
-from backend.domain.trust import LedgerName
 from backend.store.coordination import AdvisoryLeadership, Listener
 from backend.store.unit_of_work import Headroom, JoinedWork, Work
 
@@ -34,8 +40,8 @@ from backend.store.unit_of_work import Headroom, JoinedWork, Work
 class Ledger(Protocol):
     """An EVM chain that carries our contracts.
 
-    Accounts are called by name: ``authority``, ``anchorer``, ``office``, ``guardian``. Implementations are safe to call
-    from several threads. A read never returns a guess.
+    Accounts are called by name: ``authority``, ``anchorer``, ``office``, ``guardian``, or the code of a customs
+    office. Implementations are safe to call from several threads. A read never returns a guess.
 
     Raises:
         LedgerUnavailable: From every method, where the chain cannot be asked.
@@ -57,6 +63,41 @@ class Ledger(Protocol):
     def anchorer(self) -> int:
         """Return the number of our anchorer among the ledger's agents. It is 0 if it is none."""
 
+    def named_anchorer(self) -> NamedAnchorer | None:
+        """Return our anchorer as records name it, or None if it is no agent. Asks the chain once, then never again."""
+
+    @property
+    def offices(self) -> frozenset[str]:
+        """The codes of the customs offices whose own accounts are here. An account is called by its office's code."""
+
+    def account(self, name: str) -> str | None:
+        """Return the address of an account by its name, or None if there is none of that name here."""
+
+    def agent(self, account: str) -> AgentAccount:
+        """Return what the ledger says of the account at an address."""
+
+    def prepare_account(self, name: str) -> str:
+        """Create the key that will be an account's once the ledger knows it, and return its address.
+
+        Whoever asks again gets the same, until it has become the account's.
+        """
+
+    def take_over_account(self, name: str, account: str) -> None:
+        """Let the key that was prepared for an account, and has this address, sign for it. Doing it twice is no error.
+
+        It takes effect in every process of the installation.
+        """
+
+    @property
+    def gives_money(self) -> bool:
+        """Whether accounts get the money that they need from the authority's, because it has no value here."""
+
+    def office(self, code: str) -> int:
+        """Return the number of a customs office's own account among the ledger's agents. It is 0 if it is none."""
+
+    def deciding_office(self, key: bytes) -> int:
+        """Return the number of the agent that alone decides on the declarations of a batch, or 0 for any office."""
+
     def batch_key(self, root: bytes, transaction: bytes | None = None) -> bytes:
         """Return the key of our own batch with this root, or of the batch that a transaction anchored under it.
 
@@ -69,6 +110,19 @@ class Ledger(Protocol):
 
     def status(self, key: bytes, leaf_index: int) -> int:
         """Return the 4-bit status of a leaf of a batch. It is 0 if it was never changed."""
+
+    @property
+    def publishes_revocations(self) -> bool:
+        """Whether revocations of records can be published here. Contracts older than that cannot."""
+
+    def revocation(self, leaf: bytes, anchorer: int | None = None) -> Revocation | None:
+        """Return what is published of the record with this leaf, wherever it stands, or None.
+
+        With an anchorer's number only what was published from batches of that one.
+        """
+
+    def revocations(self) -> Iterator[tuple[bytes, LedgerRecord]]:
+        """Iterate over the revocations in the ledger's events, oldest first: the leaf, and where it has ended."""
 
     def accreditation(self, key: bytes) -> Accreditation | None:
         """Return the accreditation of a key (32-byte JWK thumbprint, RFC 7638), or None if it never had one."""
@@ -87,6 +141,9 @@ class Ledger(Protocol):
     def announced(self, call: LedgerCall) -> datetime | None:
         """Return from when on an announced call may be made. None if it is not announced, was made or was cancelled."""
 
+    def carried_to(self, certificate: LedgerRecord) -> LedgerRecord | None:
+        """Return the certificate that goes on with the account of a superseded one, or None."""
+
     def certificate_balance(self, certificate: LedgerRecord) -> CertificateBalance | None:
         """Return a certificate's quantity and what remains of it, or None if it was not activated."""
 
@@ -101,6 +158,22 @@ class Ledger(Protocol):
 
     def terms_of_signature(self, key: bytes, issued: datetime, anchored: datetime | None) -> SignatureTerms:
         """Return the terms by which a signature of that moment is judged, which was anchored at the other."""
+
+    @property
+    def lists_terms(self) -> bool:
+        """Whether the versions of a key's terms can be listed. Contracts of earlier versions keep no list."""
+
+    def history(self, key: bytes, first: int, count: int) -> KeyHistory | None:
+        """Return at most ``count`` versions of a key's terms from number ``first`` on, and all its suspensions.
+
+        None if it was never accredited.
+
+        Raises:
+            Invalid: The contracts are of an earlier version and keep no list.
+        """
+
+    def accredited_keys(self) -> Iterator[bytes]:
+        """Iterate over every key that was ever accredited here, in the order of the first accreditation."""
 
     def next_nonce(self, signer: str) -> int:
         """Return the number of transactions mined from this account, which is its next nonce."""
@@ -158,6 +231,15 @@ Raises:
 """
 
 
+@dataclass(frozen=True)
+class NodeAgreement:
+    """How many of the ledger's nodes agree on the newest block now, how many must, and how many there are."""
+
+    agreeing: int
+    needed: int
+    nodes: int
+
+
 class Vault(Protocol):
     """Creates, stores and uses the organisations' signing keys."""
 
@@ -185,7 +267,11 @@ class Operator(Protocol):
 
 
 class Files(Protocol):
-    """Stores attachments under their digest. When ``put`` returns, the bytes are on disk."""
+    """Stores attachments under their digest. When ``put`` returns, the bytes are stored for good.
+
+    Raises:
+        StorageUnavailable: From every method, where the storage does not answer.
+    """
 
     def put(self, content: bytes) -> str:
         """Store the bytes and return their SHA-256 in hex. Storing the same bytes twice is no error."""
@@ -198,6 +284,9 @@ class Files(Protocol):
 
     def delete(self, sha256: str) -> bool:
         """Delete a file and tell whether it was there."""
+
+    def check(self, sha256: str) -> None:
+        """Return if the storage answers for this file, whether it is there or not."""
 
     def unnamed(self, named: Collection[str]) -> Sequence[str]:
         """List stored digests that are not in ``named``, without files uploaded in the last hour."""
@@ -265,9 +354,11 @@ def free_bytes(path: Path = Path("/")) -> int:
 
 @dataclass(frozen=True)
 class AdmissionLimits:
-    """When no more records are taken in: too many wait for the ledger, or too few bytes are free on the disk."""
+    """When no more records are taken in: too many wait for the ledger, one too long, or the disk is nearly full."""
 
     most_waiting: int = 100_000
+    longest_wait: timedelta = timedelta()
+    """For the ledger, of the oldest record. Zero: as long as it takes."""
     least_free_bytes: int = 0
     free_bytes: Callable[[], int] = free_bytes
     headroom: Headroom = field(default_factory=Headroom, compare=False)
@@ -292,6 +383,9 @@ class ServiceSettings:
     """When no more records are taken in."""
 
 
+RememberedTerms = tuple[datetime, Accreditation, Accreditation, NamedAnchorer | None]
+
+
 @dataclass(frozen=True)
 class AppContext:
     """What services work with: database, ledger, keys, attachments and clock."""
@@ -304,7 +398,9 @@ class AppContext:
     settings: ServiceSettings = field(default_factory=ServiceSettings)
     wake_anchoring: Callable[[], None] = lambda: None
     """Wakes the anchoring worker, because there is something to send."""
-    signer_terms: dict[bytes, tuple[datetime, Accreditation, Accreditation]] = field(default_factory=dict)
+    signer_terms: dict[bytes, tuple[datetime, Accreditation, Accreditation, NamedAnchorer | None]] = field(
+        default_factory=dict
+    )
     """By key: when the ledger was asked, the newest terms, and the terms at that second."""
 
 
@@ -374,3 +470,92 @@ def joined(ctx: AppContext) -> Iterator[AppContext]:
     for step in work.steps:
         step()
     ctx.wake_anchoring()
+
+
+# Records that come at the same moment
+
+MOST_TOGETHER = 32
+"""Records that are stored together, so that none of them waits long for the others."""
+Item = TypeVar("Item")
+
+
+@dataclass(eq=False)
+class _Member(Generic[Item]):
+    item: Item
+    woken: threading.Event = field(default_factory=threading.Event)
+    outcome: object = None
+    """None where it is this one's turn to store."""
+
+
+class GroupCommit(Generic[Item]):
+    """Lets the threads of one process store records together (decision 0038).
+
+    Whoever comes while nobody stores, stores by itself at once. Who comes meanwhile waits for that to end; then one of
+    those who wait stores for all of them, by ``store``. So nobody waits for company, and a group is as large as the
+    load makes it.
+    """
+
+    def __init__(self, store: Callable[[AppContext, Sequence[Item]], Sequence[object]]) -> None:
+        self._store_all = store
+        self._lock = threading.Lock()
+        self._waiting: deque[_Member[Item]] = deque()
+        self._is_taken = False
+
+    def sign(self, ctx: AppContext, item: Item, alone: Callable[[], RecordOnFile]) -> RecordOnFile:
+        """Sign and store a record, together with those that others bring meanwhile.
+
+        It returns once the record is on disk. ``alone`` is the use case that does it without company; it also decides
+        on a record that could not be stored in company, so that a refusal is the same as ever.
+
+        Raises:
+            StorageUnavailable: The database stored nothing of the group.
+            TraceabilityError: Whatever ``alone`` raises.
+        """
+        if not ctx.work.commits_by_itself:
+            return alone()  # it belongs to a larger unit of work, such as that of an Idempotency-Key
+        own = _Member(item)
+        if not self._takes_turn(own):
+            own.woken.wait()
+        if own.outcome is None:
+            group = self._group()
+            try:
+                if len(group) == 1:
+                    return alone()
+                self._store(ctx, group)
+            finally:
+                self._end_turn()
+        if isinstance(own.outcome, StorageUnavailable):
+            raise own.outcome  # it may have been stored all the same: nobody knows after a lost connection
+        return own.outcome if isinstance(own.outcome, RecordOnFile) else alone()
+
+    def _takes_turn(self, own: _Member[Item]) -> bool:
+        with self._lock:
+            self._waiting.append(own)
+            is_taken, self._is_taken = self._is_taken, True
+            return not is_taken
+
+    def _group(self) -> list[_Member[Item]]:
+        """Take those who wait, the one whose turn it is first."""
+        with self._lock:
+            return [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
+
+    def _end_turn(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting[0].woken.set()
+            else:
+                self._is_taken = False
+
+    def _store(self, ctx: AppContext, group: list[_Member[Item]]) -> None:
+        # What holds where this thread is ended before it knows better.
+        outcomes: Sequence[object] = [StorageUnavailable() for _ in group]
+        try:
+            outcomes = self._store_all(ctx, [member.item for member in group])
+        except StorageUnavailable as error:
+            outcomes = [type(error)(error.message, **error.values) for _ in group]  # one for each thread that raises it
+        except Exception as error:
+            outcomes = [error for _ in group]
+        finally:
+            for member, outcome in zip(group, outcomes, strict=True):
+                member.outcome = outcome
+                member.woken.set()

@@ -6,7 +6,7 @@ stores it with the signature. Where the key is kept here, ``sign_and_file`` does
 
 import base64
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
@@ -14,12 +14,29 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from backend.domain import sd_jwt
-from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, TooMuchWaiting
-from backend.domain.evidence import quantity_steps
+from backend.domain.errors import (
+    Conflict,
+    ForeignLedger,
+    Invalid,
+    LedgerBehind,
+    LedgerUnavailable,
+    Message,
+    NotAllowed,
+    TooMuchWaiting,
+)
+from backend.domain.evidence import ANCHORER_CLAIM, NamedAnchorer, quantity_steps
 from backend.domain.fields import Document
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin, with_term
-from backend.domain.ledger import DOCUMENT_EDGES, OFFICE_EDGES, WITHDRAWAL_EDGES, DeclarationStatus, DocumentStatus
+from backend.domain.ledger import (
+    DOCUMENT_EDGES,
+    OFFICE_EDGES,
+    WITHDRAWAL_EDGES,
+    AnchoredBatch,
+    DeclarationStatus,
+    DocumentStatus,
+)
+from backend.domain.outbox import EndedPlace, RevocationNotice
 from backend.domain.parties import Organisation, Role, SigningKey
 from backend.domain.records import (
     Assurance,
@@ -32,7 +49,8 @@ from backend.domain.records import (
     quantity_of,
 )
 from backend.services.accreditation import SignerTerms, require_covered, signer_terms
-from backend.services.ports import AdmissionLimits, AppContext, rerunnable
+from backend.services.drawdowns import ledger_record
+from backend.services.ports import AdmissionLimits, AppContext, Ledger, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
 CONTEXTS = ["https://www.w3.org/ns/credentials/v2", "https://www.w3.org/ns/credentials/undefined-terms/v2"]
@@ -52,11 +70,44 @@ class DraftInputs:
     """The signer's terms, read before the writing unit of work if possible, as the ledger may be slow."""
     schema_version: int | None = None
     """The version of the kind's schema, where a text was drawn up under an earlier one: it names that one still."""
+    anchorer: NamedAnchorer | None = None
+    """Who may anchor the record, which it says itself. None where the ledger could never be asked."""
 
     @classmethod
     def fresh(cls, ctx: AppContext, signer: Organisation | None = None) -> "DraftInputs":
-        """Return the present moment, fresh random bytes, and the terms of the signer if one is given."""
-        return cls(ctx.now(), secrets.token_bytes, signer_terms(ctx, signer) if signer is not None else None)
+        """Return the present moment, fresh random bytes, our anchorer, and the terms of the signer if one is given."""
+        terms = signer_terms(ctx, signer) if signer is not None else None
+        anchorer = (terms and terms.anchorer) or own_anchorer(ctx)
+        return cls(ctx.now(), _random_source(), terms, anchorer=anchorer)
+
+
+def own_anchorer(ctx: AppContext) -> NamedAnchorer | None:
+    """Return who anchors for this installation, as records name it; None where the ledger could never be asked."""
+    try:
+        return ctx.ledger.named_anchorer()
+    except (LedgerUnavailable, ForeignLedger):
+        return None
+
+
+def _random_source() -> Callable[[int], bytes]:
+    """Return a source of random bytes that asks the system for many at a time: a record needs a salt a field.
+
+    It gives no byte twice, and is not to be shared between threads.
+    """
+    ready = b""
+    used = 0
+
+    def take(count: int) -> bytes:
+        nonlocal ready, used
+        if used + count > len(ready):
+            ready, used = secrets.token_bytes(max(count, _RANDOM_AT_ONCE)), 0
+        used += count
+        return ready[used - count : used]
+
+    return take
+
+
+_RANDOM_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -114,7 +165,7 @@ def draft(
         document = with_term(document)
     fields = fields_of(document)
     _check_dates(kind, fields, inputs.moment)
-    _check_attachments(work, fields, issuer, supersedes)
+    check_attachments(work, fields, issuer, supersedes)
     number = _free_number(work, kind, fields, issuer, assurance)
     if supersedes is not None and supersedes.superseded_by_id is not None:
         raise Conflict("this record was replaced already", by=supersedes.superseded_by_id)
@@ -129,6 +180,8 @@ def draft(
         terms = asked if asked is not None and asked.thumbprint == key.thumbprint else signer_terms(ctx, issuer)
         require_covered(ctx, work, terms, issuer, kind, fields, starts)
     claims = _claims(ctx, record_id, kind, document, key, starts, assurance, inputs.schema_version)
+    if inputs.anchorer is not None:
+        claims[ANCHORER_CLAIM] = inputs.anchorer.as_claim()
     if supersedes is not None:
         claims["supersedes"] = supersedes.digest
     unsigned = sd_jwt.draft(claims, fields, key.public_jwk, lambda: inputs.random_bytes(32))
@@ -237,7 +290,7 @@ def _check_signer(kind: Kind, signer: Organisation, assurance: Assurance) -> Non
     else:
         allowed = signer.role in stated.signed_by
     if not allowed:
-        raise NotAllowed("{name} does not sign {kind} records", kind=kind.slug, name=signer.name)
+        raise NotAllowed("{name} does not sign {kind} records", kind=kind.slug, name=signer.in_sentences)
 
 
 @rerunnable
@@ -297,7 +350,49 @@ def change_status(
     # The salt keeps short reasons from being guessed from their digest on the public ledger.
     change = StatusChange(str(uuid4()), on_file.id, int(status), signer, reason, secrets.token_bytes(32), ctx.now())
     work.add(change)
+    if status in ENDED and on_file.kind is not Kind.DECLARATION:
+        request_publication(ctx, work, on_file)
     return change
+
+
+ENDED = (DocumentStatus.REVOKED, DocumentStatus.SUPERSEDED)
+"""Statuses of a document that nothing leads on from."""
+
+
+def request_publication(ctx: AppContext, work: UnitOfWork, on_file: RecordOnFile) -> None:
+    """Let the end of a document be published on the ledger for the record itself, wherever else it is anchored."""
+    # A merchant's own statement counts for nothing until it is confirmed, so a copy of it is no danger.
+    if on_file.assurance is not Assurance.ISSUED:
+        return
+    notice = work.revocations.find_of_record(on_file.id)
+    if notice is None:
+        work.add(RevocationNotice(str(uuid4()), ctx.now(), on_file.id))
+    else:
+        notice.settled = None
+
+
+def is_published(ledger: Ledger, leaf: bytes, batch: AnchoredBatch) -> bool:
+    """Tell whether the end of a document is published from its batch, or from an earlier one of the same anchorer."""
+    own, of_any = ledger.revocation(leaf, batch.anchorer), ledger.revocation(leaf)
+    if own is not None:
+        return own.covers(batch.anchored_at)
+    # Contracts of the version before keep the earliest of all alone, which may be that of somebody's copy.
+    return of_any is not None and of_any.since == batch.anchored_at
+
+
+def ended_place(ledger: Ledger, work: UnitOfWork, notice: RevocationNotice) -> EndedPlace | None:
+    """Return where a document has ended whose end is to be published, or None while it is in no batch.
+
+    Raises:
+        ValueError, OverflowError: What is stored of a record of ours was damaged.
+    """
+    if notice.record_id is None:
+        return notice.place
+    record = work.records.get(notice.record_id)
+    located = ledger_record(ledger, record)
+    if located is None:
+        return None
+    return EndedPlace(located.batch_key, located.leaf_index, record.entry.encode(), record.path)
 
 
 def _check_edge(on_file: RecordOnFile, status: int) -> None:
@@ -323,8 +418,13 @@ def _free_number(
     if number is None:
         return None
     if assurance is Assurance.ISSUED and work.records.number_is_taken(issuer, kind, number):
-        raise Conflict("{name} has issued number {number} before", number=number, name=issuer.name)
+        raise number_taken(issuer, number)
     return plain_number(number)
+
+
+def number_taken(issuer: Organisation, number: str) -> Conflict:
+    """Return the refusal of a number that the issuer has given to another record of the kind."""
+    return Conflict("{name} has issued number {number} before", number=number, name=issuer.in_sentences)
 
 
 def _check_dates(kind: Kind, fields: dict[str, Any], moment: datetime) -> None:
@@ -332,12 +432,15 @@ def _check_dates(kind: Kind, fields: dict[str, Any], moment: datetime) -> None:
         raise Invalid("it is dated in the future", [(name, DATED_AHEAD) for name, _ in ahead])
 
 
-def _check_attachments(
+def check_attachments(
     work: UnitOfWork, fields: dict[str, Any], signer: Organisation, supersedes: RecordOnFile | None
 ) -> None:
     """Refuse attachments that the signer did not upload and the superseded record did not bind.
 
     Knowing a file's digest alone must not give access to somebody else's file.
+
+    Raises:
+        Invalid: One of them is such.
     """
     handed_on = {a["sha256"]: a["size"] for a in supersedes.fields.get("attachments", [])} if supersedes else {}
     for place, attachment in enumerate(fields.get("attachments", [])):
@@ -372,9 +475,11 @@ def check_intake(ctx: AppContext, work: UnitOfWork) -> int:
 
     Raises:
         TooMuchWaiting: So many wait, or so little disk is free, that nobody's records are taken in.
+        LedgerBehind: One has waited so long that nobody's records are taken in.
     """
     limits = ctx.settings.admission
     _check_disk(limits)
+    _check_age(ctx, work, limits)
     waiting = work.batches.count_waiting()
     if waiting >= limits.most_waiting:
         raise TooMuchWaiting("{waiting} records wait for the ledger", RETRY_SECONDS, waiting=waiting)
@@ -386,6 +491,16 @@ def _check_disk(limits: AdmissionLimits) -> None:
         raise TooMuchWaiting("little room is left on the disk; the operator must make room", RETRY_SECONDS)
 
 
+def _check_age(ctx: AppContext, work: UnitOfWork, limits: AdmissionLimits) -> None:
+    if not limits.longest_wait:
+        return
+    now = ctx.now()
+    oldest = limits.headroom.oldest(now, limits.longest_wait, work.batches.oldest_unanchored)
+    if oldest is not None and now - oldest > limits.longest_wait:
+        minutes = int((now - oldest).total_seconds() // 60)
+        raise LedgerBehind("a record has waited {minutes} minutes for the ledger", RETRY_SECONDS, minutes=minutes)
+
+
 def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> None:
     """Refuse a new record of this issuer where no more is to be taken in.
 
@@ -393,9 +508,11 @@ def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> N
 
     Raises:
         TooMuchWaiting: The queue or the disk is full, or the issuer has filled its half.
+        LedgerBehind: A record has waited too long for the ledger.
     """
     limits = ctx.settings.admission
     _check_disk(limits)
+    _check_age(ctx, work, limits)
     # Counting the waiting records at every submission is slow: a count lets as many pass as were free when it was made.
     if limits.headroom.take():
         return
@@ -406,5 +523,28 @@ def check_capacity(ctx: AppContext, work: UnitOfWork, issuer: Organisation) -> N
     own = work.batches.count_waiting(issuer)
     if own >= limits.most_waiting // 2:
         raise TooMuchWaiting(
-            "{waiting} records of {name} wait for the ledger", RETRY_SECONDS, waiting=own, name=issuer.name
+            "{waiting} records of {name} wait for the ledger", RETRY_SECONDS, waiting=own, name=issuer.in_sentences
         )
+
+
+MISSING_AT_ONCE = 100
+
+
+def enter_missing(ctx: AppContext) -> Iterator[int]:
+    """Make records found by their words that an earlier version stored: a portion a step, which yields how many."""
+    beyond: str | None = ""
+    while beyond is not None:
+        count, beyond = _enter_some(ctx, beyond)
+        yield count
+
+
+@rerunnable
+def _enter_some(ctx: AppContext, beyond: str) -> tuple[int, str | None]:
+    with ctx.work(reading=True) as work:
+        if not work.search.missing(beyond, 1):
+            return 0, None
+    with ctx.work() as work:
+        missing = work.search.missing(beyond, MISSING_AT_ONCE)
+        work.search.enter(missing)
+        work.commit()
+    return len(missing), missing[-1].id if missing else None

@@ -1,19 +1,15 @@
 """Merchants' own records: self-attested statements that an issuer can confirm, and the papers of their trade."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 from uuid import uuid4
 
-from pydantic import Field, ValidationError
-
 from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
-from backend.domain.fields import CountryCode, Document, HsCode, LongText, Text, UnitCode, problems_of
 from backend.domain.kinds import KINDS, Kind, Signing, certified_by
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import (
     Assurance,
     ConfirmationRequest,
-    Product,
     RecordOnFile,
     RequestState,
     content_of,
@@ -161,37 +157,3 @@ def draft_own(
         raise Invalid("this kind of record is not a merchant's to sign", [("kind", "is not a paper of the trade")])
     merchant = work.organisations.get(actor.organisation.id)
     return draft(ctx, work, inputs, kind, document_of(kind, fields), merchant, merchant)
-
-
-class ProductFields(Document):
-    """What a merchant says of a product."""
-
-    name: Text
-    local_name: Text | None = None
-    hs_code: HsCode
-    unit_code: UnitCode = "H87"
-    origin_country: CountryCode = "CN"
-    description: LongText
-    gtin: Annotated[str, Field(pattern="^([0-9]{8}|[0-9]{12,14})$")] | None = None
-
-
-@rerunnable
-def add_product(ctx: AppContext, actor: Person, fields: object) -> Product:
-    """Store a new product of the actor's organisation.
-
-    Raises:
-        NotAllowed: The actor is not a merchant.
-        Invalid: Fields are wrong. All faults are listed.
-    """
-    if actor.role is not Role.MERCHANT:
-        raise NotAllowed("only merchants keep products")
-    try:
-        checked = ProductFields.model_validate(fields)
-    except ValidationError as error:
-        raise Invalid("not a valid product", problems_of(error)) from error
-    with ctx.work() as work:
-        merchant = work.organisations.get(actor.organisation.id)
-        product = Product(id=str(uuid4()), merchant=merchant, added_at=ctx.now(), **checked.model_dump())
-        work.add(product)
-        work.commit()
-    return product

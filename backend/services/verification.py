@@ -1,28 +1,28 @@
 """Verdicts on records on file, on a consignment's papers together, and on bundles that are uploaded."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, sd_jwt, strict_json
-from backend.domain.consignment import Consignment
+from backend.domain.consignment import Consignment, PlannedDrawdown
 from backend.domain.dossier import NAMED_RECORD, BoundFiles, Paper, attachments
 from backend.domain.drawdowns import drawdown_checks
 from backend.domain.errors import ForeignLedger, Invalid, LedgerUnavailable, Message
-from backend.domain.evidence import Anchor, Evidence
-from backend.domain.kinds import Kind
+from backend.domain.evidence import Anchor, Evidence, LedgerName, ledger_of
 from backend.domain.kinds.declaration import Declaration
-from backend.domain.ledger import Accreditation, AnchoredBatch, Head, accreditation_at
+from backend.domain.ledger import Accreditation, AnchoredBatch, Head, Revocation, accreditation_at, earliest
 from backend.domain.record_checks import anchor, content, evaluate, evaluate_at, signature
 from backend.domain.records import ProofState, RecordOnFile, SealedBatch
 from backend.domain.sd_jwt import issued_at
 from backend.domain.signature_terms import SignatureTerms
-from backend.domain.trade_match import match
+from backend.domain.trade_match import agrees, found_to_agree, match
 from backend.domain.verdict import Check, Conclusion, LedgerFacts, Outcome, Unknown, Verdict, about
 from backend.services.drawdowns import drawn_elsewhere, shares
-from backend.services.ports import AppContext
+from backend.services.ports import AppContext, Ledger
 from backend.store.unit_of_work import UnitOfWork
 
 Fact = TypeVar("Fact")
@@ -92,7 +92,7 @@ def verdict_on(
         return _altered(error.message, ctx.now())
     kept = _Kept(on_file.status, on_file.batch)
     verdict = _evaluate(ctx, found, kept) if then is None else _evaluate_at(ctx, found, on_file, then)
-    checks = [_as_far_as_sent(check, on_file) for check in verdict.checks]
+    checks = [_whole_on_file(_as_far_as_sent(check, on_file)) for check in verdict.checks]
     checks = checks if for_everybody else [_explained(check, on_file) for check in checks]
     return Verdict.of([*checks, *_attachments(ctx, found.record, are_needed=True)], verdict.as_of, verdict.at)
 
@@ -101,6 +101,11 @@ def _as_far_as_sent(check: Check, on_file: RecordOnFile) -> Check:
     """Replace the state "sealed" by the state on file: the evidence alone cannot tell that the batch was sent."""
     is_waiting = check.code == "ANCHOR" and check.values.get("state") is ProofState.SEALED
     return replace(check, values={**check.values, "state": on_file.proof_state}) if is_waiting else check
+
+
+def _whole_on_file(check: Check) -> Check:
+    """Answer for fields that are not shown: what is on file was stored whole, and nobody chose what it shows."""
+    return content.answer("fields-missing", check.values) if check.reason == "fields-withheld" else check
 
 
 def _explained(check: Check, on_file: RecordOnFile) -> Check:
@@ -203,32 +208,29 @@ def _evaluate(ctx: AppContext, found: Evidence, kept: _Kept) -> Verdict:
     now = ctx.now()
     head = _ask(ctx.ledger.head)
     # A record anchored on another ledger: what ours holds says nothing about it.
-    if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
+    if found.anchor is not None and isinstance(head, Head) and ledger_of(found.anchor) != head.ledger_name:
         elsewhere = anchor.answer("ledger-mismatch")
         facts = LedgerFacts(now, _WAITING, _WAITING, _WAITING)
         checks = [c for c in evaluate(found, facts, now).checks if c.reason != "ledger-unavailable"]
         return Verdict.of([*checks, elsewhere], now)
-    facts = _facts(ctx, found, head, now)
-    # A status that was decided here counts at once, so that a revoked record is not VALID until the next block.
-    if facts.status == 0 and kept.status:
-        facts = replace(facts, status=kept.status)
-    is_on_its_way = kept.batch is not None and _may_be_reorganised(ctx, kept.batch, head)
-    return evaluate(found, replace(facts, is_on_its_way=is_on_its_way), now)
+    return evaluate(found, _facts(ctx, found, head, now, kept), now)
 
 
 def _evaluate_at(ctx: AppContext, found: Evidence, on_file: RecordOnFile | None, then: datetime) -> Verdict:
     """Return the verdict at a past moment, from what the ledger holds now and held then."""
     now = ctx.now()
     head = _ask(ctx.ledger.head)
-    if found.anchor is not None and isinstance(head, Head) and not _is_ours(found.anchor, head):
+    if found.anchor is not None and isinstance(head, Head) and ledger_of(found.anchor) != head.ledger_name:
         here = _evaluate(ctx, found, _Kept())
         return Verdict.of(here.checks, here.as_of, then)
-    facts = _facts(ctx, found, head, now)
+    facts = _facts(ctx, found, head, now, _Kept())
     key = _key_named(found.record)
     if key is not None and isinstance(facts.accreditation, Accreditation):
         earlier = _ask(lambda: ctx.ledger.terms_of_signature(key, then, then).signed_under)
         held = earlier if isinstance(earlier, Unknown) else accreditation_at(earlier, facts.accreditation)
         facts = replace(facts, accreditation=held)
+    if isinstance(facts.revocation, Revocation) and facts.revocation.published_at > then:
+        facts = replace(facts, revocation=None)
     status = facts.status if isinstance(facts.status, Unknown) else _status_then(ctx, facts.status, on_file, then)
     return evaluate_at(found, replace(facts, status=status), then)
 
@@ -263,17 +265,10 @@ def _may_be_reorganised(ctx: AppContext, batch: SealedBatch, head: Head | Unknow
     return head.number < (batch.block or 0) + ctx.ledger.confirmations
 
 
-def _is_ours(anchor: Anchor, head: Head) -> bool:
-    return (anchor.chain_id, anchor.instance_id, anchor.ledger.lower()) == (
-        head.chain_id,
-        head.instance_id,
-        head.ledger_address.lower(),
-    )
-
-
-def _facts(ctx: AppContext, found: Evidence, head: Head | Unknown, now: datetime) -> LedgerFacts:
+def _facts(ctx: AppContext, found: Evidence, head: Head | Unknown, now: datetime, kept: _Kept) -> LedgerFacts:
+    is_on_its_way = kept.batch is not None and _may_be_reorganised(ctx, kept.batch, head)
     if isinstance(head, Unknown):
-        return LedgerFacts(now, head, head, head)
+        return LedgerFacts(now, head, head, head, is_on_its_way=is_on_its_way)
     key = _key_named(found.record)
     accreditation = _ask(lambda: ctx.ledger.accreditation(key)) if key else None
     anchor, proof = found.anchor, found.proof
@@ -282,19 +277,50 @@ def _facts(ctx: AppContext, found: Evidence, head: Head | Unknown, now: datetime
         batch_key = _ask(lambda: ctx.ledger.batch_key(anchor.root, anchor.transaction))
     batch = _of(batch_key, ctx.ledger.batch)
     terms = SignatureTerms() if key is None else _terms_of_signature(ctx, key, found.record, batch)
-    facts = LedgerFacts(
-        as_of=now,
-        batch=batch,
-        status=_WAITING,
-        accreditation=accreditation,
-        accreditation_at_issue=terms if isinstance(terms, Unknown) else terms.signed_under,
-        accreditation_at_anchoring=terms if isinstance(terms, Unknown) else terms.anchored_under,
-    )
+    signed, anchored = (terms, terms) if isinstance(terms, Unknown) else (terms.signed_under, terms.anchored_under)
     if anchor is None or proof is None:
-        return facts
+        return LedgerFacts(
+            as_of=now,
+            batch=batch,
+            status=_WAITING,
+            accreditation=accreditation,
+            accreditation_at_issue=signed,
+            accreditation_at_anchoring=anchored,
+            is_on_its_way=is_on_its_way,
+        )
     state, anchor_block = _finality(ctx, anchor, head)
     status = _of(batch_key, lambda key: ctx.ledger.status(key, proof.leaf_index))
-    return replace(facts, status=status, state=state, anchor_block=anchor_block)
+    return LedgerFacts(
+        as_of=now,
+        batch=batch,
+        # A status that was decided here counts at once, so that a revoked record is not VALID until the next block.
+        status=status or kept.status,
+        accreditation=accreditation,
+        state=state,
+        anchor_block=anchor_block,
+        accreditation_at_issue=signed,
+        accreditation_at_anchoring=anchored,
+        revocation=_ask(lambda: revocation_of(ctx.ledger, found)),
+        succeeds=_succeeded(ctx, found),
+        is_on_its_way=is_on_its_way,
+    )
+
+
+def revocation_of(ledger: Ledger, found: Evidence) -> Revocation | None:
+    """Return what is published of a record: by the anchorer that it names, or where it names none by any."""
+    named = found.named_anchorer
+    if named is not None:
+        # Of others' batches the verdict believes nothing, so what they publish of copies must not end the original.
+        return ledger.revocation(found.leaf, named.agent)
+    return earliest(map(ledger.revocation, found.leaves))
+
+
+def _succeeded(ctx: AppContext, found: Evidence) -> tuple[LedgerName, ...]:
+    """Return the lost ledgers in whose place ours is, where a record was signed for another than it stands on."""
+    named = found.named_anchorer
+    if named is None or found.anchor is None or named.ledger == ledger_of(found.anchor):
+        return ()
+    return tuple(ledger for ledger, _ in ctx.keys.operator.former_ledgers())
 
 
 def _terms_of_signature(
@@ -350,46 +376,120 @@ class DossierVerdict:
 
 
 def verdicts_on_consignments(
-    ctx: AppContext, work: UnitOfWork, consignments: Iterable[Consignment]
+    ctx: AppContext, work: UnitOfWork, consignments: Iterable[Consignment], *, in_brief: bool = False
 ) -> list[DossierVerdict]:
-    """Return the verdicts on the declarations of a list, each the same as that on its own page."""
+    """Return the verdicts on the declarations of a list, each the same as that on its own page.
+
+    With ``in_brief`` they may lack those checks across papers that let them pass: a list shows the conclusion and what
+    decided it, and papers that were found to agree are not compared again until one of them is another text.
+    """
+    listed = list(consignments)
+    planned = work.consignments.drawn_before(listed)
+    drawn = work.drawdowns.drawn_by_others([one.id for one in listed if one.status.is_open])
     with ctx.ledger.at_one_block():
-        return [verdict_on_consignment(ctx, work, consignment) for consignment in consignments]
+        return [
+            _verdict_on_consignment(ctx, work, one, planned.get(one.id, ()), drawn.get(one.id, {}), in_brief)
+            for one in listed
+        ]
 
 
 def verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> DossierVerdict:
     """Return the verdict on a declaration with its papers, each in its latest version."""
-    with ctx.ledger.at_one_block():
-        return _verdict_on_consignment(ctx, work, consignment)
+    return verdicts_on_consignments(ctx, work, [consignment])[0]
 
 
-def _verdict_on_consignment(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> DossierVerdict:
+def _verdict_on_consignment(
+    ctx: AppContext,
+    work: UnitOfWork,
+    consignment: Consignment,
+    earlier: Sequence[PlannedDrawdown],
+    drawn: Mapping[str, int],
+    in_brief: bool,
+) -> DossierVerdict:
     declaration = RecordVerdict(consignment.record, verdict_on(ctx, consignment.record))
-    named = {paper["id"]: paper["sha256"] for paper in _fields(consignment.record).get("records", [])}
-    checks = about(consignment.record.id, declaration.verdict.checks)
-    evaluated, papers = [], []
-    followed = [(named_id, work.records.latest_of(work.records.get(named_id))) for named_id in named]
-    for named_id, on_file in followed:
+    wanted = consignment.planned_drawdowns if consignment.status.is_open else None
+    named = {paper["id"]: paper["sha256"] for paper in consignment.record.readable_fields.get("records", [])}
+    found = verdict_on_papers(ctx, work, Declared(consignment.record, named, wanted, earlier, drawn), in_brief=in_brief)
+    checks = [*about(consignment.record.id, declaration.verdict.checks), *found.verdict.checks]
+    if wanted is None:
+        checks += _drawn(work, consignment)
+    return DossierVerdict(Verdict.of(checks, ctx.now()), declaration, found.papers)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a declaration says, lodged or about to be, and what others take from its certificates.
+
+    ``named`` are the digests of the papers by their ids, ``wanted`` what it takes from certificates, None once it is
+    decided. ``earlier`` is what declarations before it take, ``drawn`` what is drawn for others, in thousandths by the
+    id of a certificate's first version.
+    """
+
+    declaration: RecordOnFile | Declaration
+    named: Mapping[str, str]
+    wanted: Sequence[PlannedDrawdown] | None
+    earlier: Sequence[PlannedDrawdown]
+    drawn: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PapersVerdict:
+    """The verdict on the papers of a declaration: what each is by itself, and how they fit it and each other."""
+
+    verdict: Verdict
+    papers: tuple[RecordVerdict, ...]
+
+
+def verdict_on_papers(
+    ctx: AppContext, work: UnitOfWork, declared: Declared, *, in_brief: bool = False
+) -> PapersVerdict:
+    """Return the verdict on a declaration's papers, each in its latest version, for the merchant's desk and customs.
+
+    What ``in_brief`` leaves out is told at ``verdicts_on_consignments``.
+    """
+    checks: list[Check] = []
+    papers: list[RecordVerdict] = []
+    for named_id, digest in declared.named.items():
+        on_file = work.records.latest_of(work.records.get(named_id))
         verdict = verdict_on(ctx, on_file)
-        evaluated.append(RecordVerdict(on_file, verdict))
-        checks += about(on_file.id, [_is_the_named(work, named_id, named[named_id], on_file), *verdict.checks])
-        if (document := _document(on_file)) is not None:
-            papers.append(Paper(on_file.id, document))
-    if (declared := _document(consignment.record)) is not None:
-        assert isinstance(declared, Declaration)
-        # Drawdowns are counted by the first version, or a reissued certificate could be used up twice.
-        firsts = [work.records.original_of(p).id for _, p in followed if p.kind is Kind.CERTIFICATE_OF_ORIGIN]
-        drawn = work.consignments.drawn_before(consignment, firsts)
-        checks += match(declared, papers, drawn, consignment.record.id)
-        checks += _quantity_checks(ctx, work, consignment)
-    return DossierVerdict(Verdict.of(checks, ctx.now()), declaration, tuple(evaluated))
+        papers.append(RecordVerdict(on_file, verdict))
+        checks += about(on_file.id, [_is_the_named(work, named_id, digest, on_file), *verdict.checks])
+    compared = _compared(declared, [one.record for one in papers], in_brief)
+    if compared is not None:
+        checks += compared
+        if (wanted := declared.wanted) is not None:
+            checks += shares(ctx, work, wanted, declared.drawn, drawn_elsewhere(ctx, work, wanted)).checks
+    return PapersVerdict(Verdict.of(checks, ctx.now()), tuple(papers))
 
 
-def _fields(on_file: RecordOnFile) -> dict[str, Any]:
+def _compared(declared: Declared, papers: Sequence[RecordOnFile], in_brief: bool) -> list[Check] | None:
+    """Return the checks across papers, or None where the declaration was altered."""
+    declaration = declared.declaration
+    record, question, found = None, None, list[bool]()
+    if isinstance(declaration, RecordOnFile):
+        record, question = declaration.id, _question((declaration, *papers), declared.earlier)
+        found = [] if question is None else found_to_agree(question)
+        if in_brief and found:
+            return []
+        declaration = _document(declaration)
+        if declaration is None:
+            return None
+    documents = [(paper.id, _document(paper)) for paper in papers]
+    named = [Paper(*one) for one in documents if one[1] is not None]
+    checks = match(declaration, named, declared.earlier, record)
+    if question is not None and not found and agrees(checks) and len(named) == len(documents):
+        found.append(True)
+    return checks
+
+
+def _question(records: Iterable[RecordOnFile], planned: Iterable[PlannedDrawdown]) -> bytes | None:
+    """Return a digest of all on which a comparison of papers rests, or None where one of them was altered."""
     try:
-        return on_file.fields
+        texts = [bytes([one.kind]) + one.sd_jwt.text_digest for one in records]
     except Invalid:
-        return {}
+        return None
+    drawn = [(one.heading, one.unit_code, one.quantity, one.is_shared) for one in planned]
+    return sha256(b"".join(texts) + repr(drawn).encode()).digest()
 
 
 def _document(on_file: RecordOnFile) -> Any:
@@ -402,7 +502,7 @@ def _document(on_file: RecordOnFile) -> Any:
 
 def _is_the_named(work: UnitOfWork, named_id: str, named_digest: str, on_file: RecordOnFile) -> Check:
     """Check that a record is the one whose digest the declaration signs, or supersedes it by signed digests."""
-    values = {"issuer": on_file.issuer.name}
+    values = {"issuer": on_file.issuer.in_sentences}
     # The ids in the database are not signed, so only digests count.
     link, current = on_file.digest, on_file
     while link != named_digest and current.supersedes_id is not None:
@@ -441,17 +541,9 @@ def snapshot(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _quantity_checks(ctx: AppContext, work: UnitOfWork, consignment: Consignment) -> list[Check]:
-    """Check whether enough is left for an open declaration, and report what a decided one has drawn."""
-    if consignment.status.is_open:
-        return list(shares(ctx, work, consignment, drawn_elsewhere(ctx, work, consignment)).checks)
+def _drawn(work: UnitOfWork, consignment: Consignment) -> list[Check]:
+    """Report what a decided declaration has drawn."""
     standing = [drawdown for drawdown in work.drawdowns.of_declaration(consignment.id) if drawdown.is_standing]
-    units = {drawdown.certificate_id: _unit(work.records.get(drawdown.certificate_id)) for drawdown in standing}
+    certificates = [(one.certificate_id, work.records.get(one.certificate_id)) for one in standing]
+    units = {named: str(certificate.readable_fields.get("unitCode", "")) for named, certificate in certificates}
     return drawdown_checks(standing, units)
-
-
-def _unit(certificate: RecordOnFile) -> str:
-    try:
-        return str(certificate.fields.get("unitCode", ""))
-    except Invalid:
-        return ""

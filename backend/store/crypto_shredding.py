@@ -30,9 +30,9 @@ from sqlalchemy.orm import Mapper, Session, sessionmaker
 from backend.domain.records import RecordOnFile, StoredFile
 from backend.store import tables as t
 from backend.store.encryption import (
-    DataKeys,
     EncryptedValue,
     KeyMissing,
+    KeyStore,
     NotEncrypted,
     key_number,
     keys_of,
@@ -61,9 +61,7 @@ def _note(session: Session, *_: Any) -> None:
     # The keys for this flush are made now, so that the count stored below includes them.
     keys.reserve((len(new) + len(dirty)) * _MOST_OF_A_ROW)
     connection = session.connection()
-    # The database remembers how many keys there must be: a start with an older file of keys is refused by it.
-    if connection.execute(select(t.key_state.c.made)).scalar_one() < keys.made:
-        _remember(connection, made=keys.made)
+    note_keys_made(connection, keys)
     gone = {number for thing in dirty for number in _numbers_of(connection, thing, _given_way(thing))}
     gone |= {number for thing in deleted for number in _numbers_of(connection, thing, _sealed(thing))}
     # Several flushes of one transaction may record the same key, which is the table's primary key.
@@ -71,6 +69,12 @@ def _note(session: Session, *_: Any) -> None:
     if gone:
         connection.execute(insert(t.key_to_destroy), [{"number": number} for number in sorted(gone)])
         session.info["forgotten"] = True
+
+
+def note_keys_made(connection: Connection, keys: KeyStore) -> None:
+    """Let the database remember how many keys there must be: a start with an older file of keys is refused by it."""
+    if connection.execute(select(t.key_state.c.made)).scalar_one() < keys.made:
+        _remember(connection, made=keys.made)
 
 
 def _sealed(thing: object) -> list[Column[Any]]:
@@ -176,7 +180,7 @@ def _number(sealed: bytes) -> int:
         return _NONE
 
 
-def _check_they_fit(engine: Engine, keys: DataKeys) -> None:
+def _check_they_fit(engine: Engine, keys: KeyStore) -> None:
     with engine.connect() as connection:
         state = connection.execute(select(t.key_state)).one()
     # The mark is an HMAC under the file's secret: only the database's own file of keys reproduces it.

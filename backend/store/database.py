@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -17,7 +18,7 @@ from sqlalchemy import URL, Engine, Select, Table, create_engine, event, func, m
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, StatementError
 from sqlalchemy.exc import TimeoutError as NoneFree
 from sqlalchemy.orm import Session
-from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.attributes import instance_state, set_committed_value
 
 from backend.domain.errors import (
     Conflict,
@@ -31,9 +32,12 @@ from backend.domain.errors import (
     TraceabilityError,
 )
 from backend.store.disk import sync
-from backend.store.encryption import DataKeys, let_find
+from backend.store.encryption import KeyStore, let_find
 from backend.store.mapping import map_the_domain
 
+# SQLite before 3.32 takes 999 values at most.
+AT_ONCE = 500
+"""Ids in one statement: databases bound how many values one may have."""
 BUSY_MILLISECONDS = 15_000
 CONNECTIONS, MORE_CONNECTIONS = 12, 12
 """Kept open to PostgreSQL by each process, and opened beyond that for a moment. A thread needs two at most."""
@@ -55,7 +59,7 @@ class WrongDatabase(TraceabilityError):
     code = "wrong-database"
 
 
-def open_engine(url: str, keys: DataKeys) -> Engine:
+def open_engine(url: str, keys: KeyStore) -> Engine:
     """Open an engine that encrypts with these keys. SQLite uses write-ahead logging, full sync, and queued writers.
 
     Raises:
@@ -67,8 +71,17 @@ def open_engine(url: str, keys: DataKeys) -> Engine:
     let_find(engine.dialect, keys)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        _WriteQueue().listen(engine)
     return engine
+
+
+def open_plain(url: str) -> Engine:
+    """Open an engine on another PostgreSQL database, whose transactions are READ COMMITTED and rest on row locks.
+
+    Raises:
+        WrongDatabase: if its driver is not installed.
+    """
+    return _open_postgresql(make_url(url)).execution_options(isolation_level="READ COMMITTED")
 
 
 def _open_postgresql(address: URL) -> Engine:
@@ -210,11 +223,41 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Any) -> None:
-    # A transaction that starts to write after reading fails with "database is locked" if another has written since.
-    # Therefore writers take the lock at the start and wait for it, up to the busy timeout.
-    reading = connection.get_execution_options().get("reading", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+class _WriteQueue:
+    """Lets one transaction at a time write to an SQLite file, among those of one process.
+
+    SQLite has them wait as well, but by sleeping, for up to 100 ms each time, while nobody writes.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holder: Any = None
+
+    def listen(self, engine: Engine) -> None:
+        """Queue the writers of an engine."""
+        event.listen(engine, "begin", self._begin)
+        # Only a connection that is given back has certainly committed or rolled back, or was closed.
+        event.listen(engine, "checkin", self._end)
+        event.listen(engine, "close", self._end)
+
+    def _begin(self, connection: Any) -> None:
+        if connection.get_execution_options().get("reading", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        own = connection.connection.dbapi_connection
+        if self._holder is not own:
+            if not self._lock.acquire(timeout=BUSY_MILLISECONDS / 1000):
+                raise StorageUnavailable("the database could not be written or read: {why}", why="database is locked")
+            self._holder = own
+        # A transaction that starts to write after reading fails with "database is locked" if another has written
+        # since. Therefore writers take the lock at the start and wait for it, up to the busy timeout: other processes
+        # may write too.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def _end(self, connection: Any, _: Any = None) -> None:
+        if connection is not None and self._holder is connection:
+            self._holder = None
+            self._lock.release()
 
 
 def scrub(engine: Engine) -> None:
@@ -332,6 +375,11 @@ def integrity_errors_as_conflict(session: Session) -> Iterator[None]:
         raise in_our_words(error) or error from error
 
 
+def in_portions(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the ids, as many at a time as one statement takes."""
+    return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
+
+
 class Repository:
     """Base class: finds and stores one kind of entity within one session."""
 
@@ -340,6 +388,10 @@ class Repository:
 
     def _all(self, query: Select[Any]) -> Sequence[Any]:
         return self._session.scalars(query).unique().all()
+
+    def _count(self, query: Select[Any], most: int) -> int:
+        """Count what a query finds, up to ``most``: no more is read."""
+        return self._session.scalar(select(func.count()).select_from(query.limit(most).subquery())) or 0
 
     def _hold(self, name: str) -> None:
         """Keep others out who hold this name, until the transaction ends; see ``alone_in_database``."""
@@ -353,7 +405,10 @@ class Repository:
         return found
 
     def _get(self, kind: type[Entity], key: str, absent: str) -> Entity:
-        entity = self._session.get(kind, key)
+        # Looked up here first, since lists ask for each paper several times, and the session's own way takes long.
+        entity: Entity | None = self._session.identity_map.get((kind, (key,), None))
+        if entity is None or instance_state(entity).expired:
+            entity = self._session.get(kind, key)
         if entity is None:
             raise NotFound(absent, id=key)
         return entity

@@ -49,6 +49,16 @@ def write_over(path: Path, content: bytes, mode: int = 0o600) -> None:
     sync(path.parent)
 
 
+def overwrite(path: Path) -> None:
+    """Delete a file after zeros were written over it, on disk before it goes."""
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+    sync(path.parent)
+
+
 @contextmanager
 def _aside(path: Path, content: bytes, mode: int) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}.new")

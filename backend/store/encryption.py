@@ -1,7 +1,8 @@
 """Encrypts what records contain: each value under a key of its own, and erasing a value destroys its key.
 
-All keys lie in one file beside the database. It is copied apart from the database and only its newest copy is kept, so
-that erased values cannot be read in an older copy of the database either, and everything else can.
+All keys lie in one file beside the database, or in a database of their own (``key_database.py``). They are copied apart
+from the database and only their newest copy is kept, so that erased values cannot be read in an older copy of the
+database either, and everything else can.
 
 The file has a header of 64 bytes (the text ``provenport keys``, a byte for the format, a secret of 32 bytes, the count
 of destroyed keys in 8 bytes, 8 bytes unused), then 32 random bytes for each key, by its number. A destroyed key is all
@@ -13,7 +14,8 @@ import hmac
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -27,9 +29,9 @@ from backend.store.disk import alone, not_kept, sync
 
 _FORMAT = b"provenport keys\x01"
 _HEADING = 64
-_LENGTH = 32
+KEY_LENGTH = 32
 # One wait for the disk for so many texts, and 32 KiB at most that a stopped process leaves unused.
-_BLOCK = 1024
+KEY_BLOCK = 1024
 _SEALED = b"\x01"
 """The first byte of an encrypted value.
 
@@ -38,7 +40,7 @@ The key number in 8 bytes, the nonce, the text and its tag (AES-256-GCM) follow.
 # NIST SP 800-38D, section 5.2.1.1: 96 bits.
 _NONCE = 12
 _START = len(_SEALED) + 8 + _NONCE
-_DESTROYED = bytes(_LENGTH)
+_DESTROYED = bytes(KEY_LENGTH)
 
 
 class KeyDestroyed(TraceabilityError):
@@ -59,36 +61,59 @@ class NotEncrypted(TraceabilityError):
     code = "not-sealed"
 
 
-class DataKeys:
-    """The keys in one file, which several processes may use at once.
+class KeyStore(ABC):
+    """The keys of an installation, which several processes may use at once: in a file, or in a database of their own.
 
     Raises:
-        NotEncrypted: if the file is not a file of keys.
+        StorageUnavailable: From every method, where the keys cannot be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with alone(self._path):  # a lock belongs to its opening of the file
-            if os.fstat(self._handle).st_size < _HEADING:
-                # Under the lock: two processes at the first start would write different secrets.
-                os.pwrite(self._handle, _FORMAT + os.urandom(32) + bytes(16), 0)
-                os.fsync(self._handle)
-                sync(path.parent)
-        heading = os.pread(self._handle, _HEADING, 0)
-        if not heading.startswith(_FORMAT):
-            self.close()
-            raise NotEncrypted("{path} is no file of keys", path=path)
-        self._secret = heading[len(_FORMAT) : len(_FORMAT) + 32]
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
         self.made = 0
-        """One more than the highest key number created here and synced to disk."""
+        """One more than the highest key number created here and stored for good."""
         self._free: list[tuple[int, bytes]] = []
         self._owner = os.getpid()
         self._taking = threading.Lock()
 
+    @abstractmethod
+    def _append(self, keys: bytes) -> int:
+        """Store a block of new keys for good, and return the number of the first."""
+
+    @abstractmethod
+    def _read(self, number: int) -> bytes:
+        """Return a key.
+
+        Raises:
+            KeyDestroyed: if it was destroyed.
+            KeyMissing: if there is no such key.
+        """
+
+    @abstractmethod
+    def destroy(self, numbers: Iterable[int]) -> int:
+        """Destroy these keys for good before this returns. Return how many still existed.
+
+        Raises:
+            OSError: if a file of keys cannot be written.
+        """
+
+    @abstractmethod
+    def is_destroyed(self, number: int) -> bool:
+        """Tell whether this key was destroyed."""
+
+    @property
+    @abstractmethod
+    def present(self) -> int:
+        """The number of keys, destroyed ones included."""
+
+    @property
+    @abstractmethod
+    def destroyed(self) -> int:
+        """The number of keys that were ever destroyed."""
+
+    @abstractmethod
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._handle)
+        """Close file or connections."""
 
     # ---- encrypt and open
 
@@ -130,17 +155,6 @@ class DataKeys:
             raise NotEncrypted("altered since it was sealed") from error
         return content, number
 
-    def _read(self, number: int) -> bytes:
-        # By its place: threads share the handle, and a seek of one would move the other's.
-        key = os.pread(self._handle, _LENGTH, _place(number))
-        if key == _DESTROYED:
-            raise KeyDestroyed("its key was destroyed", key=number)
-        if len(key) != _LENGTH:
-            raise KeyMissing(
-                "{path} is older than what was sealed with it: put its newest copy back", key=number, path=self._path
-            )
-        return key
-
     def mark(self, text: str) -> str:
         """Return 60 hexadecimal digits that stand for a text, by which it can be found again.
 
@@ -148,7 +162,7 @@ class DataKeys:
         """
         return hmac.digest(self._secret, text.encode(), "sha256").hex()[:60]
 
-    # ---- make and destroy keys
+    # ---- make keys
 
     def reserve(self, count: int) -> None:
         """Have at least ``count`` keys ready, on disk.
@@ -169,26 +183,65 @@ class DataKeys:
         if self._owner != os.getpid():  # a fork must not use what its parent will use
             self._free, self._owner = [], os.getpid()
         while len(self._free) < count:
+            keys = os.urandom(KEY_LENGTH * KEY_BLOCK)
             try:
-                self._append()
+                first = self._append(keys)
             except OSError as error:
                 raise not_kept(Message("no keys could be made"), error) from error
+            made = [(first + n, keys[n * KEY_LENGTH : (n + 1) * KEY_LENGTH]) for n in range(KEY_BLOCK)]
+            # Numbers are popped in rising order. Unused ones of a stopped process are never used again, which costs 32
+            # bytes each.
+            self._free = [*reversed(made), *self._free]
+            self.made = first + KEY_BLOCK
 
-    def _append(self) -> None:
-        keys = os.urandom(_LENGTH * _BLOCK)
+
+class DataKeys(KeyStore):
+    """The keys in one file.
+
+    Raises:
+        NotEncrypted: if the file is not a file of keys.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with alone(self._path):  # a lock belongs to its opening of the file
+            if os.fstat(self._handle).st_size < _HEADING:
+                # Under the lock: two processes at the first start would write different secrets.
+                os.pwrite(self._handle, _FORMAT + os.urandom(32) + bytes(16), 0)
+                os.fsync(self._handle)
+                sync(path.parent)
+        heading = os.pread(self._handle, _HEADING, 0)
+        if not heading.startswith(_FORMAT):
+            self.close()
+            raise NotEncrypted("{path} is no file of keys", path=path)
+        super().__init__(heading[len(_FORMAT) : len(_FORMAT) + 32])
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._handle)
+
+    def _read(self, number: int) -> bytes:
+        # By its place: threads share the handle, and a seek of one would move the other's.
+        key = os.pread(self._handle, KEY_LENGTH, _place(number))
+        if key == _DESTROYED:
+            raise KeyDestroyed("its key was destroyed", key=number)
+        if len(key) != KEY_LENGTH:
+            raise KeyMissing(
+                "{path} is older than what was sealed with it: put its newest copy back", key=number, path=self._path
+            )
+        return key
+
+    def _append(self, keys: bytes) -> int:
         with alone(self._path):
             size = os.fstat(self._handle).st_size
-            first = -(-(size - _HEADING) // _LENGTH)  # after a block that was cut short
+            first = -(-(size - _HEADING) // KEY_LENGTH)  # after a block that was cut short
             written = os.pwrite(self._handle, keys, _place(first))
             # A short write means a full disk. The keys of an incomplete block are not used.
             if written != len(keys):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._handle)
-        made = [(first + n, keys[n * _LENGTH : (n + 1) * _LENGTH]) for n in range(_BLOCK)]
-        # Numbers are popped in rising order. Unused ones of a stopped process are never used again, which costs 32
-        # bytes each.
-        self._free = [*reversed(made), *self._free]
-        self.made = first + _BLOCK
+        return first
 
     def destroy(self, numbers: Iterable[int]) -> int:
         """Overwrite these keys, synced to disk before this returns. Return how many still existed.
@@ -208,17 +261,17 @@ class DataKeys:
         return len(there)
 
     def _is_there(self, number: int) -> bool:
-        key = os.pread(self._handle, _LENGTH, _place(number))
-        return len(key) == _LENGTH and key != _DESTROYED
+        key = os.pread(self._handle, KEY_LENGTH, _place(number))
+        return len(key) == KEY_LENGTH and key != _DESTROYED
 
     def is_destroyed(self, number: int) -> bool:
         """Tell whether this key was destroyed."""
-        return os.pread(self._handle, _LENGTH, _place(number)) == _DESTROYED
+        return os.pread(self._handle, KEY_LENGTH, _place(number)) == _DESTROYED
 
     @property
     def present(self) -> int:
         """The number of keys in the file, destroyed ones included."""
-        return max(os.fstat(self._handle).st_size - _HEADING, 0) // _LENGTH
+        return max(os.fstat(self._handle).st_size - _HEADING, 0) // KEY_LENGTH
 
     @property
     def destroyed(self) -> int:
@@ -241,37 +294,63 @@ def key_number(sealed: object) -> int:
     return number
 
 
+def file_of_keys(secret: bytes, destroyed: int, keys: Iterable[bytes | None]) -> Iterator[bytes]:
+    """Yield the content of a file of keys, by number; None stands for a destroyed one."""
+    yield _FORMAT + secret + destroyed.to_bytes(8, "big") + bytes(8)
+    for key in keys:
+        yield key or _DESTROYED
+
+
+def read_file_of_keys(path: Path) -> tuple[bytes, int, list[bytes | None]]:
+    """Return the secret, the count of destroyed keys and the keys of a file; None stands for a destroyed one.
+
+    Raises:
+        NotEncrypted: if it is no file of keys.
+    """
+    content = path.read_bytes()
+    if not content.startswith(_FORMAT) or len(content) < _HEADING:
+        raise NotEncrypted("{path} is no file of keys", path=path)
+    whole = (len(content) - _HEADING) // KEY_LENGTH  # a block may have been cut short
+    keys = (content[_place(number) : _place(number + 1)] for number in range(whole))
+    start = len(_FORMAT)
+    return (
+        content[start : start + 32],
+        int.from_bytes(content[start + 32 : start + 40], "big"),
+        [None if key == _DESTROYED else key for key in keys],
+    )
+
+
 def goes_on_from(later: Path, earlier: Path) -> bool:
     """Tell whether a file of keys opens all that an earlier one does, apart from what was destroyed since."""
     with later.open("rb") as new, earlier.open("rb") as old:
         # The secret identifies the file. The count of destroyed keys may differ.
         if new.read(_HEADING)[: len(_FORMAT) + 32] != old.read(_HEADING)[: len(_FORMAT) + 32]:
             return False
-        while before := old.read(_LENGTH * _BLOCK):
+        while before := old.read(KEY_LENGTH * KEY_BLOCK):
             now = new.read(len(before))
             if now != before and not all(
-                now[n : n + _LENGTH] in (before[n : n + _LENGTH], _DESTROYED)
-                for n in range(0, len(before) - _LENGTH + 1, _LENGTH)
+                now[n : n + KEY_LENGTH] in (before[n : n + KEY_LENGTH], _DESTROYED)
+                for n in range(0, len(before) - KEY_LENGTH + 1, KEY_LENGTH)
             ):
                 return False
     return True
 
 
 def _place(number: int) -> int:
-    return _HEADING + number * _LENGTH
+    return _HEADING + number * KEY_LENGTH
 
 
 Content = TypeVar("Content")
 
 
-def let_find(dialect: Dialect, keys: DataKeys) -> None:
+def let_find(dialect: Dialect, keys: KeyStore) -> None:
     """Attach the keys to an engine's dialect, where its columns find them."""
     dialect.data_keys = keys  # type: ignore[attr-defined]
 
 
-def keys_of(dialect: Dialect) -> DataKeys:
+def keys_of(dialect: Dialect) -> KeyStore:
     """Return the keys that this engine's columns are encrypted with."""
-    keys: DataKeys = dialect.data_keys  # type: ignore[attr-defined]
+    keys: KeyStore = dialect.data_keys  # type: ignore[attr-defined]
     return keys
 
 
@@ -298,6 +377,10 @@ class KeptMembers(KeyedValue, dict[str, Any]):
     """An object read from an encrypted column."""
 
 
+class Encrypted(bytes):
+    """A value for an encrypted column that was encrypted before its transaction began, and is stored as it is."""
+
+
 class EncryptedValue(TypeDecorator[Content]):
     """An encrypted column. A value whose key was destroyed is read as empty."""
 
@@ -310,10 +393,14 @@ class EncryptedValue(TypeDecorator[Content]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:
         """Encrypt a value for the database; an empty value stays empty."""
-        if value is None:
-            return None
+        if value is None or isinstance(value, Encrypted):
+            return value
+        return self.encrypted(value, keys_of(dialect))
+
+    def encrypted(self, value: Any, keys: KeyStore) -> Encrypted:
+        """Encrypt a value with these keys; an empty value stays empty."""
         # An empty value needs no key, and is what an erased one is read as.
-        return keys_of(dialect).encrypt(self.packed(value)) if value else b""
+        return Encrypted(keys.encrypt(self.packed(value)) if value else b"")
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
         """Return the function that decrypts values of one engine.

@@ -200,6 +200,14 @@ sign_in_session = Table(
     Column("started_at", UtcTime, nullable=False),
     Column("last_used_at", UtcTime, nullable=False),
 )
+form_draft = Table(
+    "form_draft",
+    metadata,
+    Column("person_id", String(36), ForeignKey("person.id"), primary_key=True),
+    Column("form", String(40), primary_key=True),
+    Column("saved_at", UtcTime, nullable=False, index=True),
+    Column("typed", EncryptedMembers, nullable=False),
+)
 signing_key = Table(
     "signing_key",
     metadata,
@@ -227,8 +235,32 @@ product = Table(
     Column("description", Text, nullable=False),
     Column("gtin", String(14)),
     Column("added_at", UtcTime, nullable=False),
+    Column("model", String(80)),
+    Column("net_weight", String(24)),
+    Column("gross_weight", String(24)),
+    Column("consignee", JSON(none_as_null=True)),
+    Column("retired_at", UtcTime),
+    Column("model_key", String(60)),
+    Column("gtin_key", String(14)),
+    Column("version", Integer, nullable=False, server_default="1"),
 )
-_index("ix_product_merchant", product, "merchant_id", "added_at", "id")
+_index("ix_product_merchant", product, "merchant_id", "added_at", "id", "retired_at")
+_index("uq_product_model", product, "merchant_id", "model_key", unique=True, where=product.c.model_key.is_not(None))
+_index("uq_product_gtin", product, "merchant_id", "gtin_key", unique=True, where=product.c.gtin_key.is_not(None))
+hs_heading = Table(
+    "hs_heading",
+    metadata,
+    Column("code", String(13), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("local_text", Text, nullable=False, server_default=""),
+)
+hs_word = Table(
+    "hs_word",
+    metadata,
+    Column("word", String(40), primary_key=True),
+    Column("code", String(13), ForeignKey("hs_heading.code"), primary_key=True, index=True),
+)
+"""Where each word of the nomenclature stands: an index of words that is the same on SQLite and on PostgreSQL."""
 outbound_transaction = Table(
     "outbound_transaction",
     metadata,
@@ -285,6 +317,7 @@ batch = Table(
     Column("anchored_at", UtcTime),
     Column("block", BigInteger),
     Column("trouble", String(200)),
+    Column("office", String(20)),
 )
 record = Table(
     "record",
@@ -338,6 +371,17 @@ _index("ix_record_product", record, "product_id", "recorded_at")
 _index("ix_record_batch", record, "batch_id", "recorded_at", where=record.c.batch_id.is_not(None))
 _index("ix_record_unsealed", record, "batch_id", "recorded_at", "issuer_id", where=unsealed)
 _index("ix_record_quarantined", record, "id", where=record.c.quarantined.is_not(None))
+search_word = Table(
+    "search_word",
+    metadata,
+    Column("mark", String(20), primary_key=True),
+    Column("recorded_at", UtcTime, primary_key=True),
+    Column("record_id", String(36), ForeignKey("record.id"), primary_key=True, index=True),
+    sqlite_with_rowid=False,
+)
+"""Which records have a word. What records say is encrypted, so only a keyed hash stands here, of the word together with
+its holder and whether it is a declaration's: two holders' rows do not tell that they have a word in common.
+"""
 stored_file = Table(
     "stored_file",
     metadata,
@@ -536,7 +580,37 @@ status_change = Table(
 )
 change_pending = status_change.c.transaction_id.is_(None) & status_change.c.settled.is_(None)
 """Status changes that were not sent yet."""
-_index("ix_status_change_pending", status_change, "transaction_id", "asked_at", where=change_pending)
+_index("ix_status_change_pending", status_change, "transaction_id", "signer", "asked_at", where=change_pending)
+revocation_notice = Table(
+    "revocation_notice",
+    metadata,
+    _id(),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("record_id", String(36), ForeignKey("record.id"), unique=True),
+    Column("batch_key", LargeBinary(32)),
+    Column("leaf_index", Integer),
+    Column("entry", LargeBinary(64)),
+    Column("path", LargeBinary),
+    _to("transaction_id", "outbound_transaction.id", nullable=True),
+    Column("settled", String(200)),
+    UniqueConstraint("batch_key", "leaf_index"),
+)
+notice_pending = revocation_notice.c.transaction_id.is_(None) & revocation_notice.c.settled.is_(None)
+"""Revocations that were not published yet."""
+_index("ix_revocation_notice_pending", revocation_notice, "transaction_id", "asked_at", where=notice_pending)
+ledger_request = Table(
+    "ledger_request",
+    metadata,
+    _id(),
+    Column("operation", String(20), nullable=False),
+    Column("terms", JSON, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    _to("transaction_id", "outbound_transaction.id", nullable=True),
+    Column("settled", String(200)),
+)
+request_pending = ledger_request.c.transaction_id.is_(None) & ledger_request.c.settled.is_(None)
+"""Calls that operators asked for and that were not sent yet."""
+_index("ix_ledger_request_pending", ledger_request, "transaction_id", "asked_at", where=request_pending)
 accreditation_change = Table(
     "accreditation_change",
     metadata,

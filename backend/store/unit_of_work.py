@@ -3,31 +3,38 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime, timedelta
+from functools import cache
 from types import TracebackType
-from typing import Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Engine, Table, insert
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.domain.errors import Contention, StorageUnavailable
-from backend.store.crypto_shredding import destroy_forgotten, watch
+from backend.domain.records import RecordOnFile
+from backend.store.crypto_shredding import destroy_forgotten, note_keys_made, watch
 from backend.store.database import (
     BUSY_MILLISECONDS,
     AlreadyRecorded,
+    Repository,
     alone_in_database,
     in_our_words,
     integrity_errors_as_conflict,
     reading_options,
     scrub,
 )
+from backend.store.encryption import keys_of
+from backend.store.mapping import Row, rows_of
 from backend.store.repositories.batches import BatchRepository
 from backend.store.repositories.consignments import ConsignmentRepository, DrawdownRepository
 from backend.store.repositories.organisations import (
     CustomsOfficeRepository,
+    FormDraftRepository,
     KeyRepository,
     OrganisationRepository,
     PersonRepository,
@@ -36,18 +43,23 @@ from backend.store.repositories.organisations import (
 from backend.store.repositories.outbox import (
     AccreditationChangeRepository,
     LeaseRepository,
+    LedgerRequestRepository,
     OutboxRepository,
+    RevocationRepository,
     SimulationRepository,
 )
 from backend.store.repositories.records import (
     FileRepository,
     IdempotencyRepository,
+    NomenclatureRepository,
     ProductRepository,
     RecordRepository,
     RequestRepository,
     RetentionRepository,
+    SearchRepository,
     StatusChangeRepository,
 )
+from backend.store.tables import search_word
 
 Result = TypeVar("Result")
 
@@ -62,10 +74,13 @@ class Repositories:
         self.organisations = OrganisationRepository(session)
         self.customs_offices = CustomsOfficeRepository(session)
         self.persons = PersonRepository(session)
+        self.form_drafts = FormDraftRepository(session)
         self.keys = KeyRepository(session)
         self.signing_requests = SigningRequestRepository(session)
         self.products = ProductRepository(session)
+        self.nomenclature = NomenclatureRepository(session)
         self.records = RecordRepository(session)
+        self.search = SearchRepository(session)
         self.files = FileRepository(session)
         self.requests = RequestRepository(session)
         self.idempotency = IdempotencyRepository(session)
@@ -76,6 +91,8 @@ class Repositories:
         self.outbox = OutboxRepository(session)
         self.leases = LeaseRepository(session)
         self.status_changes = StatusChangeRepository(session)
+        self.revocations = RevocationRepository(session)
+        self.ledger_requests = LedgerRequestRepository(session)
         self.accreditation_changes = AccreditationChangeRepository(session)
         self.simulations = SimulationRepository(session)
 
@@ -88,6 +105,34 @@ class Repositories:
         self._session.add(entity)
         with integrity_errors_as_conflict(self._session):
             self._session.flush()
+        if isinstance(entity, RecordOnFile):
+            self.search.enter([entity])
+
+    def unflushed(self) -> AbstractContextManager[object]:
+        """Keep changes of entities from the database while it is asked what they would meet there."""
+        return self._session.no_autoflush
+
+    def rows_of(self, entity: object) -> list[Row]:
+        """Return the rows of a new entity, encrypted, for ``add_rows`` in a later unit of work; stores nothing."""
+        rows = list(rows_of(entity, keys_of(self._session.get_bind().dialect)))
+        if isinstance(entity, RecordOnFile):
+            rows += [(search_word, row) for row in self.search.rows_of(entity)]
+        return rows
+
+    def add_rows(self, rows: Iterable[Row]) -> None:
+        """Store new rows, those of each table at once.
+
+        Raises:
+            Conflict: if one exists already. Then none of the unit of work is stored.
+        """
+        connection = self._session.connection()
+        note_keys_made(connection, keys_of(connection.dialect))
+        by_table: dict[Table, list[dict[str, Any]]] = {}
+        for table, values in rows:
+            by_table.setdefault(table, []).append(values)
+        with integrity_errors_as_conflict(self._session):
+            for table, several in by_table.items():
+                connection.execute(insert(table), several)
 
     def remove(self, entity: object) -> None:
         """Delete an entity."""
@@ -177,8 +222,45 @@ class JoinedUnitOfWork(UnitOfWork):
         """Leave the commit to the outer unit of work."""
 
 
+class DraftingUnitOfWork(JoinedUnitOfWork):
+    """Lets use cases that store something be prepared in a reading unit of work.
+
+    What they would store is kept, to be stored together by a later unit of work, which must look again at whatever may
+    have changed since. What many of them ask is asked once; whether a number or reference is taken, not at all: that
+    is for the later one to find out.
+    """
+
+    def __init__(self, outer: UnitOfWork) -> None:
+        super().__init__(outer)
+        self._added: list[object] = []
+        asked_often: list[tuple[Repository, tuple[str, ...]]] = [
+            (self.organisations, ("get", "find_named")),
+            (self.keys, ("active",)),
+            (self.records, ("get",)),
+            (self.customs_offices, ("find",)),
+        ]
+        for repository, questions in asked_often:
+            for question in questions:
+                setattr(repository, question, cache(getattr(repository, question)))
+        # Whoever stores it asks of all at once, and must ask in any case.
+        for repository, question in ((self.records, "number_is_taken"), (self.consignments, "reference_is_taken")):
+            setattr(repository, question, lambda *_: False)
+
+    def add(self, entity: object) -> None:
+        """Keep an entity that is to be stored later."""
+        self._added.append(entity)
+
+    def taken(self) -> list[object]:
+        """Return what was added since the last call."""
+        added, self._added = self._added, []
+        return added
+
+
 class Work(Protocol):
     """Opens units of work."""
+
+    commits_by_itself: bool
+    """Whether what a unit of work commits is on disk at once, rather than with a larger one."""
 
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
         """Open a unit of work; a ``reading`` one takes no write lock and must not commit."""
@@ -198,6 +280,8 @@ class Work(Protocol):
 
 class JoinedWork:
     """Opens units of work that all join an outer one, whose owner commits them together."""
+
+    commits_by_itself = False
 
     def __init__(self, outer: UnitOfWork) -> None:
         self._outer = outer
@@ -230,6 +314,8 @@ class DeferredWork:
     The transaction begins with the first unit that writes: what is read before, and whoever is asked meanwhile, locks
     nothing. ``begun`` is then called, before anything else is written. Nothing stands unless the holder commits.
     """
+
+    commits_by_itself = False
 
     def __init__(self, work: Work, begun: Callable[[UnitOfWork], None]) -> None:
         self._work = work
@@ -344,6 +430,8 @@ LONGEST_PAUSE_SECONDS = 0.05
 class UnitOfWorkFactory:
     """Opens units of work on one engine."""
 
+    commits_by_itself = True
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
@@ -425,6 +513,8 @@ class Headroom:
     def __init__(self) -> None:
         self._left = 0
         self._lock = threading.Lock()
+        self._oldest: datetime | None = None
+        self._looked_at: datetime | None = None
 
     def take(self) -> bool:
         """Take a place; False where the waiting records must be counted first."""
@@ -436,3 +526,19 @@ class Headroom:
         """Set how much room a count has found."""
         with self._lock:
             self._left = room // 8
+
+    def oldest(self, now: datetime, longest: timedelta, look: Callable[[], datetime | None]) -> datetime | None:
+        """Return since when the oldest record waits, or None; as it was found a hundredth of the longest wait ago.
+
+        Once it has waited that long, it is looked for each second, so that intake opens soon.
+        """
+        with self._lock:
+            looked_at, oldest = self._looked_at, self._oldest
+        is_late = oldest is not None and now - oldest > longest
+        pause = timedelta(seconds=1) if is_late else max(longest / 100, timedelta(seconds=1))
+        if looked_at is not None and timedelta() <= now - looked_at < pause:
+            return oldest
+        oldest = look()
+        with self._lock:
+            self._looked_at, self._oldest = now, oldest
+        return oldest

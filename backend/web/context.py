@@ -3,8 +3,8 @@
 import logging
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
@@ -26,10 +26,14 @@ from werkzeug.exceptions import (
 
 from backend.domain import strict_json
 from backend.domain.errors import Invalid, NotAllowed, StorageUnavailable
-from backend.domain.parties import USE_NOTED_EVERY, ApiToken, Person, Role, SignInSession, TokenScope
+from backend.domain.kinds import Kind
+from backend.domain.parties import LOCAL_LANGUAGE, USE_NOTED_EVERY, ApiToken, Person, Role, SignInSession, TokenScope
+from backend.domain.records import RecordOnFile
+from backend.domain.verdict import Check
 from backend.messages import catalogue
 from backend.messages.catalogue import SOURCE, Language, known
-from backend.services.ports import AppContext, JsonRpc, SimulationContext
+from backend.services.bulk import Line, store
+from backend.services.ports import AppContext, GroupCommit, JsonRpc, NodeAgreement, SimulationContext
 from backend.store.repositories.organisations import Credential
 
 _NAME = "provenport"
@@ -61,6 +65,8 @@ class Instance:
 
     version: str
     is_demo: bool = False
+    demo_accounts: Sequence[tuple[Role, str]] = ()
+    """Roles and e-mail addresses of the demonstration's people, for the page that signs them in."""
     secure_cookies: bool = False
     address: str = "http://127.0.0.1:8080"
     """The public address of this server. Its path, if any, is the prefix of all paths."""
@@ -68,6 +74,9 @@ class Instance:
     """The token for /metrics. Without one only this machine may read them."""
     node: JsonRpc | None = None
     """The embedded chain for read-only access. None if the ledger is on an external node."""
+    ledger_nodes: Callable[[], NodeAgreement] | None = None
+    """How the ledger's nodes stand to one another. None unless there are several."""
+    group_commit: GroupCommit[Line] = field(default_factory=lambda: GroupCommit(store), compare=False)
 
 
 def install(app: Flask, ctx: AppContext, instance: Instance) -> None:
@@ -123,14 +132,17 @@ def _end(response: Response) -> Response:
     """Number the answer, log it, and forbid caches to store it unless its view allows that."""
     response.headers["X-Request-Id"] = g.request_id
     response.headers.setdefault("Cache-Control", "no-store")
+    took = round((time.perf_counter() - g.began) * 1000, 1)
+    told = {"method": request.method, "path": request.path, "status": response.status_code, "milliseconds": took}
     log.info(
         "%s %r %s in %.1f ms, client %s, request %s",
         request.method,
         request.path,  # quoted: a path may hold the end of a line
         response.status_code,
-        (time.perf_counter() - g.began) * 1000,
+        took,
         request.remote_addr,
         g.request_id,
+        extra={**told, "client": request.remote_addr, "request_id": g.request_id},
     )
     return response
 
@@ -211,6 +223,11 @@ def current_context() -> AppContext:
 def simulation_context() -> SimulationContext:
     """Return the services' context with what simulations need."""
     return cast(SimulationContext, current_context())
+
+
+def signed_in_company(kind: Kind, fields: Any, alone: Callable[[], RecordOnFile]) -> RecordOnFile:
+    """Sign and store a document of who asks, together with what others send meanwhile; see ``GroupCommit.sign``."""
+    return instance().group_commit.sign(current_context(), Line(person(), kind, fields), alone)
 
 
 def instance() -> Instance:
@@ -306,9 +323,29 @@ def language() -> Language:
     """Return the reader's language: ``?lang=``, else the cookie, else what the browser asks for, else English."""
     if not has_request_context():
         return SOURCE
-    if "language" not in g:  # a page asks for it a thousand times
-        g.language = _language_asked_for()
-    return cast(Language, g.language)
+    found: Language | None = g.get("language")  # a page asks for it a thousand times
+    if found is None:
+        found = g.language = _language_asked_for()
+    return found
+
+
+def name_in_language(name: str) -> str:
+    """Return an organisation's name in the reader's language, where it is known here by the name that a text gives."""
+    if language() != LOCAL_LANGUAGE:
+        return name
+    known = g.setdefault("names_in_language", {})
+    if name not in known:
+        with current_context().work(reading=True) as work:
+            found = work.organisations.find_by_name(name)
+        known[name] = (found and found.local_name) or name
+    return str(known[name])
+
+
+def with_issuer_named(check: Check) -> Check:
+    """Return the check with the issuer's name in the reader's language, where the issuer is known here."""
+    if isinstance(issuer := check.values.get("issuer"), str):
+        return replace(check, values={**check.values, "issuer": name_in_language(issuer)})
+    return check
 
 
 def _language_asked_for() -> Language:

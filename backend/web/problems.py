@@ -20,13 +20,13 @@ from backend.messages.verdict import verdict_json
 from backend.services.decisions import NotReleasable
 from backend.services.erasure import Retained
 from backend.services.idempotency import IdempotencyKeyReused
-from backend.web.context import language
+from backend.web.context import language, with_issuer_named
 from backend.web.presentation import labels
 
 MEDIA_TYPE = "application/problem+json"
 
 # The first that fits counts, so a class stands before the one that it derives from: NotReleasable before Conflict,
-# StorageFull before StorageUnavailable.
+# StorageFull before StorageUnavailable, LedgerBehind before TooMuchWaiting.
 _STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
     (NotReleasable, HTTPStatus.CONFLICT),
     (IdempotencyKeyReused, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -37,6 +37,7 @@ _STATUS: list[tuple[type[errors.TraceabilityError], HTTPStatus]] = [
     (errors.Conflict, HTTPStatus.CONFLICT),
     (errors.StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
     (errors.StorageUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (errors.LedgerBehind, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.TooMuchWaiting, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.LedgerUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (errors.ForeignLedger, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -53,6 +54,7 @@ def titles() -> dict[str, str]:
         "not-allowed": _("Your organisation has no right to do this."),
         "invalid": _("Some fields need your attention."),
         "conflict": _("This is no longer possible in its present state."),
+        "product-twin": _("You have this product already."),
         "stale-version": _(
             "Somebody else has changed this since you read it. Nothing of yours was done: read it again."
         ),
@@ -72,7 +74,7 @@ def titles() -> dict[str, str]:
         "not-signed-in": _("Send your token: Authorization: Bearer <token>."),
         "too-large": _("What was sent is too large."),
         "method-not-allowed": _("This address does not take this method."),
-        "unsupported-media-type": _("Send application/json."),
+        "unsupported-media-type": _("Send the body in a media type that this address takes."),
         "csrf": _("The page was open too long. Reload it and send again; nothing was stored."),
         "too-many-requests": _("Too many attempts. Wait a minute and try again."),
         "too-much-work": _("This is more than the server checks at once."),
@@ -82,6 +84,7 @@ def titles() -> dict[str, str]:
         "storage-unavailable": _("It could not be stored. Nothing was half done; try again shortly."),
         "storage-full": _("There is no room left to store it. Nothing was half done; the operator must make room."),
         "too-much-waiting": _("Too much waits for the ledger at the moment. Nothing was stored; try again later."),
+        "ledger-behind": _("Papers wait too long for the ledger. Nothing was stored; try again later."),
         "internal": _("Something went wrong on our side. Nothing was half done."),
     }
 
@@ -134,7 +137,7 @@ def refused(error: errors.TraceabilityError) -> Response:
         names = [served_by.name for served_by in error.served_by]
         members |= {"keptUntil": error.until.isoformat(), "customsOffice": error.office, "askConsentOf": names}
     if isinstance(error, NotReleasable):
-        members["verdict"] = verdict_json(error.verdict, language())
+        members["verdict"] = verdict_json(error.verdict, language(), with_issuer_named)
     response = problem(status, error.code, _sentence_of(error), **members)
     if isinstance(error, errors.StaleVersion):
         response.set_etag(str(error.version))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -12,10 +13,12 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_talisman import Talisman
 from flask_wtf.csrf import CSRFProtect
+from limits.errors import ConfigurationError
 
 from backend.domain.errors import TraceabilityError
 from backend.domain.parties import Person
 from backend.services.files import LARGEST
+from backend.web.api.views import BULK, LARGEST_BULK
 from backend.web.api.views import LARGEST_BODY as LARGEST_JSON
 from backend.web.context import BodyLimit, bearer, in_kib, sign_in_session
 from backend.web.public import rpc
@@ -34,13 +37,29 @@ CONTENT_POLICY = {
 }
 LARGEST_BODY = LARGEST + 512 * 1024
 """The largest body in bytes: a form with one file."""
+_REDIS = {"socket_timeout": 1, "socket_connect_timeout": 1}
+"""Seconds that a request waits for redis before this process counts for itself."""
 LARGEST_FORM_PART = 1024 * 1024
 LARGEST_OF_STRANGERS = 64 * 1024
 """The largest body, in bytes, of clients that are not signed in. It suffices for every form shown to them."""
 
 
-def install_security(app: Flask, *, secure_cookies: bool, address: str = "") -> None:
-    """Set cookies, headers, CSRF protection and limits. The path of ``address``, the public one, bounds the cookies."""
+class LimitsNotShared(TraceabilityError):
+    """Raised when requests cannot be counted together with other processes as set."""
+
+    code = "limits-not-shared"
+
+
+def install_security(
+    app: Flask, *, secure_cookies: bool, address: str = "", rate_limits_url: str | None = None
+) -> None:
+    """Set cookies, headers, CSRF protection and limits. The path of ``address``, the public one, bounds the cookies.
+
+    ``rate_limits_url`` names a redis database that other processes count in as well.
+
+    Raises:
+        LimitsNotShared: The library for redis is not installed.
+    """
     app.extensions["address"] = address
     app.config.update(
         MAX_CONTENT_LENGTH=LARGEST_BODY,
@@ -53,8 +72,13 @@ def install_security(app: Flask, *, secure_cookies: bool, address: str = "") -> 
         SESSION_COOKIE_SECURE=secure_cookies,
         WTF_CSRF_TIME_LIMIT=12 * 3600,
         WTF_CSRF_SSL_STRICT=False,  # the token is the session's own; some strip the Referer that this would ask for
-        # In memory, since the server is one process (decision 0021). The limits start afresh with it.
-        RATELIMIT_STORAGE_URI="memory://",
+        # In memory they start afresh with the process.
+        RATELIMIT_STORAGE_URI=rate_limits_url or "memory://",
+        # Where redis does not answer, each process counts for itself meanwhile (decision 0034).
+        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=rate_limits_url is not None,
+        RATELIMIT_STORAGE_OPTIONS={} if rate_limits_url is None else dict(_REDIS),
+        # One redis may serve several installations, whose session keys differ.
+        RATELIMIT_KEY_PREFIX=sha256(b"rates" + _secret(app)).hexdigest()[:16],
         SESSION_COOKIE_PATH=urlsplit(address).path or "/",
     )
     Talisman(
@@ -72,7 +96,24 @@ def install_security(app: Flask, *, secure_cookies: bool, address: str = "") -> 
         csrf.exempt(app.blueprints["api"])  # it knows no cookies: only bearer tokens count there
     if "rpc" in app.blueprints:
         csrf.exempt(app.blueprints["rpc"])  # nor does the read-only chain
-    _limit_rates(app)
+    try:
+        _limit_rates(app)
+    except ConfigurationError as error:
+        raise LimitsNotShared(
+            "RATE_LIMITS_URL names redis, whose library is not installed here: install provenport[redis]"
+        ) from error
+
+
+def limits_are_shared(app: Flask) -> bool | None:
+    """Tell whether redis counts for all processes now. None where each is set to count for itself."""
+    if not app.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"]:
+        return None
+    limiter: Limiter = app.extensions["rates"]
+    return bool(limiter.storage.check())
+
+
+def _secret(app: Flask) -> bytes:
+    return app.secret_key if isinstance(app.secret_key, bytes) else str(app.secret_key).encode()
 
 
 def _limit_rates(app: Flask) -> None:
@@ -98,6 +139,10 @@ def _limit_rates(app: Flask) -> None:
         "public.label_image": [limiter.limit("120 per minute")],
         "downloads.trust_file": [limiter.limit("120 per minute")],
     }
+    bulk = limiter.shared_limit(
+        _BULK_RATE, "bulk", key_func=_person_or_client, cost=_kib, error_message=_too_many_bulk_kib
+    )
+    limits |= {endpoint: [bulk] for endpoint in app.view_functions if endpoint.startswith("api.post_bulk_")}
     for endpoint, decorators in limits.items():
         view: Any = app.view_functions.get(endpoint)
         if view is None:
@@ -146,6 +191,14 @@ def _kib() -> int:
 
 def _too_many_kib() -> str:
     return str(_("At most %(most)s of bundles a minute are verified here.", most=in_kib(_share(8 * 1024) * 1024)))
+
+
+_BULK_KIB = 256 * 1024
+_BULK_RATE = f"{_BULK_KIB} per minute"
+
+
+def _too_many_bulk_kib() -> str:
+    return str(_("At most %(most)s of lines a minute are taken in from one person.", most=in_kib(_BULK_KIB * 1024)))
 
 
 def _person_or_client() -> str:
@@ -200,6 +253,8 @@ def body_limits(app: Flask) -> Callable[[str, str, Mapping[str, str]], BodyLimit
             return BodyLimit(LARGEST_JSON)
         is_api = path.startswith("/api/")
         most = LARGEST_BODY if not is_api or path == "/api/v1/files" else LARGEST_JSON
+        if is_api and path.endswith(BULK):
+            most = LARGEST_BULK
         # A body without a length, as in chunks, may grow to anything and counts as a large one.
         if (length.isdigit() and int(length) <= LARGEST_OF_STRANGERS) or _is_known(app, is_api, headers):
             return BodyLimit(most)

@@ -26,8 +26,7 @@ from clearance_sim.commands.terminal import (
     print_table,
     write_document,
 )
-from clearance_sim.execution.executors import Executor, processors
-from clearance_sim.execution.runner import run
+from clearance_sim.execution.runner import Executor, processors, run
 from clearance_sim.messages import Message, _
 from clearance_sim.scenario import ScenarioError
 from clearance_sim.scenario.model import Scenario

@@ -14,8 +14,7 @@ from clearance_sim.commands.terminal import echo_document
 from clearance_sim.messages import _
 from clearance_sim.scenario import ScenarioError
 from clearance_sim.staffing.rosters import Offer, RosterError, own_offers, read_offer
-from clearance_sim.staffing.search import Fate, Search, search
-from clearance_sim.staffing.targets import TargetError, read_target
+from clearance_sim.staffing.search import Fate, Search, TargetError, read_target, search
 
 REACHED, NOT_REACHED = 0, 1
 

@@ -103,7 +103,7 @@ def _studied(
 
 
 def _is_xes(log: Path) -> bool:
-    from clearance_sim.trs.xes_reader import is_xes
+    from clearance_sim.trs.exchange import is_xes
 
     with log.open("rb") as file:
         return is_xes(log, file.read(64))

@@ -15,8 +15,7 @@ from clearance_sim.scenario.checks import class_names, ways_from
 from clearance_sim.scenario.distributions import Distribution, Exponential
 from clearance_sim.scenario.model import EXIT, Branch, Scenario
 from clearance_sim.scenario.quantity import Positive
-from clearance_sim.scenario.rates import rates_of
-from clearance_sim.scenario.timetable import UNLIMITED, of_station
+from clearance_sim.scenario.timetable import UNLIMITED, of_station, rates_of
 
 TIE_H = 1e-7
 """Times this close, a third of a millisecond, are one moment: ten jobs of 0.1 h fill an hour, rounded or not."""

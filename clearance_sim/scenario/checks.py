@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from clearance_sim.messages import Message, _, pgettext
 from clearance_sim.scenario import Fault, unknown
 from clearance_sim.scenario.model import EXIT, Branch, Scenario
-from clearance_sim.scenario.rates import mean_rate_per_h, rates_of
-from clearance_sim.scenario.timetable import CalendarFault, mean_servers, timetable
+from clearance_sim.scenario.timetable import CalendarFault, mean_rate_per_h, mean_servers, rates_of, timetable
 
 Path = tuple[str | int, ...]
 ONLY_CLASS = "all"

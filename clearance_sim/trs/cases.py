@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from clearance_sim.messages import _
+from clearance_sim.trs import Problem, problem
 from clearance_sim.trs.column_map import MILESTONES
 from clearance_sim.trs.event_log import MICROSECONDS_AN_HOUR, EventLog
-from clearance_sim.trs.problems import Problem, problem
 
 _FIRST = ("arrived", "lodged")
 Mask = "np.ndarray[Any, np.dtype[np.bool_]]"

@@ -27,8 +27,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from clearance_sim.messages import _
-from clearance_sim.trs import xes_reader
-from clearance_sim.trs.problems import LogError
+from clearance_sim.trs import LogError, exchange
 from clearance_sim.trs.text_table import decoded
 
 MILESTONES = ("arrived", "lodged", "released", "gate_out", "ended")
@@ -145,14 +144,14 @@ def for_xes(columns: ColumnMap | None, names: Sequence[str], activities: Collect
     asked = {split: name for split, name in columns.columns.items() if name}
     return replace(
         columns,
-        case=(xes_reader.CASE,),
-        event=xes_reader.EVENT,
-        time=xes_reader.TIME,
+        case=(exchange.CASE,),
+        event=exchange.EVENT,
+        time=exchange.TIME,
         hours=None,
-        started=xes_reader.STARTED if xes_reader.STARTED in names else None,
+        started=exchange.STARTED if exchange.STARTED in names else None,
         stage=None,
         visits=False,
-        party=_of_trace_or_event(columns.party, names) or (xes_reader.GROUP if xes_reader.GROUP in names else None),
+        party=_of_trace_or_event(columns.party, names) or (exchange.GROUP if exchange.GROUP in names else None),
         columns={split: found for split, name in asked.items() if (found := _of_trace_or_event(name, names))},
         stages_last_until_next=True,
     )
@@ -177,7 +176,7 @@ def read_column_map(path: Path, of_xes: bool = False) -> ColumnMap:
     except (OSError, LogError, tomllib.TOMLDecodeError) as error:
         raise MapError(_("{path}: cannot be read as TOML: {error}", path=path, error=error)) from error
     if of_xes:
-        read = {"case": xes_reader.CASE, "event": xes_reader.EVENT, **({} if "hours" in read else _TIME), **read}
+        read = {"case": exchange.CASE, "event": exchange.EVENT, **({} if "hours" in read else _TIME), **read}
     known = {item.name for item in fields(ColumnMap)} - {"columns", "visits"} | set(SPLITS)
     if unknown := sorted(set(read) - known):
         raise MapError(
@@ -194,7 +193,7 @@ def read_column_map(path: Path, of_xes: bool = False) -> ColumnMap:
         raise MapError(f"{path}: {error}") from None
 
 
-_TIME = {"time": xes_reader.TIME}
+_TIME = {"time": exchange.TIME}
 
 
 def _checked(read: Mapping[str, Any]) -> ColumnMap:

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from clearance_sim.messages import _
+from clearance_sim.trs import LogError, Problem, problem
 from clearance_sim.trs.column_map import BUILT_IN, VISIT_TIMES, ColumnMap, fitting, for_xes
-from clearance_sim.trs.problems import LogError, Problem, problem
+from clearance_sim.trs.exchange import EVENT, is_xes, read_xes
 from clearance_sim.trs.text_table import likeness, read_table, tidied, without_blank_rows
-from clearance_sim.trs.xes_reader import EVENT, is_xes, read_xes
 
 METADATA = b"clearance_sim"
 """The key of a Parquet file's schema under which the simulator tells what its trace means."""

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from clearance_sim.messages import _
+from clearance_sim.trs import LogError, Problem
 from clearance_sim.trs.cases import Cases, cases_of, local_times, without_repetitions
 from clearance_sim.trs.column_map import SPLITS
 from clearance_sim.trs.event_log import EventLog
 from clearance_sim.trs.figures import FENCE, Figures, Resampling, Survival, figures, kaplan_meier
-from clearance_sim.trs.problems import LogError, Problem
 from clearance_sim.trs.stages import Stage, stages
 
 INTERVALS = {

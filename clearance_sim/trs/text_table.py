@@ -18,7 +18,7 @@ import pyarrow.csv
 from charset_normalizer import from_bytes
 
 from clearance_sim.messages import _
-from clearance_sim.trs.problems import LogError, Problem, numbered, problem
+from clearance_sim.trs import LogError, Problem, numbered, problem
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

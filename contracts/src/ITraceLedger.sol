@@ -23,7 +23,7 @@ interface ITraceLedger {
     }
 
     /// @notice Status of a declaration.
-    /// @dev By an office: from Lodged, DocumentsRequired, Examination or Detained to any other of the last three, or to
+    /// @dev By an office, and where the batch names one by that one only: from Lodged, DocumentsRequired, Examination or Detained to any other of the last three, or to
     /// Released, Rejected, Returned or Seized. By the batch's own anchorer, for the merchant: from Lodged or
     /// DocumentsRequired to Withdrawn. Nothing leads back to Lodged, and nothing leads on from the last five.
     enum DeclarationStatus {
@@ -101,6 +101,9 @@ interface ITraceLedger {
     /// @notice Entries of a batch got new statuses; which ones stand in the call.
     event StatusesChanged(bytes32 indexed batchKey, address indexed agent, bytes32 reasonDigest);
 
+    /// @notice Another office decides on the declarations of a batch from now on; the one before has let it.
+    event OfficeSet(bytes32 indexed batchKey, uint24 previous, uint24 office);
+
     /// @notice From now on nothing is written but what takes trust away.
     event Paused();
 
@@ -154,6 +157,12 @@ interface ITraceLedger {
 
     /// @notice The batch has no such leaf index.
     error TraceLedgerPlaceOutsideBatch(bytes32 batchKey, uint256 leafIndex, uint256 size);
+
+    /// @notice No agent has the number that a batch would name as its office, or the fields have bits of no meaning.
+    error TraceLedgerOfficeUnknown(uint256 office);
+
+    /// @notice The batch names another office, or none where one must stand.
+    error TraceLedgerOfficeOther(bytes32 batchKey, uint24 office);
 
     /// @notice The rules of the segment know no such change of status, for anyone.
     error TraceLedgerEdgeForbidden(bytes32 batchKey, uint256 leafIndex, uint8 from, uint8 to);
@@ -212,6 +221,22 @@ interface ITraceLedger {
         uint32 size
     ) external;
 
+    /// @notice Anchors a batch whose declarations one office decides on. By an anchorer.
+    /// @dev Whether the agent is an office is not asked, which would cost a cold read: who names another agent has named
+    /// nobody, as no declaration of the batch can be decided until that agent is an office. The fields are one word, and not
+    /// five arguments, since a zero byte of call data costs 4 gas.
+    /// @param root Root of the batch's Merkle tree.
+    /// @param fields The batch as in {anchor}, each field in the place that it has in storage: `originEnd` from bit 104 on,
+    /// `inspectionEnd` from 136, `declarationEnd` from 168, `size` from 200, 32 bits each; the office's id from 232, where 0
+    /// is any office. All lower bits are 0.
+    function anchorFor(bytes32 root, uint256 fields) external;
+
+    /// @notice Lets another office decide on the declarations of a batch, and the caller no more. By the office that the
+    /// batch names; where it names none, any office decides and none may take that from the others.
+    /// @param batchKey The batch.
+    /// @param office The id of the agent that decides from now on.
+    function setOffice(bytes32 batchKey, uint256 office) external;
+
     /// @notice Anchors several batches, all or none. By an anchorer.
     /// @param batches The batches, in the order of the numbers they get.
     function anchorMany(NewBatch[] calldata batches) external;
@@ -255,6 +280,9 @@ interface ITraceLedger {
 
     /// @notice The batch that has a key; all zero where there is none.
     function batchOf(bytes32 batchKey) external view returns (Batch memory);
+
+    /// @notice The id of the office that decides on the declarations of a batch; 0 where any does, or there is no batch.
+    function decidingOffice(bytes32 batchKey) external view returns (uint24);
 
     /// @notice The status of an entry; refused where there is no such leaf, since 0 would read as good standing.
     function statusOf(bytes32 batchKey, uint256 leafIndex) external view returns (uint8);

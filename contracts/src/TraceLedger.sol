@@ -87,6 +87,9 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     uint256 private constant INSPECTION_END = 136;
     uint256 private constant DECLARATION_END = 168;
     uint256 private constant SIZE = 200;
+    /// @dev The last field, so that a shift alone reads it.
+    uint256 private constant BATCH_OFFICE = 232;
+    uint256 private constant OUTSIDE_FIELDS = (1 << ORIGIN_END) - 1;
 
     // Where the fields of an agent's word begin; the roles stand lowest.
     uint256 private constant ID = 8;
@@ -184,7 +187,23 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         uint32 size
     ) external {
         uint256 agent = _anchorerAt(msg.sender);
-        _agents[msg.sender] = _anchor(agent, root, originEnd, inspectionEnd, declarationEnd, size);
+        _agents[msg.sender] = _anchor(agent, root, originEnd, inspectionEnd, declarationEnd, size, 0);
+    }
+
+    /// @inheritdoc ITraceLedger
+    function anchorFor(bytes32 root, uint256 fields) external {
+        uint256 agent = _anchorerAt(msg.sender);
+        uint256 office = fields >> BATCH_OFFICE;
+        if (office > _agentCount || fields & OUTSIDE_FIELDS != 0) revert TraceLedgerOfficeUnknown(fields);
+        _agents[msg.sender] = _anchor(
+            agent,
+            root,
+            _field(fields, ORIGIN_END),
+            _field(fields, INSPECTION_END),
+            _field(fields, DECLARATION_END),
+            _field(fields, SIZE),
+            office << BATCH_OFFICE
+        );
     }
 
     /// @inheritdoc ITraceLedger
@@ -199,7 +218,8 @@ contract TraceLedger is ITraceLedger, AccessManaged {
                 batch.originEnd,
                 batch.inspectionEnd,
                 batch.declarationEnd,
-                batch.size
+                batch.size,
+                0
             );
         }
         _agents[msg.sender] = agent;
@@ -213,6 +233,20 @@ contract TraceLedger is ITraceLedger, AccessManaged {
     /// @inheritdoc ITraceLedger
     function revokeDocuments(bytes32 batchKey, WordChange[] calldata changes, bytes32 reasonDigest) external restricted {
         _changeStatuses(batchKey, changes, reasonDigest, true);
+    }
+
+    /// @inheritdoc ITraceLedger
+    function setOffice(bytes32 batchKey, uint256 office) external {
+        uint256 agent = _agents[msg.sender];
+        if (agent & OFFICE == 0) revert TraceLedgerRoleMissing(msg.sender, OFFICE);
+        if (isPaused()) revert TraceLedgerPaused();
+        Slot storage slot = _batches[batchKey];
+        uint256 batch = slot.word;
+        uint24 standing = uint24(batch >> BATCH_OFFICE);
+        if (standing == 0 || standing != _field(agent, ID)) revert TraceLedgerOfficeOther(batchKey, standing);
+        if (office == 0 || office > _agentCount || office > type(uint24).max) revert TraceLedgerOfficeUnknown(office);
+        slot.word = (batch & ~(uint256(type(uint24).max) << BATCH_OFFICE)) | (office << BATCH_OFFICE);
+        emit OfficeSet(batchKey, standing, uint24(office));
     }
 
     /// @inheritdoc ITraceLedger
@@ -265,6 +299,11 @@ contract TraceLedger is ITraceLedger, AccessManaged {
                 declarationEnd: _field(word, DECLARATION_END),
                 size: _field(word, SIZE)
             });
+    }
+
+    /// @inheritdoc ITraceLedger
+    function decidingOffice(bytes32 batchKey) external view returns (uint24) {
+        return uint24(_batches[batchKey].word >> BATCH_OFFICE);
     }
 
     /// @inheritdoc ITraceLedger
@@ -328,7 +367,12 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         Slot[MOST_WORDS] storage words = _statusWords[batchKey];
         uint256 wordIndex;
         for (uint256 i; i < changes.length; ++i) {
-            WordChange calldata wanted = changes[i];
+            // Neither index needs to be checked again: this one is below the length, and that of the word is compared with
+            // the batch's size. Both checks together cost a decision more than to ask for its office.
+            WordChange calldata wanted;
+            assembly ("memory-safe") {
+                wanted := add(changes.offset, shl(6, i))
+            }
             if (i != 0 && wanted.wordIndex <= wordIndex) {
                 revert TraceLedgerIndicesNotAscending(wordIndex, wanted.wordIndex);
             }
@@ -336,20 +380,25 @@ contract TraceLedger is ITraceLedger, AccessManaged {
             if (wordIndex > _field(batch, SIZE) / STATUSES_PER_WORD) {
                 _refuseOutside(batchKey, wordIndex, _lowestBits(wanted.change), _field(batch, SIZE));
             }
-            Slot storage slot = words[wordIndex];
+            Slot storage slot;
+            assembly ("memory-safe") {
+                slot.slot := add(words.slot, wordIndex)
+            }
             slot.word = _changed(batchKey, batch, rights, wordIndex, slot.word, wanted.change);
         }
         emit StatusesChanged(batchKey, msg.sender, reasonDigest);
     }
 
-    /// @dev Anchors one batch; answers the agent's word with the batch counted.
+    /// @dev Anchors one batch, whose word has its office and nothing else yet; answers the agent's word with the batch
+    /// counted.
     function _anchor(
         uint256 agent,
         bytes32 root,
         uint32 originEnd,
         uint32 inspectionEnd,
         uint32 declarationEnd,
-        uint32 size
+        uint32 size,
+        uint256 word
     ) private returns (uint256) {
         if (root == 0) revert TraceLedgerRootMissing();
         if (size == 0 || size > MAX_SIZE) revert TraceLedgerSizeRefused(root, size);
@@ -361,14 +410,9 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         if (slot.word != 0) revert TraceLedgerAlreadyAnchored(root, uint40(slot.word));
 
         uint32 number = _field(agent, BATCH_COUNT) + 1;
-        slot.word =
-            uint40(block.timestamp) |
-            (uint256(number) << NUMBER) |
-            (uint256(_field(agent, ID)) << BATCH_ANCHORER) |
-            (uint256(originEnd) << ORIGIN_END) |
-            (uint256(inspectionEnd) << INSPECTION_END) |
-            (uint256(declarationEnd) << DECLARATION_END) |
-            (uint256(size) << SIZE);
+        word |= uint40(block.timestamp) | (uint256(number) << NUMBER) | (uint256(_field(agent, ID)) << BATCH_ANCHORER);
+        word |= (uint256(originEnd) << ORIGIN_END) | (uint256(inspectionEnd) << INSPECTION_END);
+        slot.word = word | (uint256(declarationEnd) << DECLARATION_END) | (uint256(size) << SIZE);
         emit BatchAnchored(batchKey, msg.sender, number, size);
         unchecked {
             // The count itself has not overflowed, or its checked sum above would have been refused.
@@ -389,10 +433,10 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         uint256 roles = agent & ROLES;
         // By itself first, as most changes are an office's decisions.
         if (roles == OFFICE) {
-            rights = OFFICE_EDGES;
+            if (_isOfficeOf(batch, agent)) rights = OFFICE_EDGES;
         } else {
             if (roles == 0) revert TraceLedgerRoleMissing(caller, uint8(ROLES));
-            if (roles & OFFICE != 0) rights = OFFICE_EDGES;
+            if (roles & OFFICE != 0 && _isOfficeOf(batch, agent)) rights = OFFICE_EDGES;
             if (roles & ANCHORER != 0 && _field(agent, ID) == _field(batch, BATCH_ANCHORER)) {
                 rights |= (DOCUMENT_EDGES << DOCUMENTS) | WITHDRAWAL_EDGES;
             } else if (roles & AUTHORITY != 0) {
@@ -400,6 +444,15 @@ contract TraceLedger is ITraceLedger, AccessManaged {
             }
         }
         if (isPaused()) rights &= (REVOCATION_EDGES << DOCUMENTS) | HOLD;
+    }
+
+    /// @dev Whether an agent is the office that a batch names, or the batch names none.
+    /// In assembly, since each branch costs a decision 15 gas.
+    function _isOfficeOf(uint256 batch, uint256 agent) private pure returns (bool isOffice) {
+        (uint256 office, uint256 id) = (batch >> BATCH_OFFICE, _field(agent, ID));
+        assembly ("memory-safe") {
+            isOffice := or(iszero(office), eq(office, id))
+        }
     }
 
     /// @dev The word after the changes. Refuses all of them when one is not allowed.
@@ -530,7 +583,16 @@ contract TraceLedger is ITraceLedger, AccessManaged {
         (uint8 from, uint8 to) = (uint8(_statusAt(word, bit)), uint8(_statusAt(target, bit)));
         if (!_has(knownEdges, from, to)) revert TraceLedgerEdgeForbidden(batchKey, leafIndex, from, to);
         if (isPaused()) revert TraceLedgerPaused();
+        if (isDeclaration && _has(OFFICE_EDGES, from, to)) _refuseOtherOffice(batchKey);
         revert TraceLedgerEdgeNotAllowed(msg.sender, batchKey, leafIndex, from, to);
+    }
+
+    /// @dev Tells an office that another one decides in this batch.
+    function _refuseOtherOffice(bytes32 batchKey) private view {
+        uint256 batch = _batches[batchKey].word;
+        uint256 agent = _agents[msg.sender];
+        if (agent & OFFICE == 0 || _isOfficeOf(batch, agent)) return;
+        revert TraceLedgerOfficeOther(batchKey, uint24(batch >> BATCH_OFFICE));
     }
 
     /// @dev The lowest bit of each status that is not 0.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
+
 import {IAccreditation} from "../src/IAccreditation.sol";
 import {ICertificateBalance} from "../src/ICertificateBalance.sol";
+import {IRevocations} from "../src/IRevocations.sol";
 import {ITraceLedger} from "../src/ITraceLedger.sol";
 import {Deployed} from "./Deployed.sol";
 import {Vm, vm} from "./Vm.sol";
@@ -31,9 +34,12 @@ contract Handler is Deployed {
         uint8[4] status;
         bool[4] held;
         bool[2] activated;
+        bool[2] carried;
         uint256[2] issuer;
         uint256[2] outstanding;
         uint40[2] validUntil;
+        // Who alone decides: 0 for any office, else one more than the person.
+        uint256 office;
     }
 
     struct Version {
@@ -48,11 +54,13 @@ contract Handler is Deployed {
     }
 
     uint40 public pausedUntil;
-    string[24] public faults;
-    uint256[24] public successes;
+    string[30] public faults;
+    uint256[30] public successes;
     Known[] internal known;
     DrawdownSet[] internal sets;
     mapping(bytes32 key => uint256) internal indexOf;
+    /// @dev A tree's number is that of its records in the lower half; trees of the same records differ in the upper half,
+    /// and in the last leaf.
     uint256 internal treeCount;
     mapping(uint256 tree => mapping(uint256 leafIndex => bool)) internal isActivated;
     mapping(uint256 person => uint32) public counts;
@@ -64,7 +72,15 @@ contract Handler is Deployed {
     mapping(uint256 person => uint8) internal taken;
     mapping(uint256 allowing => mapping(uint256 allowed => bool)) internal consents;
     address[] internal retired;
+    mapping(uint256 tree => mapping(uint256 slot => uint40)) public endedSince;
+    mapping(uint256 tree => mapping(uint256 slot => uint8)) public endedAs;
+    mapping(uint256 tree => mapping(uint256 slot => mapping(uint256 person => uint40))) public ownEndedSince;
+    mapping(uint256 tree => mapping(uint256 leafIndex => mapping(uint256 person => bool))) internal isActivatedBy;
     uint256 internal nextKey = 100;
+    /// @dev The certificate that goes on with another's account: batch and slot in one number, from 1.
+    mapping(uint256 batch => mapping(uint256 slot => uint256)) internal heirs;
+    uint256 internal constant MOST_UPGRADES = 2;
+    uint256 internal upgrades;
 
     // What the events alone say.
     mapping(bytes32 key => uint256) public saidBatch;
@@ -72,6 +88,7 @@ contract Handler is Deployed {
     mapping(bytes32 drawdownsRoot => uint256) public saidSet;
     mapping(bytes32 key => IAccreditation.Terms) internal saidTerms;
     mapping(address agent => uint8) public saidRoles;
+    mapping(bytes32 leaf => uint256) public saidEnded;
     uint40 internal saidPausedUntil;
 
     constructor() {
@@ -87,7 +104,7 @@ contract Handler is Deployed {
         }
         for (uint256 i; i < 2; ++i) {
             anchor(i, i, false);
-            activate(i, i, 0, 0, 0);
+            activate(i, i, 0, 0, 1);
         }
         allow(0, 1, true);
         _replay();
@@ -96,16 +113,29 @@ contract Handler is Deployed {
     // ---- acts
 
     function anchor(uint256 person, uint256 seed, bool again) public {
-        person %= PEOPLE;
+        _anchor(person % PEOPLE, seed, again && known.length != 0 ? known[seed % known.length].tree : treeCount);
+    }
+
+    /// @dev An anchorer anchors its records once more, under another root.
+    function anchorAnew(uint256 seed) public {
+        if (known.length == 0) return;
+        Known storage batch = known[seed % known.length];
+        _anchor(batch.by, seed, batch.tree + (1 << 128));
+    }
+
+    function _anchor(uint256 person, uint256 seed, uint256 tree) private {
         if (known.length >= MOST_BATCHES) return;
-        uint256 tree = again && known.length != 0 ? known[seed % known.length].tree : treeCount;
         bytes32 root = _root(tree);
         bytes32 key = sha256(abi.encode(ledger.agentOf(account(person)).id, root));
         ITraceLedger.NewBatch[] memory batches = new ITraceLedger.NewBatch[](1);
         batches[0] = ITraceLedger.NewBatch(root, ORIGIN_END, ORIGIN_END, SIZE, SIZE);
+        // Two offices there are: one that is nothing else, and the one with all roles.
+        uint256 office = seed % 3 == 2 ? [uint256(3), 5][(seed >> 8) % 2] : 0;
         bytes memory data = seed % 3 == 0
             ? abi.encodeCall(ledger.anchorMany, (batches))
-            : abi.encodeCall(ledger.anchor, (root, ORIGIN_END, ORIGIN_END, SIZE, SIZE));
+            : office != 0
+                ? abi.encodeCall(ledger.anchorFor, (root, _fields(ledger.agentOf(account(office - 1)).id)))
+                : abi.encodeCall(ledger.anchor, (root, ORIGIN_END, ORIGIN_END, SIZE, SIZE));
         bool had = indexOf[key] != 0;
         if (!_act(person, address(ledger), data)) {
             if (roles[person] & 1 == 1 && !paused() && !had) faults[22] = "refused, as another has this root";
@@ -117,18 +147,92 @@ contract Handler is Deployed {
         if (had) return; // Must not have happened: the batch will be seen to differ.
         if (tree == treeCount) ++treeCount;
         Known storage batch = known.push();
-        (batch.key, batch.tree, batch.by) = (key, tree, person);
+        (batch.key, batch.tree, batch.by, batch.office) = (key, tree, person, office);
         batch.anchored = ledger.batchOf(key);
         indexOf[key] = known.length;
         if (batch.anchored.number != ++counts[person]) faults[2] = "a number is not the next one";
         if (batch.anchored.anchoredAt != block.timestamp) faults[1] = "not the time of the block";
     }
 
+    /// @dev An anchorer names an office that does not exist, or bits that mean nothing.
+    function anchorForNobody(uint256 person, uint256 seed) external {
+        uint256 fields = _fields(1 + PEOPLE + (seed % 1000)) | (seed % 7 == 0 ? seed % (1 << 104) : 0);
+        bytes memory data = abi.encodeCall(ledger.anchorFor, (keccak256(abi.encode(seed)), fields));
+        if (_act(person % PEOPLE, address(ledger), data)) faults[29] = "an office that nobody is";
+    }
+
+    /// @dev A record that its anchorer has ended is anchored once more by it, and activated there.
+    function endAndActivateAnew(uint256 seed, uint256 slot, uint256 key, bool supersede) external {
+        if (known.length == 0) return;
+        uint256 at = seed % known.length;
+        change(known[at].by, at, slot % 2, supersede ? 3 : 2);
+        publish(seed, at, slot % 2, false);
+        pass(seed);
+        uint256 anew = known.length;
+        anchorAnew(at);
+        if (known.length != anew) activate(known[at].by, anew, slot, key % 3, 1);
+    }
+
+    /// @dev Another anchorer activates a copy first; then the certificate's own does, once more and once again.
+    function nameTwice(uint256 leafIndex, uint256 key, bool anew) external {
+        (uint256 at, uint256 slot) = (known.length, leafIndex % 2);
+        anchor(0, key, false);
+        if (known.length == at) return;
+        copy(at);
+        if (known.length == at + 1) return;
+        for (uint256 i; i < 3; ++i) activate(1, at + 1, slot, i, 1);
+        uint256 second = known.length;
+        if (anew) anchorAnew(at);
+        for (uint256 i; i < 3; ++i) _nameOwn(0, at, slot, key + i);
+        for (uint256 i; i < 3; ++i) _nameOwn(0, known.length == second ? at : second, slot, key + i);
+    }
+
+    /// @dev Somebody lets another office decide in a batch.
+    function setOffice(uint256 person, uint256 batchSeed, uint256 seed) public {
+        if (known.length == 0) return;
+        person %= PEOPLE;
+        Known storage batch = known[batchSeed % known.length];
+        uint256 office = [uint256(3), 5, 1, 0][seed % 4];
+        uint256 id = seed % 16 == 15 ? 1 + PEOPLE + (seed >> 8) : office == 0 ? 0 : ledger.agentOf(account(office - 1)).id;
+        bool may = roles[person] & 2 != 0 && batch.office == person + 1 && !paused() && id != 0 && id <= PEOPLE;
+        if (_act(person, address(ledger), abi.encodeCall(ledger.setOffice, (batch.key, id))) != may) {
+            faults[29] = may ? "an office may not let another decide" : "somebody else named another office";
+        }
+        if (!may) return;
+        ++successes[29];
+        batch.office = office;
+    }
+
+    /// @dev The office that stands lets another decide, and that one does; or the first goes on.
+    function delegateAndDecide(uint256 batchSeed, uint256 leafIndex, uint256 to) external {
+        if (known.length == 0) return;
+        uint256 standing = known[batchSeed % known.length].office;
+        if (standing != 0) setOffice(standing - 1, batchSeed, to % 4 == 3 ? 3 : to % 2);
+        change(to % 3 == 0 ? 4 : 2, batchSeed, 2 + (leafIndex % 2), 1 + (to % 7));
+    }
+
+    /// @dev The office that stands has lost its role for a moment, and tries all the same.
+    function handOnWithoutRole(uint256 batchSeed, uint256 seed) external {
+        if (known.length == 0) return;
+        uint256 standing = known[batchSeed % known.length].office;
+        if (standing == 0 || roles[standing - 1] == 0) return;
+        (uint256 person, uint8 had) = (standing - 1, roles[standing - 1]);
+        if (!_govern(address(ledger), abi.encodeCall(ledger.registerAgent, (account(person), 0)))) return;
+        (roles[person], taken[person]) = (0, 0);
+        setOffice(person, batchSeed, seed % 2);
+        if (_govern(address(ledger), abi.encodeCall(ledger.registerAgent, (account(person), had)))) roles[person] = had;
+    }
+
+    function _fields(uint256 office) private pure returns (uint256) {
+        uint256 ends = (uint256(ORIGIN_END) << 104) | (uint256(ORIGIN_END) << 136);
+        return ends | (uint256(SIZE) << 168) | (uint256(SIZE) << 200) | (office << 232);
+    }
+
     /// @dev And activates a certificate in the copy.
     function copyAndActivate(uint256 seed, uint256 leafIndex) external {
         uint256 before = known.length;
         copy(seed);
-        if (known.length != before) activate(known[before].by, before, leafIndex, 0, 0);
+        if (known.length != before) activate(known[before].by, before, leafIndex, 0, 1);
     }
 
     /// @dev An anchorer suspends a document, and lifts that during a pause.
@@ -189,6 +293,7 @@ contract Handler is Deployed {
             if (isDocument && _documentEdge(from, to)) faults[5] = "revoked by somebody else";
             if (isDocument && to == 0) faults[15] = "lifted by somebody who had not suspended";
             if (!isDocument && from > 3) faults[12] = "a decision was undone";
+            if (!isDocument && roles[person] & 2 != 0 && _officeEdge(from, to)) faults[29] = "decided by another office";
         }
         if (isDocument && !own) batch.held[leafIndex] = to == 1;
         else batch.status[leafIndex] = uint8(to);
@@ -206,11 +311,77 @@ contract Handler is Deployed {
         uint8 from = batch.status[leafIndex];
         bool own = batch.by == person && roles[person] & 1 == 1;
         if (leafIndex >= 2) {
-            return (roles[person] & 2 != 0 && _officeEdge(from, to)) || (own && from < 2 && to == 8);
+            bool decides = roles[person] & 2 != 0 && (batch.office == 0 || batch.office == person + 1);
+            return (decides && _officeEdge(from, to)) || (own && from < 2 && to == 8);
         }
         if (own) return _documentEdge(from, to);
         bool held = batch.held[leafIndex];
         return roles[person] & 4 != 0 && ((to == 1 && !held && from < 2) || (to == 0 && held));
+    }
+
+    /// @dev Somebody publishes that a record has ended, rightly or wrongly: from a place where it has not, from a
+    /// declaration's, or by the proof of another batch.
+    function publish(uint256 person, uint256 batchSeed, uint256 slot, bool wrongly) public {
+        if (known.length == 0) return;
+        (person, slot) = (person % PEOPLE, slot % 3);
+        Known storage batch = known[batchSeed % known.length];
+        uint256 proven = wrongly ? batch.tree + 1 : batch.tree;
+        bytes memory data = abi.encodeCall(
+            revocations.publish,
+            (batch.key, placeOf(slot), _entry(proven, slot), _proof(proven, slot))
+        );
+        bool done = _act(person, address(revocations), data);
+        bool may = !wrongly && slot < 2 && batch.status[slot] > 1 && _isNews(batch, slot);
+        if (done != may) faults[28] = done ? "published without an end" : "an end was not published";
+        if (done) _notePublished(batch, proven, slot);
+    }
+
+    function _isNews(Known storage batch, uint256 slot) private view returns (bool) {
+        uint40 since = endedSince[uint128(batch.tree)][slot];
+        uint40 own = ownEndedSince[uint128(batch.tree)][slot][batch.by];
+        uint40 anchoredAt = batch.anchored.anchoredAt;
+        return since == 0 || anchoredAt < since || own == 0 || anchoredAt < own;
+    }
+
+    function _notePublished(Known storage batch, uint256 tree, uint256 slot) private {
+        ++successes[28];
+        tree = uint128(tree);
+        uint40 since = endedSince[tree][slot];
+        uint40 own = ownEndedSince[tree][slot][batch.by];
+        uint40 anchoredAt = batch.anchored.anchoredAt;
+        if (since == 0 || anchoredAt < since) {
+            (endedSince[tree][slot], endedAs[tree][slot]) = (anchoredAt, batch.status[slot]);
+        }
+        if (own == 0 || anchoredAt < own) ownEndedSince[tree][slot][batch.by] = anchoredAt;
+    }
+
+    /// @dev A record is copied, later as a rule, and ended here and there; what has ended is published in some order.
+    function endCopies(uint256 seed, uint256 slot, uint8[3] calldata order) external {
+        if (known.length == 0) return;
+        uint256 chosen = seed % known.length;
+        pass(seed);
+        copy(chosen);
+        for (uint256 i; i < order.length; ++i) {
+            uint256 at = order[i] & 1 == 0 ? chosen : known.length - 1;
+            if (order[i] & 2 != 0) change(known[at].by, at, slot % 2, 2 + (order[i] & 1));
+            if (order[i] & 8 != 0) change(2, at, 2, 1 + (order[i] & 1));
+            publish(order[i], at, slot, order[i] & 28 == 28);
+        }
+    }
+
+    /// @dev Of two batches with the same record the end in the later one is published first.
+    function endLaterFirst(uint256 seed, uint256 slot) external {
+        if (known.length == 0) return;
+        uint256 chosen = seed % known.length;
+        for (uint256 at = known.length - 1; at > chosen; --at) {
+            if (uint128(known[at].tree) != uint128(known[chosen].tree)) continue;
+            uint256[2] memory order = [at, chosen];
+            for (uint256 i; i < 2; ++i) {
+                change(known[order[i]].by, order[i], slot % 2, 2);
+                publish(0, order[i], slot % 2, false);
+            }
+            return;
+        }
     }
 
     function activate(uint256 person, uint256 batchSeed, uint256 leafIndex, uint256 key, uint256 age) public {
@@ -218,6 +389,7 @@ contract Handler is Deployed {
         (person, leafIndex, key, age) = (person % PEOPLE, leafIndex % 2, key % KEYS, age % 4000);
         uint256 at = batchSeed % known.length;
         Known storage batch = known[at];
+        if (batch.anchored.anchoredAt < age) return; // It is not where it should be, which invariant 22 tells.
         uint40 issuedAt = batch.anchored.anchoredAt - uint40(age);
         uint40 until = age % 5 == 0 ? uint40(block.timestamp + age) : type(uint40).max;
         bytes memory data = abi.encodeCall(
@@ -230,16 +402,229 @@ contract Handler is Deployed {
             )
         );
         if (!_act(person, address(balance), data)) return;
+        _noteActivation(person, batch, leafIndex, key, issuedAt);
+        batch.validUntil[leafIndex] = until;
+    }
+
+    function _noteActivation(
+        uint256 person,
+        Known storage batch,
+        uint256 leafIndex,
+        uint256 key,
+        uint40 issuedAt
+    ) private {
         ++successes[5];
-        if (isActivated[batch.tree][leafIndex]) faults[8] = "activated twice";
-        isActivated[batch.tree][leafIndex] = true;
+        if (isActivated[uint128(batch.tree)][leafIndex]) faults[upgrades == 0 ? 8 : 26] = "activated twice";
+        _noteActivator(person, batch, leafIndex);
         if (roles[person] & 1 == 0) faults[7] = "activated without the role";
         if (paused()) faults[9] = "activated during a pause";
         if (batch.by != person) faults[5] = "activated by another anchorer";
         if (!_wasCovered(key, issuedAt, batch.anchored.anchoredAt)) faults[5] = "the issuer was not accredited when it signed";
         if (_isSuspended(key)) faults[5] = "the issuer is suspended";
         if (shown(batch, leafIndex) != 0) faults[6] = "activated, but not active";
-        (batch.activated[leafIndex], batch.issuer[leafIndex], batch.validUntil[leafIndex]) = (true, key, until);
+        (batch.activated[leafIndex], batch.issuer[leafIndex]) = (true, key);
+    }
+
+    function _noteActivator(uint256 person, Known storage batch, uint256 leafIndex) private {
+        if (isActivatedBy[uint128(batch.tree)][leafIndex][person]) faults[upgrades == 0 ? 8 : 26] = "activated twice by one";
+        isActivated[uint128(batch.tree)][leafIndex] = isActivatedBy[uint128(batch.tree)][leafIndex][person] = true;
+        uint40 ended = ownEndedSince[uint128(batch.tree)][leafIndex][person];
+        if (ended != 0 && ended <= batch.anchored.anchoredAt) faults[6] = "activated, but ended where it stands too";
+    }
+
+    /// @dev An anchorer states that a certificate names it: where another has activated a copy, and where none has.
+    function activateNamed(uint256 person, uint256 batchSeed, uint256 leafIndex, uint256 key, bool copied) external {
+        if (known.length == 0) return;
+        if (copied) copy(batchSeed % known.length);
+        uint256 at = copied ? known.length - 1 : batchSeed % known.length;
+        _nameOwn(person % 2 == 0 ? known[at].by : 1, at, leafIndex % 2, key);
+    }
+
+    /// @dev That others have activated it, and where else it stands, counts for nothing here.
+    function _nameOwn(uint256 person, uint256 at, uint256 slot, uint256 key) private {
+        Known storage batch = known[at];
+        bool wasActivated = isActivated[uint128(batch.tree)][slot];
+        isActivated[uint128(batch.tree)][slot] = false;
+        bool done = _activateNamed(person, batch, slot, key % 3);
+        if (!done) isActivated[uint128(batch.tree)][slot] = wasActivated;
+    }
+
+    function _activateNamed(
+        uint256 person,
+        Known storage batch,
+        uint256 leafIndex,
+        uint256 key
+    ) private returns (bool done) {
+        uint40 issuedAt = batch.anchored.anchoredAt;
+        bytes memory data = abi.encodeCall(
+            balance.openNamed,
+            (
+                ICertificateBalance.Record(batch.key, placeOf(leafIndex)),
+                _entry(batch.tree, leafIndex),
+                _proof(batch.tree, leafIndex),
+                ICertificateBalance.Statement(_key(key), 9, issuedAt, type(uint40).max),
+                ICertificateBalance.Record(0, 0)
+            )
+        );
+        done = _act(person, address(balance), data);
+        if (!done) return done;
+        _noteActivation(person, batch, leafIndex, key, issuedAt);
+        batch.validUntil[leafIndex] = type(uint40).max;
+    }
+
+    /// @dev A certificate goes on with the account of another, which its anchorer has superseded, or has not.
+    function succeed(uint256 oldSeed, uint256 newSeed, uint256 slots, uint256 key, bool supersede) public {
+        if (known.length == 0) return;
+        (uint256 before, uint256 after_) = (oldSeed % known.length, newSeed % known.length);
+        (uint256 oldSlot, uint256 newSlot) = (slots % 2, (slots / 2) % 2);
+        if (supersede) change(known[before].by, before, oldSlot, 3);
+        _succeed(before, oldSlot, after_, newSlot, key % 3);
+    }
+
+    /// @dev The likely way: drawn down, superseded, and anchored anew by the same anchorer, once or twice.
+    function reissue(uint256 seed, uint256 key, uint256 count, bool twice) public {
+        if (known.length == 0) return;
+        uint256 before = seed % known.length;
+        if (count % 3 != 0) _drawDownOwn(before, count % 3);
+        change(known[before].by, before, 0, 3);
+        uint256 after_ = known.length;
+        anchor(known[before].by, seed, false);
+        if (known.length == after_) return;
+        for (uint256 i; i < 3; ++i) _succeed(before, 0, after_, 0, (key + i) % 3);
+        if (twice) for (uint256 i; i < 3; ++i) _succeed(before, 0, after_, 1, (key + i) % 3);
+    }
+
+    /// @dev Another anchorer goes on with an account, which it may with the consent of who supersedes the certificate.
+    function takeAccount(uint256 seed, bool afresh) external {
+        if (known.length == 0) return;
+        uint256 before = seed % known.length;
+        uint256 other = (known[before].by + 1) % 2;
+        _activateBoth(before);
+        change(known[before].by, before, 0, 3);
+        if (afresh) anchor(other, seed, false);
+        for (uint256 at = known.length; at != 0; --at) {
+            if (known[at - 1].by != other || known[at - 1].activated[0]) continue;
+            for (uint256 key; key < 3; ++key) _succeed(before, 0, at - 1, 0, key);
+            return;
+        }
+    }
+
+    function _succeed(uint256 before, uint256 oldSlot, uint256 after_, uint256 newSlot, uint256 key) private {
+        Known storage old = known[before];
+        Known storage fresh = known[after_];
+        uint256 person = fresh.by;
+        {
+            ICertificateBalance.Record memory superseded = ICertificateBalance.Record(old.key, placeOf(oldSlot));
+            if (!_act(person, address(balance), _successionCall(fresh, newSlot, key, superseded))) return;
+        }
+        ++successes[25];
+        if (!old.activated[oldSlot]) faults[25] = "went on with no account";
+        if (old.status[oldSlot] != 3) faults[25] = "went on with what was not superseded";
+        if (old.carried[oldSlot]) faults[25] = "went on with an account twice";
+        if (old.by != person && !consents[old.by][person]) faults[25] = "went on with another's account";
+        _noteActivation(person, fresh, newSlot, key, fresh.anchored.anchoredAt);
+        fresh.validUntil[newSlot] = type(uint40).max;
+        old.carried[oldSlot] = true;
+        heirs[before][oldSlot] = 1 + 2 * after_ + newSlot;
+        fresh.outstanding[newSlot] += old.outstanding[oldSlot];
+        old.outstanding[oldSlot] = 0;
+    }
+
+    function _successionCall(
+        Known storage fresh,
+        uint256 slot,
+        uint256 key,
+        ICertificateBalance.Record memory superseded
+    ) private view returns (bytes memory) {
+        ICertificateBalance.Record memory certificate = ICertificateBalance.Record(fresh.key, placeOf(slot));
+        ICertificateBalance.Statement memory statement = ICertificateBalance.Statement(
+            _key(key),
+            9,
+            fresh.anchored.anchoredAt,
+            type(uint40).max
+        );
+        (bytes memory entry, bytes32[] memory proof) = (_entry(fresh.tree, slot), _proof(fresh.tree, slot));
+        return abi.encodeCall(balance.openSuccessor, (certificate, entry, proof, statement, superseded));
+    }
+
+    /// @dev An anchorer states anew what it had stated of a certificate.
+    function correct(uint256 batchSeed, uint256 leafIndex, uint256 key, uint256 age, bool draw) public {
+        if (known.length == 0) return;
+        uint256 chosen = batchSeed % known.length;
+        if (draw) _drawDownOwn(chosen, 1);
+        (leafIndex, key, age) = (draw ? 0 : leafIndex % 2, key % KEYS, age % 4000);
+        Known storage batch = known[chosen];
+        uint40 issuedAt = batch.anchored.anchoredAt - uint40(age);
+        bytes memory data = abi.encodeCall(
+            balance.correct,
+            (
+                ICertificateBalance.Record(batch.key, placeOf(leafIndex)),
+                ICertificateBalance.Statement(_key(key), 9, issuedAt, type(uint40).max)
+            )
+        );
+        // The other anchorer tries first, every time: what it may not do is rare enough as it is.
+        if (_act((batch.by + 1) % 2, address(balance), data)) faults[27] = "corrected by another anchorer";
+        if (!_act(batch.by, address(balance), data)) return;
+        ++successes[27];
+        if (batch.outstanding[leafIndex] != 0) faults[27] = "corrected while it was drawn down";
+        if (!batch.activated[leafIndex] || batch.carried[leafIndex]) faults[27] = "corrected without an account";
+        if (paused()) faults[9] = "corrected during a pause";
+        if (!_wasCovered(key, issuedAt, batch.anchored.anchoredAt)) faults[27] = "the issuer was not accredited";
+        (batch.issuer[leafIndex], batch.validUntil[leafIndex]) = (key, type(uint40).max);
+    }
+
+    /// @dev Another contract takes over, after everybody has tried to let it count before, and to let the old one go on.
+    function upgrade(uint256 person, uint256 seed) public {
+        if (upgrades == MOST_UPGRADES || seed % 8 != 0) return;
+        person %= PEOPLE;
+        ICertificateBalance old = balance;
+        ICertificateBalance first = _balanceAfter(address(0));
+        ICertificateBalance fresh = _balanceAfter(address(old));
+        _tryAll(first, person, "a second contract counted");
+        _tryAll(fresh, person, "counted before its predecessor ended");
+        if (_govern(address(old), abi.encodeCall(old.handOver, (address(fresh))))) faults[26] = "handed over to one not named";
+        bytes4[] memory selectors = new bytes4[](2);
+        (selectors[0], selectors[1]) = (old.begin.selector, old.handOver.selector);
+        IAccessManager(manager).setTargetFunctionRole(address(fresh), selectors, 3);
+        if (upgrades == 0) IAccessManager(manager).grantRole(3, address(this), 0);
+        vm.prank(account(person));
+        (bool seized, ) = address(old).call(abi.encodeCall(old.handOver, (address(fresh))));
+        if (seized) faults[26] = "handed over by anybody";
+        if (!_govern(address(old), abi.encodeCall(old.handOver, (address(fresh))))) return;
+        ++successes[26];
+        ++upgrades;
+        balance = fresh;
+        _tryAll(old, person, "went on after its end");
+        // Consents are given anew.
+        for (uint256 i; i < PEOPLE; ++i) for (uint256 j; j < PEOPLE; ++j) consents[i][j] = false;
+        for (uint256 i; i < sets.length; ++i) {
+            if (i == 3) break;
+            vm.prank(account(0));
+            (bool done, ) = address(fresh).call(abi.encodeCall(fresh.draw, (sets[i].drawdowns)));
+            if (done) faults[26] = "drawn down once more in the next contract";
+        }
+    }
+
+    function _tryAll(ICertificateBalance tried, uint256 person, string memory fault) private {
+        bytes[4] memory calls = [
+            abi.encodeCall(tried.begin, ()),
+            abi.encodeCall(tried.takeOver, ()),
+            abi.encodeCall(tried.handOver, (address(balance))),
+            abi.encodeCall(tried.allowDrawdowns, (account(1), true))
+        ];
+        for (uint256 i; i < calls.length; ++i) {
+            vm.prank(account(i == 3 ? 0 : person));
+            (bool done, ) = address(tried).call(calls[i]);
+            if (done) faults[26] = fault;
+        }
+        vm.getRecordedLogs();
+    }
+
+    function _balanceAfter(address before) private returns (ICertificateBalance) {
+        return
+            ICertificateBalance(
+                _create("CertificateBalance", abi.encode(address(ledger), address(accreditation), before, address(revocations)))
+            );
     }
 
     function drawDown(uint256 person, uint256 batchSeed, uint256 seed, uint256 count) public {
@@ -286,7 +671,7 @@ contract Handler is Deployed {
         anchor(person % 2, person, false);
         if (known.length == before) return;
         activate(person % 2, before, 0, key, age % 100);
-        activate(person % 2, before, 1, key, 0);
+        activate(person % 2, before, 1, key, 1);
     }
 
     function activateOwn(uint256 batchSeed, uint256 leafIndex, uint256 key, uint256 age) public {
@@ -378,8 +763,9 @@ contract Handler is Deployed {
         if (claimed != position || set.refunded[position]) faults[8] = "refunded twice, or elsewhere";
         if (status != 5 && status != 6 && status != 8) faults[3] = "refunded although the declaration stands";
         set.refunded[position] = true;
-        Known storage certified = known[indexOf[drawdown.certificateBatch] - 1];
-        uint256 slot = _slotOf(drawdown.certificateLeafIndex);
+        (uint256 at, uint256 slot) = (indexOf[drawdown.certificateBatch] - 1, _slotOf(drawdown.certificateLeafIndex));
+        while (heirs[at][slot] != 0) (at, slot) = ((heirs[at][slot] - 1) / 2, (heirs[at][slot] - 1) % 2);
+        Known storage certified = known[at];
         uint256 outstanding = certified.outstanding[slot];
         if (drawdown.quantity > outstanding) faults[3] = "more refunded than was drawn down";
         else certified.outstanding[slot] = outstanding - drawdown.quantity;
@@ -512,6 +898,21 @@ contract Handler is Deployed {
 
     function contracts() external view returns (ITraceLedger, IAccreditation, ICertificateBalance) {
         return (ledger, accreditation, balance);
+    }
+
+    /// @dev What is published of a document of a batch.
+    function publishedOf(uint256 batch, uint256 slot) external view returns (IRevocations.Revocation memory) {
+        return revocations.revocationOf(leafOf(batch, slot));
+    }
+
+    /// @dev Since when a document of a batch has ended, as its own anchorer's batches say.
+    function ownPublishedOf(uint256 batch, uint256 slot) external view returns (uint40) {
+        uint32 id = ledger.agentOf(account(known[batch].by)).id;
+        return revocations.revocationOf(sha256(abi.encode(id, leafOf(batch, slot)))).since;
+    }
+
+    function leafOf(uint256 batch, uint256 slot) public view returns (bytes32) {
+        return _slotLeaf(known[batch].tree, slot);
     }
 
     function batchCount() external view returns (uint256) {
@@ -665,6 +1066,10 @@ contract Handler is Deployed {
                 saidPausedUntil = abi.decode(data, (uint40));
             } else if (event_ == ITraceLedger.Resumed.selector) {
                 saidPausedUntil = 0;
+            } else if (event_ == IRevocations.RevocationPublished.selector) {
+                (, uint8 ended, uint40 since) = abi.decode(data, (uint256, uint8, uint40));
+                uint256 said = saidEnded[logs[i].topics[1]];
+                if (said == 0 || since < said >> 8) saidEnded[logs[i].topics[1]] = (uint256(since) << 8) | ended;
             } else if (event_ == ICertificateBalance.CertificateOpened.selector) {
                 (uint88 quantity, ) = abi.decode(data, (uint88, ICertificateBalance.Statement));
                 saidRemaining[keccak256(abi.encode(logs[i].topics[1], logs[i].topics[2]))] = quantity;
@@ -680,6 +1085,10 @@ contract Handler is Deployed {
                 ICertificateBalance.Drawdown memory drawdown = abi.decode(data, (ICertificateBalance.Drawdown));
                 saidSet[logs[i].topics[1]] |= 1 << uint256(logs[i].topics[2]);
                 saidRemaining[_certificate(drawdown)] += drawdown.quantity;
+            } else if (event_ == ICertificateBalance.CarriedOver.selector) {
+                (uint32 leafIndex, uint88 remaining) = abi.decode(data, (uint32, uint88));
+                saidRemaining[keccak256(abi.encode(logs[i].topics[1], logs[i].topics[2]))] = 0;
+                saidRemaining[keccak256(abi.encode(logs[i].topics[3], uint256(leafIndex)))] = remaining;
             } else if (event_ == IAccreditation.KeyAccredited.selector) {
                 IAccreditation.Terms storage terms = saidTerms[logs[i].topics[1]];
                 (terms.kinds, terms.chapters, terms.validFrom, terms.validUntil) = abi.decode(
@@ -775,7 +1184,7 @@ contract Handler is Deployed {
             abi.encodePacked(
                 isCertificate ? bytes1(0x01) : bytes1(0x03),
                 isCertificate ? bytes16(uint128(QUANTITY)) : bytes16(0),
-                keccak256(abi.encode(batch, leafIndex))
+                keccak256(abi.encode(leafIndex == 3 ? batch : uint128(batch), leafIndex))
             );
     }
 
@@ -818,11 +1227,11 @@ contract Handler is Deployed {
         return _node(_node(_firstWord(batch), _secondWord(batch)), _lastWord(batch));
     }
 
-    /// @dev The proof of a certificate.
+    /// @dev The proof of a certificate, or of the first declaration.
     function _proof(uint256 batch, uint256 slot) private pure returns (bytes32[] memory proof) {
         proof = new bytes32[](8);
         for (uint256 i; i < 6; ++i) proof[i] = _fillers(i);
-        if (slot == 1) proof[0] = _slotLeaf(batch, 2);
+        if (slot != 0) proof[0] = _slotLeaf(batch, 3 - slot);
         proof[6] = slot == 0 ? _secondWord(batch) : _firstWord(batch);
         proof[7] = _lastWord(batch);
     }

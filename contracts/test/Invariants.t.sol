@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IAccreditation} from "../src/IAccreditation.sol";
 import {ICertificateBalance} from "../src/ICertificateBalance.sol";
+import {IRevocations} from "../src/IRevocations.sol";
 import {ITraceLedger} from "../src/ITraceLedger.sol";
 import {Handler} from "./Handler.sol";
 import {vm} from "./Vm.sol";
@@ -13,11 +14,15 @@ contract Invariants {
     Handler private handler;
     ITraceLedger private ledger;
     IAccreditation private accreditation;
-    ICertificateBalance private balance;
 
     function setUp() external {
         handler = new Handler();
-        (ledger, accreditation, balance) = handler.contracts();
+        (ledger, accreditation, ) = handler.contracts();
+    }
+
+    /// @dev The contract that counts now.
+    function _balance() private view returns (ICertificateBalance balance) {
+        (, , balance) = handler.contracts();
     }
 
     function targetContracts() external view returns (address[] memory targets) {
@@ -45,8 +50,9 @@ contract Invariants {
         for (uint256 i; i < handler.batchCount(); ++i) {
             Handler.Known memory batch = handler.batchAt(i);
             for (uint32 leafIndex; leafIndex < 2; ++leafIndex) {
-                ICertificateBalance.Balance memory kept = balance.balanceOf(batch.key, handler.placeOf(leafIndex));
+                ICertificateBalance.Balance memory kept = _balance().balanceOf(batch.key, handler.placeOf(leafIndex));
                 require(kept.remaining <= kept.quantity, "more remains than there was");
+                if (batch.carried[leafIndex]) continue;
                 require(kept.remaining + batch.outstanding[leafIndex] == kept.quantity, "drawdowns do not add up");
                 require(kept.quantity == (batch.activated[leafIndex] ? 100 : 0), "not the quantity of the entry");
             }
@@ -82,7 +88,7 @@ contract Invariants {
             Handler.DrawdownSet memory set = handler.setAt(i);
             uint256 expected = set.drawdowns.length << 248;
             for (uint256 j; j < set.drawdowns.length; ++j) if (set.refunded[j]) expected |= 1 << j;
-            require(balance.drawingOf(set.root) == expected, "a set of drawdowns is not as it was left");
+            require(_balance().drawingOf(set.root) == expected, "a set of drawdowns is not as it was left");
         }
         _flawless(8);
     }
@@ -104,13 +110,13 @@ contract Invariants {
             require(handler.saidBatch(key) == (uint256(batch.number) << 32) | batch.size, "events differ about a batch");
             for (uint32 leafIndex; leafIndex < 2; ++leafIndex) {
                 bytes32 certificate = keccak256(abi.encode(key, uint256(handler.placeOf(leafIndex))));
-                uint256 remaining = balance.balanceOf(key, handler.placeOf(leafIndex)).remaining;
+                uint256 remaining = _balance().balanceOf(key, handler.placeOf(leafIndex)).remaining;
                 require(handler.saidRemaining(certificate) == remaining, "events differ about what remains");
             }
         }
         for (uint256 i; i < handler.setCount(); ++i) {
             bytes32 root = handler.setAt(i).root;
-            require(handler.saidSet(root) == balance.drawingOf(root), "events differ about a set of drawdowns");
+            require(handler.saidSet(root) == _balance().drawingOf(root), "events differ about a set of drawdowns");
         }
         for (uint256 key; key < 5; ++key) {
             bytes memory said = abi.encode(handler.saidTermsOf(handler.keyAt(key)));
@@ -183,6 +189,65 @@ contract Invariants {
 
     function invariant_23_no_certificate_is_used_up_without_consent() external view {
         _flawless(23);
+    }
+
+    function invariant_25_a_successor_goes_on_with_the_account() external view {
+        for (uint256 i; i < handler.batchCount(); ++i) {
+            Handler.Known memory batch = handler.batchAt(i);
+            for (uint256 slot; slot < 2; ++slot) {
+                if (!batch.activated[slot]) continue;
+                ICertificateBalance.Balance memory kept = _balance().balanceOf(batch.key, handler.placeOf(slot));
+                if (batch.carried[slot]) require(kept.remaining == 0, "a superseded certificate kept its balance");
+                else require(kept.remaining + batch.outstanding[slot] == kept.quantity, "an account was begun anew");
+            }
+        }
+        _flawless(25);
+    }
+
+    function invariant_26_one_contract_counts_at_a_time() external view {
+        for (uint256 i; i < handler.batchCount(); ++i) {
+            Handler.Known memory batch = handler.batchAt(i);
+            for (uint256 slot; slot < 2; ++slot) {
+                ICertificateBalance.Balance memory kept = _balance().balanceOf(batch.key, handler.placeOf(slot));
+                uint256 left = batch.activated[slot] && !batch.carried[slot] ? 100 - batch.outstanding[slot] : 0;
+                require(kept.remaining == left, "not what was left");
+            }
+        }
+        for (uint256 i; i < handler.setCount(); ++i) {
+            require(_balance().drawingOf(handler.setAt(i).root) != 0, "a set of drawdowns was forgotten");
+        }
+        _flawless(26);
+    }
+
+    function invariant_27_a_statement_is_corrected_before_its_use_only() external view {
+        _flawless(27);
+    }
+
+    function invariant_28_an_end_is_the_records_since_its_earliest_batch() external view {
+        for (uint256 i; i < handler.batchCount(); ++i) {
+            Handler.Known memory batch = handler.batchAt(i);
+            uint256 records = uint128(batch.tree);
+            for (uint256 slot; slot < 3; ++slot) {
+                IRevocations.Revocation memory found = handler.publishedOf(i, slot);
+                require(found.since == handler.endedSince(records, slot), "since another time");
+                require(uint8(found.status) == handler.endedAs(records, slot), "another end");
+                require(found.since <= found.publishedAt, "published before it was anchored");
+                uint40 own = handler.ownEndedSince(records, slot, batch.by);
+                require(handler.ownPublishedOf(i, slot) == own, "its own anchorer's word is another");
+                uint256 said = handler.saidEnded(handler.leafOf(i, slot));
+                require(said == (uint256(found.since) << 8) | uint8(found.status), "events differ about an end");
+            }
+        }
+        _flawless(28);
+    }
+
+    function invariant_29_the_office_that_a_batch_names_decides_alone() external view {
+        for (uint256 i; i < handler.batchCount(); ++i) {
+            Handler.Known memory batch = handler.batchAt(i);
+            uint256 office = batch.office == 0 ? 0 : ledger.agentOf(handler.account(batch.office - 1)).id;
+            require(ledger.decidingOffice(batch.key) == office, "a batch names another office");
+        }
+        _flawless(29);
     }
 
     /// @dev Cost must not grow with what the ledger already holds.

@@ -19,7 +19,15 @@ from typing import Any
 from contracts.tools import compile as build
 from contracts.tools.invariants import FORGE, environment
 
-OURS = {"AccessManager", "Accreditation", "BatchKey", "CertificateBalance", "InclusionProof", "TraceLedger"}
+OURS = {
+    "AccessManager",
+    "Accreditation",
+    "BatchKey",
+    "CertificateBalance",
+    "InclusionProof",
+    "Revocations",
+    "TraceLedger",
+}
 PLANTED = ("tx-origin", "Planted", "act")
 
 _PLANTED_SOURCE = """// SPDX-License-Identifier: Apache-2.0
@@ -36,14 +44,14 @@ contract Planted {
 }
 """
 
-_TRUSTED = (
-    "Only reads of our own two contracts, whose addresses are fixed at deployment; a call has at most 248 drawdowns."
-)
+_TRUSTED = "Only reads of our own contracts, whose addresses are fixed at deployment; a call has at most 248 drawdowns."
 _PACKED = (
     "The word compared is packed and holds the block's time among other things, so slither takes every comparison of "
     "its parts for one of time. Zero means that nothing was written; roles, segments and edges are exact numbers."
 )
+_KEPT_TIMES = "Compares times at which batches were anchored, kept beside the present one."
 _ABSENT = "Zero stands for a version or a suspension that there is not."
+_STATUSES_ONLY = "The word of statuses is wanted; whose batch it is has been asked before."
 _MINUTES = "Accreditations and validity run for days: the minutes that a block's maker may choose decide nothing."
 _DAYS = "Pauses and notices run for days: the minutes that a block's maker may choose decide nothing."
 
@@ -58,6 +66,15 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
     ("assembly", "CertificateBalance", "_emitDrawn"): "Copies call data into an event, without encoding them again.",
     ("assembly", "CertificateBalance", "_leafOf"): "Hashes call data where they stand, without encoding them again.",
     ("assembly", "TraceLedger", "_statusAt"): "Divides by a bit that is never 0; a checked division costs twice.",
+    ("assembly", "TraceLedger", "_isOfficeOf"): "Two comparisons without a branch, which every decision would pay.",
+    (
+        "assembly",
+        "TraceLedger",
+        "_changeStatuses",
+    ): "Finds places in two lists whose bounds were looked at before; a second look would cost every decision.",
+    ("calls-loop", "CertificateBalance", "_inherited"): _TRUSTED,
+    ("calls-loop", "CertificateBalance", "carriedTo"): "Goes from a certificate to its successors, which their own "
+    "anchorer has made; who refunds pays for it.",
     ("calls-loop", "CertificateBalance", "_requireStanding"): _TRUSTED,
     ("calls-loop", "CertificateBalance", "_requireDeclaration"): _TRUSTED,
     ("incorrect-equality", "Accreditation", "_covers"): "Compares single bits of a map.",
@@ -67,7 +84,14 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
     ("incorrect-equality", "Accreditation", "reinstate"): _ABSENT,
     ("incorrect-equality", "Accreditation", "suspensionsOf"): _ABSENT,
     ("incorrect-equality", "Accreditation", "wasAccredited"): _ABSENT,
+    ("incorrect-equality", "TraceLedger", "_anchor"): _PACKED,
+    ("incorrect-equality", "TraceLedger", "_isOfficeOf"): _PACKED,
     ("incorrect-equality", "TraceLedger", "_rightsOf"): _PACKED,
+    (
+        "low-level-calls",
+        "CertificateBalance",
+        "_answers",
+    ): "Asks a contract of any version what it may not know; whatever it answers is no more than a yes or no.",
     ("incorrect-equality", "TraceLedger", "_changeStatuses"): _PACKED,
     ("incorrect-equality", "TraceLedger", "_changed"): _PACKED,
     ("incorrect-equality", "TraceLedger", "_has"): _PACKED,
@@ -88,6 +112,9 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
     ("timestamp", "Accreditation", "rotate"): _MINUTES,
     ("timestamp", "Accreditation", "wasAccredited"): _MINUTES,
     ("timestamp", "CertificateBalance", "_drawDown"): _MINUTES,
+    ("incorrect-equality", "Revocations", "_note"): _ABSENT,
+    ("timestamp", "Revocations", "_note"): _KEPT_TIMES,
+    ("timestamp", "Revocations", "publish"): _KEPT_TIMES,
     ("timestamp", "TraceLedger", "_before"): _PACKED,
     ("timestamp", "TraceLedger", "_changed"): _PACKED,
     ("timestamp", "TraceLedger", "_requireEdges"): _PACKED,
@@ -100,16 +127,14 @@ EXPLAINED: dict[tuple[str, str, str], str] = {
     ("timestamp", "TraceLedger", "declarationsOf"): _PACKED,
     ("timestamp", "TraceLedger", "statusOf"): _PACKED,
     ("timestamp", "TraceLedger", "verify"): _PACKED,
-    (
-        "unused-return",
-        "CertificateBalance",
-        "open",
-    ): "The word of statuses is wanted; whose batch it is has been asked before.",
-    (
-        "uninitialized-local",
-        "TraceLedger",
-        "_changeStatuses",
-    ): "The first index has none before it, and is not compared.",
+    ("timestamp", "TraceLedger", "_anchor"): _PACKED,
+    ("timestamp", "TraceLedger", "_isOfficeOf"): _PACKED,
+    ("timestamp", "TraceLedger", "_refuse"): _PACKED,
+    ("timestamp", "TraceLedger", "_refuseOtherOffice"): _PACKED,
+    ("timestamp", "TraceLedger", "setOffice"): _PACKED,
+    ("unused-return", "CertificateBalance", "_prove"): _STATUSES_ONLY,
+    ("unused-return", "CertificateBalance", "correct"): _STATUSES_ONLY,
+    ("uninitialized-local", "CertificateBalance", "_refund"): "The first certificate has taken nothing over.",
     ("uninitialized-local", "TraceLedger", "_changed"): "Where no document is changed, nothing is held or let go.",
     ("uninitialized-state", "TraceLedger", ""): "Words are written through a reference to their slot.",
     ("uninitialized-local", "CertificateBalance", "draw"): "An empty cache is what is wanted: nothing is known yet.",

@@ -28,6 +28,7 @@ TARGETS = {
     "AccessManager": "src/AccessManager.sol",
     "Accreditation": "src/Accreditation.sol",
     "CertificateBalance": "src/CertificateBalance.sol",
+    "Revocations": "src/Revocations.sol",
     "TraceLedger": "src/TraceLedger.sol",
 }
 """The deployed contracts, and the source of each."""

@@ -1,7 +1,8 @@
 """Run the invariants with forge, on the committed code and on every planted mutant.
 
-``python -m contracts.tools.invariants`` prints "invariant | mutant | killed". It fails if an invariant does not hold, a
-mutant survives, or forge did not run the tests.
+``python -m contracts.tools.invariants [COUNT]`` prints "invariant | mutant | killed". It fails if an invariant does not
+hold, a mutant survives, or forge did not run the tests. With COUNT that many mutants are drawn anew, at least one of
+each invariant.
 """
 
 import json
@@ -9,14 +10,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.tools import compile as build
-from contracts.tools.mutants import INVARIANTS, MUTANTS, Mutant, write
+from contracts.tools.mutants import INVARIANTS, MUTANTS, Mutant, drawn, write
 
 FORGE = build.MODULES / "@foundry-rs" / "forge-linux-amd64" / "bin" / "forge"
 MUTANT_CODE = build.HERE.parent / "build" / "mutants"
@@ -83,14 +84,14 @@ def main() -> int:
     """Run from the command line and return the exit status."""
     try:
         with environment() as around:
-            return _check(around)
+            return _check(around, drawn(int(sys.argv[1]) if sys.argv[1:] else 0))
     except build.ToolchainMissing as missing:
         print(f"contracts: {missing}", file=sys.stderr)
         return 2
 
 
-def _check(around: dict[str, str]) -> int:
-    directories = write(MUTANT_CODE)
+def _check(around: dict[str, str], mutants: Sequence[Mutant]) -> int:
+    directories = write(MUTANT_CODE, mutants)
     # Mutants are compiled more quickly than what is deployed: that alone must break nothing.
     for code in (build.ARTIFACTS, MUTANT_CODE / "none"):
         sound = run(around, code=code)
@@ -100,7 +101,7 @@ def _check(around: dict[str, str]) -> int:
             print(sound.output[-4000:] if not broken else f"broken in {code}: {', '.join(broken)}", file=sys.stderr)
             return 1
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        killed = dict(zip(MUTANTS, pool.map(lambda mutant: _killed(around, mutant, directories), MUTANTS), strict=True))
+        killed = dict(zip(mutants, pool.map(lambda mutant: _killed(around, mutant, directories), mutants), strict=True))
     return _report(holding, killed)
 
 
@@ -124,7 +125,10 @@ def _report(holding: list[int], killed: dict[Mutant, int]) -> int:
         print(f"{mutant.invariant:>2} {INVARIANTS[mutant.invariant]:<46} | {mutant.name:<28} | {answer}")
     covered = {mutant.invariant for mutant, dead in killed.items() if dead}
     dead = sum(map(bool, killed.values()))
-    print(f"{len(holding)} of {len(INVARIANTS)} invariants hold; {dead} of {len(killed)} mutants killed")
+    print(
+        f"{len(holding)} of {len(INVARIANTS)} invariants hold; {dead} of {len(killed)} mutants killed "
+        f"({len(killed)} of {len(MUTANTS)} tried)"
+    )
     return 0 if all(killed.values()) and covered == set(INVARIANTS) else 1
 
 

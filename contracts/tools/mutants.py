@@ -5,7 +5,9 @@ mutant is skipped silently.
 """
 
 import json
-from collections.abc import Mapping
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +38,11 @@ INVARIANTS = {
     22: "nobody takes another's root",
     23: "drawn down with its anchorer's consent only",
     24: "a key's history is not whitewashed",
+    25: "a successor goes on with the account",
+    26: "one contract counts at a time",
+    27: "a statement is corrected before its use only",
+    28: "an end is the record's, wherever it stands",
+    29: "the office that a batch names decides alone",
 }
 
 
@@ -78,6 +85,10 @@ def _manager(invariant: int, name: str, original: str, planted: str = "") -> Mut
     return Mutant(invariant, name, "AccessManager", original, planted)
 
 
+def _revocations(invariant: int, name: str, original: str, planted: str = "") -> Mutant:
+    return Mutant(invariant, name, "Revocations", original, planted)
+
+
 def _accreditation(invariant: int, name: str, original: str, planted: str = "") -> Mutant:
     return Mutant(invariant, name, "Accreditation", original, planted)
 
@@ -114,8 +125,8 @@ MUTANTS = (
     _balance(
         5,
         "activated by any anchorer",
-        "if (batch.anchorer != anchorer) revert CertificateBalanceNotOwnBatch(msg.sender, batchKey);",
-        "anchorer = batch.anchorer;",
+        "ITraceLedger.Batch memory batch = _requireOwn(anchorer, batchKey);",
+        "ITraceLedger.Batch memory batch = _ledger.batchOf(batchKey);\n        anchorer = batch.anchorer;",
     ),
     _ledger(
         5,
@@ -182,13 +193,23 @@ MUTANTS = (
     _balance(
         8,
         "activated twice",
-        "if (_activated[leaf]) revert CertificateBalanceAlreadyOpened(batchKey, leafIndex);",
+        "if (first != 0) {",
+        "if (false) {",
     ),
     _balance(
         8,
         "activated once more elsewhere",
-        "if (_activated[leaf]) revert",
-        "if (_balances[batchKey][leafIndex].word != 0) revert",
+        "uint32 first = activatorOf(leaf);",
+        "uint32 first = _balances[certificate.batchKey][certificate.leafIndex].word != 0 ? anchorer : 0;",
+    ),
+    _balance(8, "named, and activated twice", "first == anchorer || ", ""),
+    _balance(8, "named, and activated once more", " || activatorOf(mark) != 0"),
+    _balance(8, "named, as any may state", "if (!isNamed || first", "if (first"),
+    _balance(
+        6,
+        "revoked elsewhere, and activated",
+        "if (since != 0 && since <= anchoredAt) {",
+        "if (false) {",
     ),
     _ledger(9, "anchored in a pause", "        if (isPaused()) revert TraceLedgerPaused();\n    }", "    }"),
     _ledger(9, "drawn down in a pause", "own = _field(_anchorerAt(agent), ID);", "own = _field(_agents[agent], ID);"),
@@ -347,6 +368,81 @@ MUTANTS = (
         "_consents[_consent(allowing, allowed)] = isAllowed;",
         "_consents[_consent(allowing, allowed)] = true;",
     ),
+    _balance(25, "an account begun anew", "remaining = quantity - drawn;", "remaining = quantity;"),
+    _balance(
+        25,
+        "a superseded one kept",
+        "        _balances[batchKey][leafIndex].word = word - (uint256(left) << REMAINING);\n",
+    ),
+    _balance(
+        25,
+        "carried over twice",
+        "if (carriedTo(batchKey, leafIndex).batchKey != 0) revert CertificateBalanceCarriedOver(batchKey, leafIndex);",
+    ),
+    _balance(
+        25,
+        "carried over while it stands",
+        "if (status != uint8(ITraceLedger.DocumentStatus.Superseded)) {",
+        "if (status == uint8(ITraceLedger.DocumentStatus.Revoked)) {",
+    ),
+    _balance(
+        25,
+        "another's account taken",
+        "if (anchorer != caller && !_consents[_consent(anchorer, caller)]) {",
+        "if (anchorer == 0) {",
+    ),
+    _balance(25, "refunded to the old one", "if (next.batchKey == 0) break;", "break;"),
+    _balance(
+        26, "counts before it is named", "if (_phase != Phase.Counting) revert", "if (_phase == Phase.Replaced) revert"
+    ),
+    _balance(
+        26,
+        "the old one goes on",
+        "(_phase, _successor) = (Phase.Replaced, ICertificateBalance(successor_));",
+        "_successor = ICertificateBalance(successor_);",
+    ),
+    _balance(26, "begun by anybody", "function begin() external restricted {", "function begin() external {"),
+    _balance(
+        26,
+        "taken over by anybody",
+        "_phase != Phase.Prepared || msg.sender != address(_predecessor) || !_isNamed()",
+        "_phase != Phase.Prepared",
+    ),
+    _balance(26, "handed over to anybody", " || !_isNamed()"),
+    _balance(
+        26,
+        "handed over by anybody",
+        "function handOver(address successor_) external restricted whileCounting {",
+        "function handOver(address successor_) external {",
+    ),
+    _balance(
+        26,
+        "what was left forgotten",
+        "if (address(_predecessor) == address(0)) return 0;",
+        "if (leafIndex != type(uint32).max) return 0;",
+    ),
+    _balance(
+        26,
+        "sets forgotten",
+        "if (word == 0 && address(_predecessor) != address(0)) word = _predecessor.drawingOf(drawdownsRoot);",
+    ),
+    _balance(
+        26,
+        "activations forgotten",
+        "if (_doesPredecessorTellWho) return _predecessor.activatorOf(leafOrOwn);",
+        "if (_doesPredecessorTellWho) return 0;",
+    ),
+    _balance(
+        27,
+        "corrected by any anchorer",
+        "if (batch.anchorer != anchorer) revert CertificateBalanceNotOwnBatch(msg.sender, batchKey);",
+        "anchorer;",
+    ),
+    _balance(
+        27,
+        "corrected while drawn down",
+        "if (remaining != quantity) revert CertificateBalanceInUse(batchKey, leafIndex, remaining, quantity);",
+    ),
     _accreditation(
         24,
         "dated back by the authority",
@@ -367,31 +463,122 @@ MUTANTS = (
         "position == last ? _newest[uint32(index)] : _past[uint32(index)][position]",
         "_newest[uint32(index)]",
     ),
+    _revocations(
+        28,
+        "suspended for good",
+        "found != uint8(ITraceLedger.DocumentStatus.Revoked) && found != uint8(ITraceLedger.DocumentStatus.Superseded)",
+        "found == uint8(ITraceLedger.DocumentStatus.Active)",
+    ),
+    _revocations(
+        28,
+        "a later end counts",
+        "isNews = known == 0 || known > since;",
+        "isNews = true;",
+    ),
+    _revocations(28, "the first end counts", "known == 0 || known > since", "known == 0"),
+    _revocations(28, "an anchorer's own end unheard", "_note(BatchKey.from(batch.anchorer, leaf),", "_note(leaf,"),
+    _revocations(28, "a declaration ended", "if (!fits || isDeclaration ||", "if (!fits ||"),
+    _revocations(28, "proof of another batch", " || BatchKey.from(batch.anchorer, root) != batchKey"),
+    _revocations(
+        28,
+        "ended since it was published",
+        "Revocation(status, since,",
+        "Revocation(status, uint40(block.timestamp),",
+    ),
+    _revocations(
+        28, "an end without its kind", "ITraceLedger.DocumentStatus(found)", "ITraceLedger.DocumentStatus.Revoked"
+    ),
+    _ledger(
+        29,
+        "decided by any office",
+        "isOffice := or(iszero(office), eq(office, id))",
+        "isOffice := or(1, eq(office, id))",
+    ),
+    _ledger(
+        29,
+        "all roles are any office",
+        "if (roles & OFFICE != 0 && _isOfficeOf(batch, agent)) rights",
+        "if (roles & OFFICE != 0) rights",
+    ),
+    _ledger(
+        29,
+        "an office of any number",
+        "if (office > _agentCount || fields & OUTSIDE_FIELDS != 0) revert",
+        "if (fields & OUTSIDE_FIELDS != 0) revert",
+    ),
+    _ledger(
+        29, "named by any office", "if (standing == 0 || standing != _field(agent, ID)) revert", "if (false) revert"
+    ),
+    _ledger(29, "taken where none is named", "if (standing == 0 || standing !=", "if (standing != 0 && standing !="),
+    _ledger(
+        29,
+        "handed on without the role",
+        "if (agent & OFFICE == 0) revert TraceLedgerRoleMissing(msg.sender, OFFICE);",
+    ),
+    _ledger(
+        29,
+        "handed on in a pause",
+        "OFFICE);\n        if (isPaused()) revert TraceLedgerPaused();\n        Slot",
+        "OFFICE);\n        Slot",
+    ),
+    _ledger(
+        29,
+        "handed to nobody",
+        "if (office == 0 || office > _agentCount || office > type(uint24).max) revert",
+        "if (office > type(uint24).max) revert",
+    ),
+    _ledger(
+        29,
+        "the office kept",
+        "slot.word = (batch & ~(uint256(type(uint24).max) << BATCH_OFFICE)) | (office << BATCH_OFFICE);",
+    ),
 )
 """Every planted fault, at least one for each invariant."""
 
 
+PORTION = 26
+"""Mutants that are compiled together: a hundred of them are more than the compiler's memory holds."""
 QUICK_SETTINGS = build.SETTINGS | {"optimizer": {"enabled": True, "runs": 200}, "viaIR": False}
 """By way of Yul a compilation takes three times as long. Contracts without a fault are held to the same settings."""
 
 
-def write(directory: Path) -> dict[Mutant, Path]:
-    """Compile every mutant, and return for each a directory with the artefacts of all contracts, one of them faulty.
+def drawn(count: int) -> tuple[Mutant, ...]:
+    """Draw so many mutants anew, at least one of each invariant; all of them where ``count`` is none or too large."""
+    if not 0 < count < len(MUTANTS):
+        return MUTANTS
+    shuffled = random.SystemRandom().sample(MUTANTS, len(MUTANTS))
+    first = {mutant.invariant: mutant for mutant in shuffled}
+    others = [mutant for mutant in shuffled if mutant is not first[mutant.invariant]]
+    chosen = {*first.values(), *others[: max(0, count - len(first))]}
+    return tuple(mutant for mutant in MUTANTS if mutant in chosen)
+
+
+def write(directory: Path, mutants: Sequence[Mutant] = MUTANTS) -> dict[Mutant, Path]:
+    """Compile mutants, and return for each a directory with the artefacts of all contracts, one of them faulty.
 
     ``directory / "none"`` gets the contracts without a fault, compiled in the same way.
     """
     sources = {unit: text for unit in build.TARGETS.values() for unit, text in build.closure(unit).items()}
-    for mutant in MUTANTS:
-        for unit, text in build.closure(f"src/{mutant.contract}.sol").items():
-            sources[unit if unit.startswith("@") else f"{mutant.slug}/{unit}"] = text
-        sources[_unit(mutant)] = mutant.source()
     compiled = build.compile_sources(sources, QUICK_SETTINGS)["contracts"]
     sound = {name: compiled[unit][name] for name, unit in build.TARGETS.items()}
     _put(directory / "none", sound)
-    return {
-        mutant: _put(directory / mutant.slug, sound | {mutant.contract: compiled[_unit(mutant)][mutant.contract]})
-        for mutant in MUTANTS
-    }
+    portions = [mutants[first : first + PORTION] for first in range(0, len(mutants), PORTION)]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        answers = pool.map(lambda some: build.compile_sources(_sources(some), QUICK_SETTINGS)["contracts"], portions)
+        return {
+            mutant: _put(directory / mutant.slug, sound | {mutant.contract: answer[_unit(mutant)][mutant.contract]})
+            for some, answer in zip(portions, answers, strict=True)
+            for mutant in some
+        }
+
+
+def _sources(mutants: Iterable[Mutant]) -> dict[str, str]:
+    sources = {}
+    for mutant in mutants:
+        for unit, text in build.closure(f"src/{mutant.contract}.sol").items():
+            sources[unit if unit.startswith("@") else f"{mutant.slug}/{unit}"] = text
+        sources[_unit(mutant)] = mutant.source()
+    return sources
 
 
 def _unit(mutant: Mutant) -> str:

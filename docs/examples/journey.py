@@ -9,6 +9,7 @@ reads the demonstration's tokens from DATA_DIR/demo-credentials.json (default va
 import json
 import os
 import time
+import urllib.error
 import urllib.request
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,19 @@ NOW = datetime.now(UTC)
 NUMBER = f"{NOW:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
 
 
+def answered(request: urllib.request.Request) -> bytes:
+    """What the server answers; what it refuses, and that nobody answers, is told in a line."""
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read()
+    except urllib.error.HTTPError as refused:
+        raise SystemExit(f"{request.full_url} answered {refused.code}: {refused.read().decode()}") from None
+    except urllib.error.URLError as fault:
+        raise SystemExit(
+            f"nobody answers at {SERVER} ({fault.reason}): is the server running, and is PORT its port?"
+        ) from None
+
+
 def call(method: str, path: str, role: str, body: Any = None, read: int | None = None) -> Any:
     """One call, by the person with that role; ``read`` is the version of what was read, where the call rests on one."""
     headers = {
@@ -36,15 +50,12 @@ def call(method: str, path: str, role: str, body: Any = None, read: int | None =
         headers["If-Match"] = f'"{read}"'  # the ETag of that answer; 412 tells who has changed it since
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{SERVER}/api/v1{path}", data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+    return json.loads(answered(request))
 
 
 def download(path: str, role: str) -> bytes:
     """A file, byte for byte."""
-    request = urllib.request.Request(SERVER + path, headers={"Authorization": f"Bearer {PEOPLE[role]['token']}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return answer.read()
+    return answered(urllib.request.Request(SERVER + path, headers={"Authorization": f"Bearer {PEOPLE[role]['token']}"}))
 
 
 certificate = call(

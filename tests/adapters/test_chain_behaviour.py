@@ -21,9 +21,10 @@ from backend.domain.ledger import (
     ChangeStatuses,
     DeclarationStatus,
     DocumentStatus,
+    RotateKey,
     SuspendAccreditation,
 )
-from backend.domain.signature_terms import SignatureTerms
+from backend.domain.signature_terms import KeyEvent, SignatureTerms, Suspension
 from tests.adapters.conftest import World
 from tests.helpers.fakes import Clock, FakeLedger
 from tests.helpers.nodes import NEEDS_ANVIL, anvil
@@ -224,6 +225,43 @@ def test_an_accreditation_is_written_suspended_and_lifted(ledger_world):
         assert ledger_world.do(SuspendAccreditation(key, moment), "authority").refusal == error
     ledger_world.do(SuspendAccreditation(key, None), "authority")
     assert ledger_world.ledger.accreditation(key) == TERMS
+
+
+def test_a_keys_history_lists_every_version(ledger_world):
+    ledger, key, successor = ledger_world.ledger, secrets.token_bytes(32), secrets.token_bytes(32)
+    now = ledger.head().block_time
+    terms = replace(TERMS, valid_until=now + timedelta(days=365))
+    since = now - timedelta(hours=1)
+    assert ledger.lists_terms
+    assert ledger.history(key, 0, 10) is None
+    calls = (
+        Accredit(key, terms),
+        SuspendAccreditation(key, since),
+        SuspendAccreditation(key, None),
+        Accredit(key, terms),
+        RotateKey(key, successor),
+    )
+    times = []
+    for call in calls:
+        times.append(ledger_world.do(call, "authority").block_time)
+        assert ledger.history(key, 0, 10).count == len(times)
+    whole = ledger.history(key, 0, 10)
+    assert [version.recorded_at for version in whole.versions] == times
+    suspended = replace(terms, suspended_since=since)
+    ended = replace(terms, valid_until=times[-1])
+    assert [version.terms for version in whole.versions] == [terms, suspended, terms, terms, ended]
+    assert whole.suspensions == (Suspension(since, times[2]),)
+    assert whole.events() == (*whole.events()[:3], KeyEvent.ACCREDITED, KeyEvent.ROTATED)
+    assert whole.events()[:3] == (KeyEvent.ACCREDITED, KeyEvent.SUSPENDED, KeyEvent.REINSTATED)
+    assert (whole.predecessor, whole.successor, whole.before) == (None, successor, None)
+    part = ledger.history(key, 2, 2)
+    assert (part.before, *part.versions) == whole.versions[1:4]
+    assert part.count == 5
+    assert ledger.history(key, 9, 2).versions == ()
+    after = ledger.history(successor, 0, 10)
+    assert after.events() == (KeyEvent.SUCCEEDED,)
+    assert after.predecessor == key
+    assert list(ledger.accredited_keys())[-2:] == [key, successor]
 
 
 def test_terms_of_signature_tell_of_lifted_suspension(ledger_world):

@@ -184,6 +184,26 @@ def test_list_asks_for_the_newest_block_once(world):
     assert chain.heads == 1
 
 
+def test_list_asks_once_about_a_batch(world, monkeypatch):
+    ledger = EvmLedger(world.chain, world.deployment, world.accounts)
+    root = secrets.token_bytes(32)
+    batch = ledger.batch_key(root)
+    asked, ask = [], ledger._answers.ask
+    monkeypatch.setattr(ledger._answers, "ask", lambda *question: asked.append(question[:2]) or ask(*question))
+    with ledger.at_one_block():
+        assert ledger.batch(batch) is ledger.batch(batch) is None
+    assert len(asked) == 1
+    world.do(AnchorBatch(root, Segments(1, 2, 3, 4)), "anchorer")
+    # What a list was told is not kept for the next one.
+    with ledger.at_one_block():
+        anchored = ledger.batch(batch)
+        assert anchored is not None
+        assert ledger.batch(batch) is anchored
+    assert len(asked) == 2
+    assert ledger.batch(batch) == anchored
+    assert len(asked) == 3
+
+
 def test_block_mined_meanwhile_counts_after_the_list(world):
     ledger = EvmLedger(world.chain, world.deployment, world.accounts)
     root = secrets.token_bytes(32)

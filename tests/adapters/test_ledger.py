@@ -2,36 +2,51 @@
 
 import random
 import secrets
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+from cryptography.fernet import Fernet
+from eth_account import Account
 
 from backend.adapters.chains.embedded import EmbeddedChain
+from backend.adapters.keys.vault import AccountKeys, KeyVault
 from backend.adapters.ledger import ACCOUNT_NAMES, Deployment, EvmLedger, Fees, Safeguards, accounts_from_keys, deploy
-from backend.adapters.ledger.calls import ContractCall, interface, mine
+from backend.adapters.ledger.calls import ContractCall, interface, mine, sign_call
 from backend.adapters.ledger.chain import CallReverted, ChainUnavailable
 from backend.adapters.ledger.powers import PowerCall, Powers
 from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
-from backend.domain.evidence import Segments, Tree
+from backend.domain.evidence import LedgerName, Segments, Tree, leaf_hash
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
     ActivateCertificate,
+    Agent,
+    AgentAccount,
+    AllowDrawdowns,
     AnchorBatch,
     Announce,
     CancelAnnounced,
     ChangeStatuses,
+    CorrectActivation,
     DeclarationStatus,
     DocumentStatus,
+    FundAccount,
     LedgerDrawdown,
     LedgerRecord,
     MakeDrawdowns,
+    MoveAgent,
     PauseLedger,
+    PublishRevocation,
     RefundDrawdown,
+    RegisterAgent,
     RotateKey,
+    SetOffice,
     SuspendAccreditation,
+    SuspendAgent,
 )
 from tests.adapters.conftest import World
 
@@ -372,7 +387,7 @@ def test_earlier_ledger_keeps_batches_by_root(world):
 # ---- certificates' quantities
 
 
-def an_opened_certificate(world, quantity=1000):
+def an_opened_certificate(world, quantity=1000, superseded=None):
     """A key, and a batch of one certificate that is opened and two declarations: (its key, opening)."""
     key, now = secrets.token_bytes(32), world.ledger.head().block_time
     year = an_accreditation(valid_from=now - YEAR, valid_until=now + YEAR)
@@ -382,7 +397,7 @@ def an_opened_certificate(world, quantity=1000):
     tree = Tree([entry, *others])
     assert world.do(AnchorBatch(tree.root, Segments(1, 1, 3, 3)), "anchorer").succeeded
     path, batch = tree.proof(0).path, world.ledger.batch_key(tree.root)
-    activation = ActivateCertificate(LedgerRecord(batch, 0), entry, path, key, 9, now, now + YEAR / 2)
+    activation = ActivateCertificate(LedgerRecord(batch, 0), entry, path, key, 9, now, now + YEAR / 2, superseded)
     assert world.do(activation, "anchorer").succeeded
     return batch, activation
 
@@ -395,6 +410,73 @@ def drawdowns(batch, *quantities):
             for step, quantity in enumerate(quantities)
         )
     )
+
+
+def test_published_revocation_is_read_and_listed(world):
+    entries = [bytes([1]) + bytes(16) + secrets.token_bytes(32) for _ in range(3)]
+    tree, leaf = Tree(entries), leaf_hash(entries[1])
+    world.do(AnchorBatch(tree.root, Segments(3, 3, 3, 3)), "anchorer")
+    document = LedgerRecord(world.ledger.batch_key(tree.root), 1)
+    call = PublishRevocation(document, entries[1], tree.proof(1).path)
+    assert world.ledger.revocation(leaf) is world.ledger.revocation(leaf, world.ledger.anchorer()) is None
+    assert world.do(call, "anchorer").refusal == "RevocationsNotEnded"
+    world.do(changes(document.batch_key, {1: DocumentStatus.REVOKED}), "anchorer")
+    assert world.do(call, "anchorer").succeeded
+    found = world.ledger.revocation(leaf)
+    assert (found.status, found.since) == (2, world.ledger.batch(document.batch_key).anchored_at)
+    assert found.published_at == world.ledger.head().block_time
+    ours = world.ledger.anchorer()
+    assert (world.ledger.revocation(leaf, ours), world.ledger.revocation(leaf, ours + 1)) == (found, None)
+    assert (leaf, document) in list(world.ledger.revocations())
+    assert world.ledger.revocation(leaf_hash(entries[0])) is None
+    older = EvmLedger(world.chain, replace(world.deployment, revocations=None), world.accounts)
+    assert not older.publishes_revocations
+    assert (older.revocation(leaf), list(older.revocations())) == (None, [])
+    with pytest.raises(Invalid):
+        older.simulate(call)
+
+
+def test_records_name_our_anchorer(world):
+    named = world.ledger.named_anchorer()
+    head = world.ledger.head()
+    assert named.ledger == LedgerName(head.chain_id, head.instance_id, head.ledger_address.lower())
+    assert named.agent == world.ledger.anchorer() == 1
+
+
+def test_certificate_that_names_us_is_activated(world):
+    _, activation = an_opened_certificate(world)
+    again = replace(activation, is_named=True)
+    assert world.do(again, "anchorer").refusal == "CertificateBalanceAlreadyOpened"
+    entry = bytes([1]) + (10).to_bytes(16, "big") + secrets.token_bytes(32)
+    tree = Tree([entry])
+    world.do(AnchorBatch(tree.root, Segments(1, 1, 1, 1)), "anchorer")
+    place = LedgerRecord(world.ledger.batch_key(tree.root), 0)
+    first = replace(activation, certificate=place, entry=entry, path=(), is_named=True)
+    assert world.do(replace(first, superseded=activation.certificate), "anchorer").refusal == (
+        "CertificateBalanceNotSuperseded"
+    )
+    assert world.do(first, "anchorer").succeeded
+    assert world.ledger.certificate_balance(place).remaining == 10
+
+
+def test_what_operators_ask_for_is_encoded(world):
+    batch, activation = an_opened_certificate(world)
+    shorter = replace(activation, valid_until=activation.valid_until - timedelta(days=1))
+    assert world.do(CorrectActivation(shorter), "anchorer").succeeded
+    balance = world.ledger.certificate_balance(activation.certificate)
+    assert balance.valid_until == shorter.valid_until.replace(microsecond=0)
+    world.do(drawdowns(batch, 1), "anchorer")
+    assert world.do(CorrectActivation(activation), "anchorer").refusal == "CertificateBalanceInUse"
+    for is_allowed in (True, False):
+        assert world.do(AllowDrawdowns(world.accounts["office"].address, is_allowed), "anchorer").succeeded
+    assert world.do(AllowDrawdowns("0x" + "11" * 20, True), "anchorer").refusal == "CertificateBalanceAgentUnknown"
+    office, other = 2, 3
+    named = AnchorBatch(secrets.token_bytes(32), Segments(0, 0, 2, 2), office)
+    world.do(named, "anchorer")
+    key = world.ledger.batch_key(named.root)
+    assert world.do(SetOffice(key, other, "office"), "office").succeeded
+    assert world.ledger.deciding_office(key) == other
+    assert world.do(SetOffice(key, office, "office"), "office").refusal == "TraceLedgerOfficeOther"
 
 
 def test_a_certificate_is_opened_drawn_and_given_back(world):
@@ -586,3 +668,138 @@ def test_call_needing_notice_is_announced_and_cancelled(open_chain, tmp_path):
         assert careful.do(CancelAnnounced(call), "guardian").succeeded
         assert careful.ledger.announced(call) is None
         assert careful.ledger.accreditation(call.key) is None
+
+
+def test_registration_needs_notice_and_suspension_none(tmp_path, accounts):
+    everybody = {**accounts, "guardian": Account.create()}
+    funded = [account.address for account in everybody.values()]
+    with EmbeddedChain(tmp_path / "careful.sqlite", funded, in_real_time=False) as chain:
+        deployment = deploy(chain, everybody, safeguards=Safeguards(everybody["guardian"].address))
+        careful = World(chain, everybody, deployment, EvmLedger(chain, deployment, everybody))
+        fresh = Account.create().address
+        day = timedelta(days=1)
+        for call in (RegisterAgent(fresh, Agent.OFFICE), MoveAgent(accounts["office"].address, fresh)):
+            assert careful.ledger.delay(call) == day
+            announced = careful.do(Announce(call), "authority")
+            assert careful.ledger.announced(call) == announced.block_time + day
+            with pytest.raises(LedgerRefused, match="AccessManagerNotReady"):
+                careful.ledger.simulate(call)
+            assert careful.do(CancelAnnounced(call), "guardian").succeeded
+            assert careful.ledger.announced(call) is None
+        assert careful.ledger.agent(fresh) == AgentAccount(0, 0)
+        suspension = SuspendAgent(accounts["office"].address)
+        assert careful.ledger.delay(suspension) == timedelta(0)
+        assert careful.do(suspension, "authority").succeeded
+        assert careful.ledger.agent(accounts["office"].address).roles == 0
+
+
+# ---- offices' own accounts
+
+
+def test_accounts_of_the_file_are_taken_up(tmp_path):
+    """One ledger throughout: an office's account is registered, acts, is suspended, and gives way to another."""
+    vault = KeyVault(Fernet.generate_key())
+    keys = AccountKeys(tmp_path / "ledger-accounts.sealed", vault)
+    keys.create(ACCOUNT_NAMES)
+    with EmbeddedChain(tmp_path / "chain.sqlite", [one.address for one in keys.values()], in_real_time=False) as chain:
+        at_once = Safeguards(registration_seconds=0)
+        ledger = EvmLedger(chain, deploy(chain, keys, safeguards=at_once), keys, gives_money=True)
+        first = ledger.prepare_account("CNYIU")
+        assert (ledger.prepare_account("CNYIU"), ledger.offices) == (first, frozenset())
+        transact(chain, ledger, FundAccount(first), "authority")
+        transact(chain, ledger, RegisterAgent(first, Agent.OFFICE), "authority")
+        # Another process does it: this one reads the file again.
+        AccountKeys(tmp_path / "ledger-accounts.sealed", vault).take_over("CNYIU", first)
+        assert (ledger.account("CNYIU"), ledger.offices, ledger.office("CNYIU")) == (first, {"CNYIU"}, 4)
+        assert ledger.agent(first) == AgentAccount(4, Agent.OFFICE)
+        root = secrets.token_bytes(32)
+        transact(chain, ledger, AnchorBatch(root, Segments(1, 2, 6, 7), 4), "anchorer")
+        decision = ChangeStatuses(ledger.batch_key(root), ((3, 2),), bytes(32), by="CNYIU")
+        transact(chain, ledger, decision, "CNYIU")
+
+        transact(chain, ledger, SuspendAgent(first), "authority")
+        assert ledger.agent(first) == AgentAccount(4, 0)
+        later = replace(decision, places=((3, 4),))
+        with pytest.raises(LedgerRefused, match="TraceLedgerRoleMissing"):
+            ledger.simulate(later)
+        second = ledger.prepare_account("CNYIU")
+        assert second != first
+        transact(chain, ledger, FundAccount(second), "authority")
+        transact(chain, ledger, MoveAgent(first, second), "authority")
+        ledger.take_over_account("CNYIU", second)
+        ledger.take_over_account("CNYIU", second)
+        assert (ledger.account("CNYIU"), ledger.office("CNYIU")) == (second, 4)
+        assert (ledger.agent(first), ledger.agent(second)) == (AgentAccount(0, 0, second), AgentAccount(4, 2))
+        transact(chain, ledger, later, "CNYIU")
+        with pytest.raises(LedgerRefused, match="TraceLedgerAgentMoved"):
+            ledger.simulate(RegisterAgent(first, Agent.OFFICE))
+
+
+def test_account_takes_over_prepared_keys_only(tmp_path):
+    keys = AccountKeys(tmp_path / "ledger-accounts.sealed", KeyVault(Fernet.generate_key()))
+    keys.create(("office",))
+    old = keys["office"].address
+    keys.take_over("office", Account.create().address)
+    prepared = keys.prepare("office")
+    keys.take_over("office", Account.create().address)
+    assert (keys["office"].address, list(keys)) == (old, ["office"])
+    keys.take_over("office", prepared)
+    assert keys["office"].address == prepared
+    assert keys.prepare("office") not in (old, prepared)
+
+
+def test_accounts_stay_known_without_their_file(tmp_path):
+    """Its disk is away, or the master key was replaced under the process: what is known goes on signing."""
+    path, first = tmp_path / "ledger-accounts.sealed", KeyVault(Fernet.generate_key())
+    keys = AccountKeys(path, first)
+    keys.create(("office",))
+    known = keys["office"]
+    path.write_bytes(KeyVault(Fernet.generate_key()).encrypt(b"{}"))
+    assert keys["office"] is known
+    path.unlink()
+    assert keys["office"] is known
+    with pytest.raises(FileNotFoundError):
+        list(AccountKeys(path, first))
+
+
+def test_office_with_own_account_decides_alone(tmp_path, accounts):
+    """Deployed with the others; a batch that names it takes nobody else's decisions until it hands the batch on."""
+    every = {**accounts, "CNYIU": Account.create(), "2925": Account.create()}
+    with EmbeddedChain(tmp_path / "chain.sqlite", [one.address for one in every.values()], in_real_time=False) as chain:
+        ledger = EvmLedger(chain, deploy(chain, every), every)
+        numbers = [ledger.office(code) for code in ("CNYIU", "2925", "CNNBO", "office")]
+        assert (ledger.offices, numbers) == ({"CNYIU", "2925"}, [4, 5, 0, 0])
+        root, segments = secrets.token_bytes(32), Segments(1, 2, 6, 7)
+        transact(chain, ledger, AnchorBatch(root, segments, 4), "anchorer")
+        key = ledger.batch_key(root)
+        assert (ledger.batch(key).segments, ledger.deciding_office(key)) == (segments, 4)
+        decision = partial(ChangeStatuses, key, ((3, DeclarationStatus.EXAMINATION),), bytes(32))
+        for other in ("office", "2925"):
+            with pytest.raises(LedgerRefused, match="TraceLedgerOfficeOther"):
+                ledger.simulate(decision(by=other))
+        transact(chain, ledger, decision(by="CNYIU"), "CNYIU")
+        hand_on = interface("TraceLedger").call_data("setOffice", key, 5)
+        call = ContractCall("CNYIU", ledger.head().ledger_address, hand_on, 100_000)
+        signed = sign_call(call, every, chain.chain_id(), ledger.next_nonce("CNYIU"), Fees())
+        assert mined(chain, ledger, signed).succeeded
+        assert ledger.deciding_office(key) == 5, "what was remembered is asked again"
+        transact(chain, ledger, replace(decision(by="2925"), places=((3, DeclarationStatus.RELEASED),)), "2925")
+        assert ledger.status(key, 3) == DeclarationStatus.RELEASED
+        assert ledger.transactions_left()["CNYIU"] > 0
+
+
+def transact(chain, ledger, call, signer):
+    assert mined(chain, ledger, ledger.sign(call, ledger.next_nonce(signer))).succeeded
+
+
+def mined(chain, ledger, signed):
+    ledger.send(signed.raw)
+    while (receipt := chain.receipt(signed.transaction_hash)) is None:
+        time.sleep(0.002)
+    return receipt
+
+
+@pytest.mark.parametrize(("end", "office"), [(2**32, 0), (1, 2**24), (1, -1)])
+def test_batch_with_too_large_numbers_is_refused(world, end, office):
+    with pytest.raises(Invalid):
+        world.ledger.sign(AnchorBatch(bytes(32), Segments(0, 0, 0, end), office), 0)

@@ -4,7 +4,8 @@ import re
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import JSON, Boolean, DateTime, Integer, LargeBinary, MetaData, select, text
+from sqlalchemy import JSON, Boolean, DateTime, Engine, Integer, LargeBinary, MetaData, select, text
 from sqlalchemy.orm import Session
 
 from backend.adapters.files import FolderFiles
@@ -135,6 +136,24 @@ def test_transactions_of_earlier_versions_keep_their_state(tmp_path):
     assert sorted(states) == [("displaced", "replaced"), ("refused", "refused")]
 
 
+@contextmanager
+def upgraded(tmp_path: Path, revision: str) -> Iterator[tuple[sqlite3.Connection, Callable[[], Engine]]]:
+    """A database of an earlier revision to be filled, and what upgrades it and gives an engine on it."""
+    path = tmp_path / "db.sqlite"
+    with closing(DataKeys(tmp_path / "record.keys")) as keys:
+        engine = open_engine(f"sqlite:///{path}", keys)
+        upgrade(engine, revision)
+        with closing(sqlite3.connect(path)) as connection:
+
+            def finish() -> Engine:
+                connection.commit()
+                assert upgrade(engine)
+                return engine
+
+            yield connection, finish
+        engine.dispose()
+
+
 _BEFORE_0009 = """
 INSERT INTO organisation (id, role, name, country_code, registered_at) VALUES
   ('yiwu', 'officer', 'A', 'CN', '2026-03-02'), ('port', 'officer', 'B', 'CN', '2026-03-02'),
@@ -153,17 +172,11 @@ INSERT INTO status_change (id, record_id, new_status, signer, reason, reason_sal
 
 def test_earlier_offices_and_decisions_keep_their_place(tmp_path):
     """An office serves what it decided on, all serve what nobody decided; a decision finds its own change of status."""
-    path = tmp_path / "db.sqlite"
-    with closing(DataKeys(tmp_path / "record.keys")) as keys:
-        engine = open_engine(f"sqlite:///{path}", keys)
-        upgrade(engine, "0007")
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.executescript(_BEFORE_0009)
-        assert upgrade(engine)
-        with engine.connect() as connection:
+    with upgraded(tmp_path, "0007") as (before, finish):
+        before.executescript(_BEFORE_0009)
+        with finish().connect() as connection:
             served = connection.execute(text("SELECT code, organisation_id FROM customs_office")).all()
             changes = connection.execute(text("SELECT id, change_id FROM decision ORDER BY id")).all()
-        engine.dispose()
     both = {("Main hall", "yiwu"), ("Main hall", "port")}
     assert set(served) == {("YIWU-DEMO", "yiwu"), ("CNYIU", "yiwu"), *both}
     assert changes == [("d1", "s1"), ("d2", "s2")]
@@ -188,21 +201,55 @@ INSERT INTO event (id, consignment_id, step, occurred_at, recorded_at) VALUES
 
 
 def test_earlier_declarations_keep_their_papers_too(tmp_path):
-    path = tmp_path / "db.sqlite"
-    with closing(DataKeys(tmp_path / "record.keys")) as keys:
-        engine = open_engine(f"sqlite:///{path}", keys)
-        upgrade(engine, "0011")
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.executescript(_BEFORE_0012)
-        assert upgrade(engine)
-        with engine.connect() as connection:
+    with upgraded(tmp_path, "0011") as (before, finish):
+        before.executescript(_BEFORE_0012)
+        with finish().connect() as connection:
             kept = dict(connection.execute(select(paper.c.consignment_id, paper.c.kept_until)).all())
-        engine.dispose()
     assert {name: until.date().isoformat() for name, until in kept.items()} == {
         "open": "2029-03-04",
         "released": "2029-05-03",
         "withdrawn": "2031-01-02",
     }
+
+
+def test_earlier_ends_of_issued_documents_are_published(tmp_path):
+    """Not those of declarations, whose numbers mean other things, nor of statements that an issuer confirmed."""
+    rows = {
+        "active": (1, "issued", 0),
+        "revoked": (1, "issued", 2),
+        "superseded": (2, "issued", 3),
+        "stated": (1, "stated", 3),
+        "examined": (3, "issued", 2),
+    }
+    with upgraded(tmp_path, "0013") as (before, finish):
+        before.executescript(_BEFORE_0012.partition("INSERT INTO record")[0])
+        for name, (kind, assurance, status) in rows.items():
+            before.execute(
+                "INSERT INTO record (id, kind, assurance, issuer_id, holder_id, signed_jwt, disclosures, quantity,"
+                " digest, issued_at, recorded_at, label_code, status, path) VALUES (?, ?, ?, 'trader', 'trader',"
+                " x'', x'', '5', ?, '2026-03-02', '2026-03-02', ?, ?, x'')",
+                (name, kind, assurance, name, name, status),
+            )
+        with Session(finish()) as session:
+            notices = Repositories(session).revocations.all()
+            found = {(one.record_id, one.transaction, one.settled) for one in notices}
+    assert found == {("revoked", None, None), ("superseded", None, None)}
+
+
+def test_earlier_products_with_one_code_all_survive(tmp_path):
+    """The oldest keeps the bar code to itself."""
+    with upgraded(tmp_path, "0014") as (connection, finish):
+        connection.executescript(_BEFORE_0012.partition("INSERT INTO record")[0])
+        for name, gtin in (("oldest", "036000291452"), ("twin", "0036000291452"), ("plain", None)):
+            connection.execute(
+                "INSERT INTO product (id, merchant_id, name, hs_code, unit_code, origin_country, description, gtin,"
+                " added_at) VALUES (?, 'trader', 'Lamp', '940521', 'H87', 'CN', 'A lamp', ?, ?)",
+                (name, gtin, "2026-03-01" if name == "oldest" else "2026-03-02"),
+            )
+        finish()
+        found = dict(connection.execute("SELECT id, gtin_key FROM product"))
+        assert connection.execute("SELECT DISTINCT version, retired_at FROM product").fetchall() == [(1, None)]
+    assert found == {"oldest": "00036000291452", "twin": None, "plain": None}
 
 
 def test_names_go_back_where_migration_is_undone(tmp_path):

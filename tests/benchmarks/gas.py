@@ -27,6 +27,7 @@ from backend.domain.ledger import (
     LedgerDrawdown,
     LedgerRecord,
     MakeDrawdowns,
+    PublishRevocation,
     RefundDrawdown,
     RotateKey,
     SuspendAccreditation,
@@ -149,12 +150,30 @@ def _draws(gas: Gas, ledger: EvmLedger) -> list[Figure]:
     each = gas(hundred, "anchorer") / 100
     gas(ChangeStatuses(batch, ((150, 5),), os.urandom(32), "office"), "office")
     back = gas(RefundDrawdown(hundred, 50), "anchorer")
+    succeeded = gas(_successor_of(gas, ledger, batch, entries, key), "anchorer")
+    gas(ChangeStatuses(batch, ((0, 2), (64, 2)), os.urandom(32)), "anchorer")
+    revoked = gas(ChangeStatuses(batch, ((2, 2),), os.urandom(32)), "anchorer")
+    published = gas(PublishRevocation(LedgerRecord(batch, 2), entries[2], tree.proof(2).path), "anchorer")
     return [
         Figure("activate a certificate (batch of 200)", sum(activations[1:]) / 99, "gas"),
+        Figure("activate one that supersedes another (batch of 200)", succeeded, "gas"),
         Figure("a drawdown on an activated certificate, alone", alone, "gas", "<= 38,000"),
         Figure("a drawdown, each of 100 on 100 certificates", each, "gas", "<= 11,000"),
         Figure("refund one of 100 drawdowns", back, "gas"),
+        Figure("revoke a document at its place, in a used word", revoked, "gas"),
+        Figure("publish the revocation for the record itself (batch of 200)", published, "gas"),
     ]
+
+
+def _successor_of(gas: Gas, ledger: EvmLedger, batch: bytes, entries: list[bytes], key: bytes) -> ActivateCertificate:
+    """The activation of a certificate in a batch of the same size, which supersedes the second one of this batch."""
+    gas(ChangeStatuses(batch, ((1, 3),), os.urandom(32)), "anchorer")
+    entry = bytes([1]) + (10**6).to_bytes(16, "big") + os.urandom(32)
+    tree = Tree([entry, *entries[1:]])
+    gas(AnchorBatch(tree.root, Segments(100, 100, 200, 200)), "anchorer")
+    located = LedgerRecord(ledger.batch_key(tree.root), 0)
+    now = ledger.head().block_time
+    return ActivateCertificate(located, entry, tree.proof(0).path, key, 9, now, superseded=LedgerRecord(batch, 1))
 
 
 def _proofs(gas: Gas, ledger: EvmLedger, inner_gas: InnerGas) -> list[Figure]:

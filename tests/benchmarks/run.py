@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.benchmarks import (  # noqa: E402
     anchoring,
+    bulk,
     chain,
     files_entered,
     gas,
@@ -39,6 +40,7 @@ BENCHMARKS = {
     "tree": tree.measure,
     "files-entered": files_entered.measure,
     "growth": growth.measure,
+    "bulk": bulk.measure,
     "simulator": simulator.measure,
     "verifying": verifying.measure,
     "verifying-peers": verifying_peers.measure,

@@ -21,10 +21,10 @@ from backend.adapters.node_client import Node, facts_by_node
 from backend.domain import bundle as bundles
 from backend.domain import bundle_verification, strict_json
 from backend.domain.bundle import Bundle
-from backend.domain.evidence import Anchor, Evidence, seal
+from backend.domain.evidence import Anchor, Evidence, LedgerName, seal
 from backend.domain.kinds import Kind
 from backend.domain.ledger import Accredit, AnchorBatch, LedgerCall
-from backend.domain.trust import LedgerName, Trust, Trusted
+from backend.domain.trust import Trust, Trusted
 from backend.domain.verdict import Conclusion
 from tests.benchmarks.figure import Figure
 from tests.helpers.builders import (

@@ -132,6 +132,31 @@ def test_renewed_accreditation_leaves_old_verdicts(
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
+def test_history_of_a_key_fits_desk_and_phone(
+    server: Server, signed_in: SignIn, picture: Picture, language: str
+) -> None:
+    # Forms offer the first issuer by name: that of the other tests stays the first.
+    name = f"Zunyi Chamber With A Past {language}"
+    body = {"role": "chamber", "name": name, "email": f"past-{language}@example.org"}
+    joined = server.post("/organisations", "authority", body)
+    for change in ("accreditation", "suspension", "reinstatement", "suspension"):
+        server.post(f"/issuers/{joined['id']}/{change}", "authority", {}, expect=202)
+        settle(server)
+    for width in (1280, 390):
+        authority = signed_in("authority", "/accreditations", language=language, width=width)
+        authority.locator("section.standing").filter(has_text=name).locator("a[href$='/history']").click()
+        tables = main(authority).locator("table")
+        expect(tables).to_have_count(2)
+        versions, suspensions = tables.all()
+        expect(versions.locator("tbody tr")).to_have_count(4)
+        expect(suspensions.locator("tbody tr")).to_have_count(2)
+        picture(authority, f"key-history-{language}-{width}")
+        assert authority.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        found = Axe().run(authority).response["violations"]
+        assert [violation["id"] for violation in found if violation["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
 def test_second_officer_decides_anew(server: Server, signed_in: SignIn, picture: Picture, language: str) -> None:
     """Who was too late reads who did what and why, keeps its words, and has no decision chosen."""
     declaration = server.post("/declarations", "merchant", lodgement_fields(declarationReference=f"TWO-{language}"))[
@@ -172,6 +197,58 @@ def test_office_delegates_and_takes_back(signed_in: SignIn, picture: Picture, la
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
+def test_authority_changes_an_offices_ledger_account(
+    server: Server, signed_in: SignIn, picture: Picture, language: str
+) -> None:
+    """Registered once it is confirmed, suspended, lifted, and replaced; each is on the page once the ledger has it."""
+    code = {"zh": "7001", "en": "7002"}[language]
+    offices = server.get("/customs-offices", "officer")["offices"]
+    yiwu = next(one["organisation"] for one in offices if one["office"] == "CNYIU")
+    server.post("/customs-offices", "authority", {"office": code, "organisation": yiwu})
+    authority = signed_in("authority", "/customs-offices", language=language)
+    main(authority).locator("a[href='/ledger-accounts']").click()
+    shown = authority.locator(f"section.standing[id='{code}']")
+    expect(shown).to_have_count(0)
+    authority.select_option("select[name=office]", code)
+    press(authority, "/register")
+    expect(main(authority).locator("h2 + ul")).to_be_visible()
+    picture(authority, f"ledger-account-confirm-{language}")
+    press(authority, "/register")
+
+    def until(form: str) -> None:
+        """Read the page anew until it offers this, which the ledger has to take first."""
+        for _ in range(40):
+            if shown.locator(f"form[action$='{form}']").count():
+                return
+            authority.wait_for_timeout(250)
+            authority.reload()
+        raise AssertionError(f"{form} is not offered")
+
+    until("/suspend")
+    address = shown.locator("code.identifier").inner_text()
+    assert re.fullmatch("0x[0-9A-Fa-f]{40}", address)
+    button = shown.locator("form[action$='/suspend'] button")
+    expect(button).to_be_hidden()
+    shown.locator("details.danger summary").click()
+    picture(authority, f"ledger-accounts-{language}")
+    button.click()
+    until("/lift")
+    expect(shown.locator(".state-bad")).to_be_visible()
+    shown.locator("form[action$='/lift'] button").click()
+    until("/replace")
+    shown.locator("form[action$='/replace'] button").click()
+    expect(main(authority)).to_contain_text(address)
+    press(authority, "/replace")
+    until("/replace")
+    assert shown.locator("code.identifier").inner_text() != address
+    phone = signed_in("authority", "/ledger-accounts", language=language, width=390)
+    picture(phone, f"ledger-accounts-{language}-390")
+    assert phone.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    found = Axe().run(phone).response["violations"]
+    assert [violation["id"] for violation in found if violation["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
 def test_account_ends_what_it_lists(signed_in: SignIn, picture: Picture, language: str) -> None:
     """Token made, shown once, revoked in two steps; another browser is signed out from here."""
     plants = signed_in("plant-protection", "/account", language=language)
@@ -202,7 +279,8 @@ def the_map() -> Flask:
 
 DOWNLOADS = {
     *("pages.attached_file", "pages.consignment_evidence", "pages.evidence", "pages.presentation"),
-    "pages.release_events",
+    *("pages.declarations_file", "pages.products_file", "pages.records_file", "pages.release_events"),
+    "pages.requests_file",
 }
 """No pages, but files."""
 ELSEWHERE = {"pages.simulation", "pages.simulation_file", "pages.compare_simulations"}

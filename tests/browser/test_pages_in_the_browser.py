@@ -161,4 +161,4 @@ def test_no_page_is_wider_than_a_phone(signed_in: SignIn) -> None:
 
 def test_the_documentation_page_shows_the_interface(open_page: Callable[..., Page]) -> None:
     page = open_page("/api/docs")
-    expect(page.get_by_text("/api/v1/certificates-of-origin")).to_be_visible()
+    expect(page.get_by_text("/api/v1/certificates-of-origin", exact=True)).to_be_visible()

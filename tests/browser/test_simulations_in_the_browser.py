@@ -106,8 +106,8 @@ def test_without_scripts_the_page_looks_again_by_itself(server: object, browser,
     context.add_cookies(sessions["analyst"])
     page = context.new_page()
     _order(page, "3")
-    assert page.locator("meta[http-equiv=refresh]").count() == 1
+    expect(page.locator("meta[http-equiv=refresh]")).to_have_count(1)
     page.locator("form[action$='/cancel'] button").click()
     expect(page.locator(".notice").first).to_be_visible()
-    assert page.locator("meta[http-equiv=refresh]").count() == 0
+    expect(page.locator("meta[http-equiv=refresh]")).to_have_count(0)
     context.close()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("server", "base", "test", "browser", "contracts", "bench", "slither")
+LOCKS = ("server", "base", "shared", "test", "browser", "contracts", "bench", "slither", "halmos")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 SYSTEMS = {
     "Linux x86-64": "x86_64-manylinux_2_28",

@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.cli.main import cli
-from tests.helpers.builders import Api
+from backend.domain.kinds import Kind
+from backend.services import issuance, statements
+from tests.helpers.builders import Api, certificate_fields
 
 
 @dataclass
@@ -53,9 +55,16 @@ def desk(app, system, people, settle, rpc_url, tmp_path_factory):
     issuer = api.post("/organisations", "authority", body).get_json()["id"]
     api.post(f"/issuers/{issuer}/accreditation", "authority", {})
     certificate, invoice = api.certificate()["id"], api.invoice()["id"]
+    # Its end is not published by the server itself: a statement counts for nothing before it is confirmed.
+    with system.ctx.work(reading=True) as work:
+        merchant, chamber = (work.persons.find_by_email(f"{who}@example.org") for who in ("merchant", "chamber"))
+    kind, fields = Kind.CERTIFICATE_OF_ORIGIN, certificate_fields()
+    stated = statements.issue_statement(system.ctx, merchant, kind, fields, chamber.organisation.id)
     settle()
-    bundle = api.get(f"/records/{certificate}/evidence", "merchant").get_data()
-    (files / "bundle.json").write_bytes(bundle)
+    issuance.revoke(system.ctx, merchant, stated.id, "the buyer went elsewhere")
+    settle()
+    for name, record in {"bundle.json": certificate, "revoked.json": stated.id}.items():
+        (files / name).write_bytes(api.get(f"/records/{record}/evidence", "merchant").get_data())
     made = Desk(files / "data", files, rpc_url, issuer, invoice)
     made.run("backup", files / "safe", data=system.folder.path)
     (copy,) = (path for path in (files / "safe").iterdir() if path.is_dir())

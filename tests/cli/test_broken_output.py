@@ -42,6 +42,7 @@ ARGUMENTS = {
     "backup": lambda desk: (desk.files / f"copies-{time.monotonic_ns()}",),
     "chain accredit": lambda desk: (desk.accredited, *AUTHORITY),
     "chain agent move": lambda desk: ("anchorer",),
+    "chain agent office": lambda desk: ("CNYIU",),
     "chain agent register": lambda desk: ("guardian", "--role", "office"),
     "chain agent suspend": lambda desk: ("office",),
     "chain cancel": lambda desk: ("no-such-change",),
@@ -49,15 +50,21 @@ ARGUMENTS = {
     "chain guardian cancel": lambda desk: (),
     "chain guardian execute": lambda desk: (),
     "chain guardian propose": lambda desk: ("--out", "guardian", "--in", "office"),
+    "chain history": lambda desk: (desk.accredited,),
     "chain pause": lambda desk: ("--renew",),
     "chain pending": lambda desk: (),
     "chain powers": lambda desk: (),
+    "chain publish-revocation": lambda desk: (desk.files / "revoked.json",),
+    "chain hand-on": lambda desk: ("no-such-record", "CNYIU"),
+    "chain correct": lambda desk: ("no-such-record",),
+    "chain allow-drawdowns": lambda desk: ("0x" + "11" * 20,),
     "chain reinstate": lambda desk: (desk.accredited, *AUTHORITY),
     "chain resume": lambda desk: (),
     "chain role grant": lambda desk: ("brake", "office"),
     "chain role revoke": lambda desk: ("revocation", "authority"),
     "chain status": lambda desk: (),
     "chain suspend": lambda desk: (desk.accredited, *AUTHORITY),
+    "chain upgrade": lambda desk: (),
     "chain withdraw": lambda desk: (64 * "0",),
     "erase": lambda desk: (desk.invoice, "--yes"),
     "import": lambda desk: (EXAMPLE, "--as", "merchant@example.org"),
@@ -65,6 +72,7 @@ ARGUMENTS = {
     "keys list": lambda desk: (),
     "keys rotate": lambda desk: (desk.accredited,),
     "keys rotate-master": lambda desk: (),
+    "keys to-token": lambda desk: (),
     "office add": lambda desk: (office_of(desk), f"3{time.monotonic_ns() % 900 + 100}", *AUTHORITY),
     "office delegate": lambda desk: (
         "cnyiu",
@@ -77,6 +85,7 @@ ARGUMENTS = {
     ),
     "office end": lambda desk: ("no-such-delegation", "--as", "officer@example.org"),
     "office list": lambda desk: (),
+    "hs import": lambda desk: (desk.written("codes.csv", "code,en\n940521,Desk lamps\n"),),
     "register": lambda desk: MEMBER,
     "restore": lambda desk: (copy_of(desk),),
     "serve": lambda desk: ("--port", free_port()),
@@ -112,8 +121,9 @@ UNTIL_STOPPED = ("serve", *BESIDE_OTHERS)
 ONCE = "office delegate"
 """A second run meets the delegation that the first one made."""
 FOR_NOTHING = (
-    *("chain cancel", "chain guardian cancel", "chain guardian execute", "chain resume", "chain withdraw"),
-    *("office end", "tokens revoke"),
+    *("chain cancel", "chain correct", "chain guardian cancel", "chain guardian execute", "chain hand-on"),
+    *("chain resume", "chain withdraw"),
+    *("office end", "tokens revoke", "keys to-token"),
 )
 """Commands that are given what does not exist: they end as refused whatever becomes of their output."""
 

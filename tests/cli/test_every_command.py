@@ -19,6 +19,7 @@ import pytest
 
 from backend.cli.main import cli
 from tests.cli.conftest import Desk
+from tests.helpers import tokens
 from tests.helpers.click_tree import without_a_run
 
 PROGRAM = "from backend.cli.main import cli; cli()"
@@ -97,6 +98,39 @@ def cancel(desk: Desk) -> None:
     assert "Asked" in desk.run("chain", "cancel", announced, data=data).output
 
 
+def history(desk: Desk) -> None:
+    said = desk.run("chain", "history", desk.accredited).output
+    assert "versions: 1" in said
+    assert "accredited" in said
+    listed = json.loads(desk.run("chain", "history", desk.accredited, "--json").stdout)
+    assert [one["event"] for one in listed["versions"]] == ["accredited"]
+    assert json.loads(desk.run("chain", "history", listed["key"], "--before", "1", "--json").stdout) == listed
+    assert "no such key" in desk.run("chain", "history", 64 * "0", code=1).output
+
+
+def to_token(desk: Desk) -> None:
+    """In a process of its own: a token's module reads its settings once for each."""
+    data = desk.copy()
+    assert "PKCS11_MODULE is not set" in desk.run("keys", "to-token", data=data, code=1).output
+    if (module := tokens.module()) is None:
+        return
+    folder = desk.files / "softhsm"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", "")
+        (label,) = tokens.prepare(folder, 1)
+        given = {**os.environ, "DATA_DIR": str(data), "PKCS11_MODULE": module, "PKCS11_TOKEN": label}
+        told = subprocess.run(
+            [sys.executable, "-c", "from backend.cli.main import main; main()", "keys", "to-token"],
+            env={**given, "PKCS11_PIN": tokens.PIN},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert told.returncode == 0, told.stderr
+    assert "in the token" in told.stdout
+
+
 def power(*arguments: object) -> Callable[[Desk], None]:
     """A run of a command that uses a power over the contracts, by the accounts of the folder."""
 
@@ -119,6 +153,10 @@ def withdraw(desk: Desk) -> None:
     assert "Announced." in desk.run("chain", "role", "grant", "brake", "office", data=data).output
     (announced,) = json.loads(desk.run("chain", "powers", "--json", data=data).stdout)["announced"]
     assert "Cancelled." in desk.run("chain", "withdraw", announced["operation"], data=data).output
+
+
+def upgrade(desk: Desk) -> None:
+    assert "Announced." in desk.run("chain", "upgrade", data=desk.copy()).output
 
 
 def guardian(desk: Desk) -> None:
@@ -241,13 +279,49 @@ def add_code(desk: Desk) -> None:
     assert "only the authority" in desk.run(*asked, OFFICERS, code=1).output
 
 
+def publish(desk: Desk) -> None:
+    asked, data = ("chain", "publish-revocation"), desk.copy()
+    assert "none of these" in desk.run(*asked, desk.files / "bundle.json", data=data, code=1).output
+    assert "Asked: 1 " in desk.run(*asked, desk.files / "revoked.json", data=data).output
+    assert json.loads(desk.run(*asked, desk.files / "revoked.json", "--json", data=data).stdout) == {"asked": 0}
+
+
+def allow(desk: Desk) -> None:
+    data = desk.copy()
+    agents = json.loads(desk.run("chain", "powers", "--json", data=data).stdout)["agents"]
+    account = next(one["account"].split()[0] for one in agents if "office" in one["roles"])
+    assert "Asked." in desk.run("chain", "allow-drawdowns", account, data=data).output
+    asked = desk.run("chain", "allow-drawdowns", account, "--no-longer", "--json", data=data)
+    assert json.loads(asked.stdout) == {"asked": 1}
+    assert "no address" in desk.run("chain", "allow-drawdowns", "office", data=data, code=1).output
+
+
+def ask(*words: str, refused: str) -> Callable[[Desk], None]:
+    """A request that the ledger of the desk refuses, in words; what it accepts is tested where there is a ledger."""
+
+    def run(desk: Desk) -> None:
+        assert refused in desk.run("chain", *words, data=desk.copy(), code=1).output
+
+    return run
+
+
 MEMBER = ("--role", "merchant", "--name", "Evening Star", "--email", "evening@example.org")
+
+
+def import_codes(desk: Desk) -> None:
+    table = desk.written("codes.csv", "code,en,zh\n9405.2100,Desk lamps with diodes,LED 台灯\n")
+    assert "1 HS code is stored. Merchants find it" in desk.run("hs", "import", table, data=desk.copy()).output
+    wrong = desk.written("wrong.csv", "code,en\nlamp,Lamps\n")
+    assert "Line 2" in desk.run("hs", "import", wrong, data=desk.copy(), code=1).output
+
+
 RUNS: dict[str, Callable[[Desk], None]] = {
     "anchor": until_stopped("anchor", node=True),
     "audit": says("no discrepancies", "audit"),
     "backup": says("bytes", "backup", lambda desk: desk.files / "copies"),
     "chain accredit": lambda desk: act(desk, "accredit", desk.copy()) and None,
     "chain agent move": power("agent", "move", "anchorer"),
+    "chain agent office": power("agent", "office", "cnyiu"),
     "chain agent register": power("agent", "register", "guardian", "--role", "office"),
     "chain agent suspend": power("agent", "suspend", "office"),
     "chain cancel": cancel,
@@ -255,22 +329,30 @@ RUNS: dict[str, Callable[[Desk], None]] = {
     "chain guardian cancel": guardian,
     "chain guardian execute": guardian,
     "chain guardian propose": guardian,
+    "chain history": history,
     "chain pause": power("pause", "--renew"),
     "chain pending": says("No changes wait", "chain", "pending"),
     "chain powers": says("Nothing is announced", "chain", "powers"),
+    "chain publish-revocation": publish,
+    "chain hand-on": ask("hand-on", "no-such-record", "CNYIU", refused="no such"),
+    "chain correct": ask("correct", "no-such-record", refused="no such"),
+    "chain allow-drawdowns": allow,
     "chain reinstate": reinstate,
     "chain resume": resume,
     "chain role grant": withdraw,
     "chain role revoke": power("role", "revoke", "revocation", "authority"),
     "chain status": says("ours", "chain", "status"),
     "chain suspend": lambda desk: act(desk, "suspend", desk.copy()) and None,
+    "chain upgrade": upgrade,
     "chain withdraw": withdraw,
     "erase": erase,
+    "hs import": import_codes,
     "import": import_records,
     "register": register,
     "keys compromised": compromised,
     "keys list": says("signs", "keys", "list"),
     "keys rotate": rotate,
+    "keys to-token": to_token,
     "keys rotate-master": lambda desk: desk.run("keys", "rotate-master", data=desk.copy()) and None,
     "office add": add_code,
     "office delegate": lambda desk: delegate(desk, desk.copy()) and None,

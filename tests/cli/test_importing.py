@@ -114,7 +114,7 @@ def test_the_report_for_programs_says_the_same(run, credential):
 def test_the_report_speaks_chinese(run, credential):
     answer = run(credential, "--language", "zh")
     assert "已拒绝：未保存任何内容。" in answer.output
-    assert "  – importCountry: 进口国（ISO 3166 两位字母），如 SG\n" in answer.output
+    assert "  – importCountry: 进口国（地区）（ISO 3166 两位字母），如 SG\n" in answer.output
 
 
 @pytest.fixture

@@ -83,12 +83,13 @@ def world(tmp_path_factory):
     accounts |= {name: Account.create() for name in (*EXTRA_AGENTS, "guardian", "newcomer", "stranger")}
     path = tmp_path_factory.mktemp("chain") / "chain.sqlite"
     with EmbeddedChain(path, [account.address for account in accounts.values()], in_real_time=False) as chain:
-        at_once = Safeguards(accounts["guardian"].address, 0, 0, 0, 0)
+        at_once = Safeguards(accounts["guardian"].address, 0, 0, 0, 0, 0)
         deployment = deploy(chain, accounts, instance_id=b"\7" * 32, safeguards=at_once)
         addresses = {
             "AccessManager": deployment.manager,
             "Accreditation": deployment.accreditation,
             "CertificateBalance": deployment.balance,
+            "Revocations": deployment.revocations,
             "TraceLedger": deployment.ledger,
         }
         world = World(chain, accounts, addresses)

@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from tests.contracts.test_trace_ledger import DIGEST, words
+from tests.contracts.test_trace_ledger import DIGEST, fields, words
 
 NO_ZERO_BYTES = b"\x5a" * 32
 
@@ -24,6 +24,18 @@ def decide(world, root, statuses, digest=NO_ZERO_BYTES):
 
 def test_anchoring_batch_stays_within_gas_limit(anchored):
     assert anchored[1] <= 55_200
+
+
+def test_batch_for_an_office_stays_within_limits(world):
+    """The same limits as without one, in all its parts."""
+    root = secrets.token_bytes(32)
+    office = world.ask("TraceLedger", "agentOf", world.address("office"))[1]
+    world.act("anchorer", "TraceLedger", "anchor", secrets.token_bytes(32), 0, 0, 1, 1)
+    anchored = world.act("anchorer", "TraceLedger", "anchorFor", root, fields(office, (0, 0, 1024), 1024)).gas_used
+    key = world.batch_key("anchorer", root)
+    assert anchored <= 55_200
+    assert decide(world, key, {0: 2}) <= 55_200
+    assert decide(world, key, {1: 4}) <= 38_000
 
 
 @pytest.mark.parametrize("leaf_index", [0, 127, 640, 1023])

@@ -23,7 +23,7 @@ from backend.domain.errors import Invalid
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from tests.contracts.conftest import World
 from tests.contracts.test_accreditation import COFFEE, DECEMBER, JUNE, MARCH, ORIGIN
-from tests.contracts.test_trace_ledger import DIGEST, agent, batch, change, refused_change, status, words
+from tests.contracts.test_trace_ledger import DIGEST, agent, batch, change, fields, refused_change, status, words
 
 HOUR, DAY = 3_600, 86_400
 NOBODY = "0x" + "00" * 20
@@ -360,6 +360,36 @@ def test_moved_office_decides_on_and_old_cannot(governed):
     assert refused_change(governed, "office", root, {1: DeclarationStatus.RELEASED}).error == "TraceLedgerRoleMissing"
     change(governed, "second_office", root, {0: DeclarationStatus.RELEASED})
     assert status(governed, root, 0) == DeclarationStatus.RELEASED
+
+
+def test_named_office_is_its_number_whatever_its_account(governed):
+    """Without its role it decides nothing and hands nothing on; the account that it moves to does both."""
+    governed.announced_and_done("authority", "TraceLedger", "registerAgent", governed.address("second_office"), 2)
+    root, number = secrets.token_bytes(32), agent(governed, "office")[1]
+    governed.act("anchorer", "TraceLedger", "anchorFor", root, fields(number, (0, 0, 2), 2))
+    key = governed.batch_key("anchorer", root)
+    hand_on = ("TraceLedger", "setOffice", key, agent(governed, "second_office")[1])
+    released = {0: DeclarationStatus.RELEASED}
+    governed.act("authority", "TraceLedger", "suspendAgent", governed.address("office"))
+    assert refused_change(governed, "office", key, released).error == "TraceLedgerRoleMissing"
+    assert governed.error("office", *hand_on) == "TraceLedgerRoleMissing"
+    assert refused_change(governed, "second_office", key, released).error == "TraceLedgerOfficeOther"
+    old, new = governed.address("office"), governed.address("newcomer")
+    governed.announced_and_done("authority", "TraceLedger", "moveAgent", old, new)
+    assert refused_change(governed, "office", key, released).error == "TraceLedgerRoleMissing"
+    change(governed, "newcomer", key, released)
+    governed.act("newcomer", *hand_on)
+    change(governed, "second_office", key, {1: DeclarationStatus.RELEASED})
+
+
+def test_pause_keeps_offices_as_they_are(governed):
+    number = agent(governed, "office")[1]
+    root = secrets.token_bytes(32)
+    governed.act("anchorer", "TraceLedger", "anchorFor", root, fields(number))
+    key = governed.batch_key("anchorer", root)
+    governed.act("guardian", "TraceLedger", "pause")
+    assert governed.error("office", "TraceLedger", "setOffice", key, number) == "TraceLedgerPaused"
+    assert governed.error("anchorer", "TraceLedger", "anchorFor", DIGEST, fields(number)) == "TraceLedgerPaused"
 
 
 def test_moved_account_gets_no_role_again(governed):

@@ -319,6 +319,149 @@ def test_every_office_edge_is_written(world, edge):
     assert status(world, root, 0) == edge[1]
 
 
+# ---- offices
+
+
+def fields(office, ends=(0, 0, 1), size=1):
+    """A batch's segments, size and office, as ``anchorFor`` takes them."""
+    return sum(end << 104 + 32 * position for position, end in enumerate((*ends, size))) | office << 232
+
+
+def anchor_for(world, office, by="anchorer", *, ends=(0, 0, 1), size=1):
+    """Anchor a batch that names an office; give its key."""
+    root = secrets.token_bytes(32)
+    world.act(by, "TraceLedger", "anchorFor", root, fields(agent(world, office)[1] if office else 0, ends, size))
+    return world.batch_key(by, root)
+
+
+def named(world, key):
+    return world.ask("TraceLedger", "decidingOffice", key)
+
+
+def refused_office(world, by, key, office):
+    number = office if isinstance(office, int) else agent(world, office)[1]
+    return world.refusal(by, "TraceLedger", "setOffice", key, number)
+
+
+def test_batch_for_an_office_is_a_batch(world):
+    """Everything else is as for one that names none."""
+    key = anchor_for(world, "office", ends=(2, 3, 5), size=7)
+    assert batch(world, key)[3:] == (2, 3, 5, 7)
+    assert batch(world, key)[2] == agent(world, "anchorer")[1]
+    assert named(world, key) == agent(world, "office")[1]
+    assert named(world, anchor(world)) == named(world, anchor_for(world, None)) == 0
+    assert named(world, NO_DIGEST) == 0
+
+
+@pytest.mark.parametrize("edge", sorted(OFFICE_EDGES))
+def test_another_office_decides_nothing(world, edge):
+    key = anchor_for(world, "office")
+    for person, step in path_to(edge[0]):
+        change(world, person, key, {0: step})
+    for person in ("other_office", "office_and_anchorer", "all_roles"):
+        refused = refused_change(world, person, key, {0: edge[1]})
+        assert refused.error == "TraceLedgerOfficeOther"
+        assert refused.arguments["office"] == agent(world, "office")[1]
+    change(world, "office", key, {0: edge[1]})
+    assert status(world, key, 0) == edge[1]
+
+
+def test_where_none_is_named_every_office_decides(world):
+    for person in ("office", "other_office", "office_and_anchorer", "all_roles"):
+        key = anchor_for(world, None)
+        change(world, person, key, {0: DeclarationStatus.RELEASED})
+        assert status(world, key, 0) == DeclarationStatus.RELEASED
+
+
+def test_named_office_gets_no_other_right(world):
+    """Documents stay the anchorer's, and the merchant's withdrawal too."""
+    key = anchor_for(world, "office", ends=(1, 1, 2), size=2)
+    assert refused_change(world, "office", key, {0: DocumentStatus.REVOKED}).error == "TraceLedgerEdgeNotAllowed"
+    assert refused_change(world, "office", key, {1: DeclarationStatus.WITHDRAWN}).error == "TraceLedgerEdgeNotAllowed"
+    change(world, "anchorer", key, {0: DocumentStatus.REVOKED, 1: DeclarationStatus.WITHDRAWN})
+    assert [status(world, key, leaf_index) for leaf_index in (0, 1)] == [2, 8]
+
+
+def test_own_anchorer_that_is_an_office_only_withdraws(world):
+    """Who anchors for another office may not decide in its place, whatever roles it has."""
+    key = anchor_for(world, "office", "all_roles")
+    assert refused_change(world, "all_roles", key, {0: DeclarationStatus.RELEASED}).error == "TraceLedgerOfficeOther"
+    change(world, "all_roles", key, {0: DeclarationStatus.WITHDRAWN})
+
+
+def test_stranger_as_office_is_refused(world):
+    count = max(agent(world, person)[1] for person in world.accounts)
+    for number in (count + 1, 2**24 - 1):
+        refused = world.refusal("anchorer", "TraceLedger", "anchorFor", secrets.token_bytes(32), fields(number))
+        assert refused.error == "TraceLedgerOfficeUnknown"
+    refused = world.refusal("anchorer", "TraceLedger", "anchorFor", secrets.token_bytes(32), fields(0) | 1 << 103)
+    assert refused.error == "TraceLedgerOfficeUnknown"
+
+
+def test_agent_named_that_is_no_office_decides_nothing(world):
+    key = anchor_for(world, "other_anchorer")
+    released = {0: DeclarationStatus.RELEASED}
+    assert refused_change(world, "other_anchorer", key, released).error == "TraceLedgerEdgeNotAllowed"
+    assert refused_office(world, "other_anchorer", key, "office").error == "TraceLedgerRoleMissing"
+    change(world, "anchorer", key, {0: DeclarationStatus.WITHDRAWN})
+
+
+@pytest.mark.parametrize("person", ["office", "authority", "stranger"])
+def test_only_anchorers_anchor_for_an_office(world, person):
+    refused = world.refusal(person, "TraceLedger", "anchorFor", secrets.token_bytes(32), fields(0))
+    assert refused.error == "TraceLedgerRoleMissing"
+
+
+def test_batch_for_an_office_is_checked_like_any(world):
+    root = secrets.token_bytes(32)
+    refusals = {
+        (root, fields(0, (2, 1, 3), 4)): "TraceLedgerLanesUnordered",
+        (root, fields(0, (0, 0, 2), 1)): "TraceLedgerLanesUnordered",
+        (root, fields(0, (0, 0, 0), 0)): "TraceLedgerSizeRefused",
+        (root, fields(0, (0, 0, 0), LARGEST + 1)): "TraceLedgerSizeRefused",
+        (NO_DIGEST, fields(0)): "TraceLedgerRootMissing",
+    }
+    for arguments, error in refusals.items():
+        assert world.refusal("anchorer", "TraceLedger", "anchorFor", *arguments).error == error
+    world.act("anchorer", "TraceLedger", "anchorFor", root, fields(0))
+    assert refused_anchor(world, root=root).error == "TraceLedgerAlreadyAnchored"
+    refused = world.refusal("anchorer", "TraceLedger", "anchorFor", root, fields(agent(world, "office")[1]))
+    assert refused.error == "TraceLedgerAlreadyAnchored"
+
+
+def test_standing_office_lets_another_decide(world):
+    key = anchor_for(world, "office", ends=(2, 3, 5), size=7)
+    before = batch(world, key)
+    (event,) = world.act("office", "TraceLedger", "setOffice", key, agent(world, "other_office")[1]).logs
+    assert event.topics[1] == key
+    assert event.data == b"".join(agent(world, who)[1].to_bytes(32, "big") for who in ("office", "other_office"))
+    assert batch(world, key) == before
+    assert refused_change(world, "office", key, {3: DeclarationStatus.RELEASED}).error == "TraceLedgerOfficeOther"
+    assert refused_office(world, "office", key, "office").error == "TraceLedgerOfficeOther"
+    change(world, "other_office", key, {3: DeclarationStatus.RELEASED})
+    world.act("other_office", "TraceLedger", "setOffice", key, agent(world, "office")[1])
+    change(world, "office", key, {4: DeclarationStatus.REJECTED})
+
+
+@pytest.mark.parametrize("person", ["other_office", "all_roles", "office_and_anchorer"])
+def test_other_offices_take_no_batch(world, person):
+    for key in (anchor_for(world, "office"), anchor_for(world, None), anchor(world), NO_DIGEST):
+        assert refused_office(world, person, key, person).error == "TraceLedgerOfficeOther"
+
+
+@pytest.mark.parametrize("person", ["anchorer", "authority", "stranger"])
+def test_no_other_role_names_an_office(world, person):
+    refused = refused_office(world, person, anchor_for(world, "office"), "other_office")
+    assert refused.error == "TraceLedgerRoleMissing"
+
+
+def test_office_hands_on_to_agents_only(world):
+    key = anchor_for(world, "office")
+    count = max(agent(world, person)[1] for person in world.accounts)
+    for number in (0, count + 1, 2**24, 2**24 + 1, 2**256 - 1):
+        assert refused_office(world, "office", key, number).error == "TraceLedgerOfficeUnknown"
+
+
 # ---- statuses: words and leaf indices
 
 

@@ -114,8 +114,8 @@ def test_newest_schema_is_what_the_model_says(kind):
 
 def test_schema_is_named_by_address_or_urn():
     kind = Kind.CERTIFICATE_OF_ORIGIN
-    assert KINDS[kind].schema_id(None) == "urn:provenport:schema:certificate-of-origin:v2"
-    assert KINDS[kind].schema_id("https://x.example/") == "https://x.example/schemas/certificate-of-origin/v2.json"
+    assert KINDS[kind].schema_id(None) == "urn:provenport:schema:certificate-of-origin:v3"
+    assert KINDS[kind].schema_id("https://x.example/") == "https://x.example/schemas/certificate-of-origin/v3.json"
 
 
 # Real code lists, and what forms refuse beyond the type of a field

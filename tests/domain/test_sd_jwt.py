@@ -41,6 +41,28 @@ def test_a_record_is_read_as_it_was_issued():
     assert is_signed_by_its_key(read)
 
 
+@pytest.mark.parametrize("names", [None, [], ["quantity"]])
+def test_text_is_read_twice_alike(names):
+    shown = RECORD if names is None else RECORD.disclosing(names)
+    first, again = parse(shown.compact), parse(shown.compact)
+    assert (first, again) == (shown, shown)
+    assert parse(shown.signed_jwt).withheld == len(certificate_fields())
+
+
+@pytest.mark.parametrize("value", ["x" * length for length in range(9)] + ["产" * length for length in range(1, 4)])
+def test_text_of_any_length_is_read_twice_alike(value):
+    """What is left of a disclosure's length over threes decides how it is joined to the next one."""
+    record = a_record(fields={"description": value, "goods": {"list": [value, value + "y", None, 1.5]}})
+    assert parse(record.compact) == parse(record.compact) == record
+
+
+def test_fault_is_found_again():
+    altered = RECORD.compact.replace("~", "~~", 1)
+    for _ in range(3):
+        with pytest.raises(Invalid):
+            parse(altered)
+
+
 def test_a_record_states_its_algorithm_type_and_key():
     assert dict(parse(RECORD.compact).header) == header_of(CHAMBER)
 

@@ -421,9 +421,17 @@ def test_formula_around_a_text_is_no_guard(cell):
     assert why(read_consignments(table({"gcode": cell})), "gcode") == "formula"
 
 
-@pytest.mark.parametrize("cell", ["9405-21-0090", "'9405210090'"])
+@pytest.mark.parametrize("cell", ["9405_21_0090", "'9405210090'", "-9405210090"])
 def test_code_with_other_signs_has_no_twelve_digits(cell):
     assert "12" not in blocked(read_consignments(table({"gcode": cell})))[0]
+
+
+def test_code_may_be_grouped_by_hyphens():
+    assert not blocked(read_consignments(table({"gcode": "9405-21-0090"})))
+
+
+def test_hyphens_hide_no_lost_zero():
+    assert why(read_consignments(table({"gcode": "901-11-0000"})), "gcode") == "lost-zero"
 
 
 def test_lost_characters_are_refused():

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable
-from backend.domain.evidence import LARGEST_BATCH, InclusionProof, leaf_hash
+from backend.domain.errors import ForeignLedger, Invalid, LedgerRefused, LedgerUnavailable
+from backend.domain.evidence import LARGEST_BATCH, InclusionProof, LedgerName, NamedAnchorer, Segments, leaf_hash
 from backend.domain.ledger import (
     AUTHORITY_EDGES,
     DOCUMENT_EDGES,
@@ -17,6 +17,8 @@ from backend.domain.ledger import (
     Accredit,
     Accreditation,
     ActivateCertificate,
+    AgentAccount,
+    AllowDrawdowns,
     AnchorBatch,
     AnchoredBatch,
     Anchoring,
@@ -25,22 +27,31 @@ from backend.domain.ledger import (
     CancelNonce,
     CertificateBalance,
     ChangeStatuses,
+    CorrectActivation,
     DeclarationStatus,
+    DocumentStatus,
     DrawdownSet,
+    FundAccount,
     Head,
     LedgerCall,
     LedgerDrawdown,
     LedgerRecord,
     MakeDrawdowns,
+    MoveAgent,
+    PublishRevocation,
     Receipt,
     RefundDrawdown,
+    RegisterAgent,
+    Revocation,
     RotateKey,
+    SetOffice,
     SignedTransaction,
     SuspendAccreditation,
+    SuspendAgent,
     batch_key,
     has_ended,
 )
-from backend.domain.signature_terms import SignatureTerms, Suspension, terms_of_signature
+from backend.domain.signature_terms import KeyHistory, SignatureTerms, Suspension, TermsVersion, terms_of_signature
 from tests.helpers.builders import NOON
 
 _EDGES = {
@@ -50,12 +61,21 @@ _EDGES = {
 }
 
 
-_SIGNERS = dict.fromkeys((AnchorBatch, ActivateCertificate, MakeDrawdowns, RefundDrawdown), "anchorer")
+_SIGNERS = dict.fromkeys(
+    (
+        *(AnchorBatch, ActivateCertificate, MakeDrawdowns, RefundDrawdown, PublishRevocation),
+        *(CorrectActivation, AllowDrawdowns),
+    ),
+    "anchorer",
+)
 _SIGNERS[CancelAnnounced] = "guardian"
+_RECORDED = Accredit | SuspendAccreditation | RotateKey
 LAST_MOMENT = datetime.fromtimestamp(2**34, UTC)
 MOST_LIFTED = 15
 ANCHORERS = {"anchorer": 1, "other_anchorer": 9}
 """The numbers of those who may anchor: ours, and somebody else."""
+OTHERS_ACCOUNT = "0x" + "99" * 20
+"""The account from which somebody else's anchorer acts."""
 REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
 
 
@@ -101,12 +121,27 @@ class _State:
     announced: dict[LedgerCall, datetime] = field(default_factory=dict)
     delay: timedelta = timedelta(0)
     balances: dict[LedgerRecord, CertificateBalance] = field(default_factory=dict)
-    activated: set[bytes] = field(default_factory=set)
+    activated: dict[bytes, int] = field(default_factory=dict)
+    """Whose number activated a leaf first; of a further one by its own anchorer, by its number and the leaf."""
+    carried: dict[LedgerRecord, LedgerRecord] = field(default_factory=dict)
+    agents: dict[str, int] = field(default_factory=lambda: {OTHERS_ACCOUNT: ANCHORERS["other_anchorer"]})
+    consents: dict[int, bool] = field(default_factory=dict)
     drawdown_sets: dict[bytes, tuple[MakeDrawdowns, set[int]]] = field(default_factory=dict)
     history: dict[bytes, list[tuple[datetime, Accreditation]]] = field(default_factory=dict)
     suspensions: dict[bytes, list[Suspension]] = field(default_factory=dict)
     successors: dict[bytes, bytes] = field(default_factory=dict)
     taken_over_until: datetime | None = None
+    revocations: dict[bytes, Revocation] = field(default_factory=dict)
+    offices: dict[str, int] = field(default_factory=lambda: {"office": 2})
+    accounts: dict[str, str] = field(default_factory=lambda: {"anchorer": "0x" + "01" * 20, "office": "0x" + "02" * 20})
+    """The address of each account by its name. Kept by the installation, and not lost with a block."""
+    prepared: dict[str, str] = field(default_factory=dict)
+    registered: dict[str, AgentAccount] = field(
+        default_factory=lambda: {"0x" + "01" * 20: AgentAccount(1, 1), "0x" + "02" * 20: AgentAccount(2, 2)}
+    )
+    funded: set[str] = field(default_factory=set)
+    taken: dict[str, int] = field(default_factory=dict)
+    named: dict[bytes, int] = field(default_factory=dict)
 
     def take(self, signer: str, call: LedgerCall, time: datetime) -> None:
         self._be_due(call, time)
@@ -118,7 +153,7 @@ class _State:
             case CancelAnnounced(announced):
                 if self.announced.pop(announced, None) is None:
                     raise _Reverted("AccessManagerNotScheduled")
-            case AnchorBatch(root, segments):
+            case AnchorBatch(root, segments, office):
                 ends = (0, segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size)
                 if list(ends) != sorted(ends) or not 0 < segments.size <= LARGEST_BATCH:
                     raise _Reverted("TraceLedgerLanesUnordered")
@@ -126,7 +161,10 @@ class _State:
                 if key in self.batches:
                     raise _Reverted("TraceLedgerAlreadyAnchored")
                 number = 1 + sum(batch.anchorer == anchorer for batch in self.batches.values())
+                if office and office not in self.offices.values():
+                    raise _Reverted("TraceLedgerOfficeUnknown")
                 self.batches[key] = AnchoredBatch(time, number, anchorer, segments)
+                self.named[key] = office
             case ChangeStatuses(key, places):
                 self._change(signer, key, places)
             case Accredit(key, accreditation):
@@ -146,7 +184,7 @@ class _State:
             case CancelNonce():
                 pass
             case ActivateCertificate():
-                self._open(call)
+                self._open(signer, call)
             case MakeDrawdowns(drawdowns):
                 if call.set_root in self.drawdown_sets:
                     raise _Reverted("CertificateBalanceAlreadyDrawn")
@@ -160,6 +198,42 @@ class _State:
                 self.drawdown_sets[call.set_root] = (call, set())
             case RefundDrawdown(drawn, position):
                 self._refund_one(drawn, position)
+            case PublishRevocation():
+                self._publish(call, time)
+            case CorrectActivation(activation):
+                self._correct(activation)
+            case AllowDrawdowns(account, is_allowed):
+                if account not in self.agents:
+                    raise _Reverted("CertificateBalanceAgentUnknown")
+                self.consents[self.agents[account]] = is_allowed
+            case SetOffice(key, office):
+                if not office or office not in self.offices.values():
+                    raise _Reverted("TraceLedgerOfficeUnknown")
+                if self.offices.get(signer) != self.named.get(key):
+                    raise _Reverted("TraceLedgerOfficeOther")
+                self.named[key] = office
+            case RegisterAgent(account, roles):
+                held = self.registered.get(account, AgentAccount(0, 0))
+                if held.successor is not None:
+                    raise _Reverted("TraceLedgerAgentMoved")
+                number = held.number or 30 + len(self.registered)
+                self.registered[account] = AgentAccount(number, roles)
+            case SuspendAgent(account):
+                held = self.registered.get(account, AgentAccount(0, 0))
+                if not held.roles:
+                    raise _Reverted("TraceLedgerRoleMissing")
+                self.registered[account] = replace(held, roles=0)
+                self.taken[account] = held.roles
+            case MoveAgent(account, successor):
+                held = self.registered.get(account, AgentAccount(0, 0))
+                if held.successor is not None:
+                    raise _Reverted("TraceLedgerAgentMoved")
+                if successor in self.registered:
+                    raise _Reverted("TraceLedgerAgentKnown")
+                self.registered[successor] = replace(held, roles=held.roles or self.taken.get(account, 0))
+                self.registered[account] = AgentAccount(0, 0, successor)
+            case FundAccount(account):
+                self.funded.add(account)
             case RotateKey(key, successor):
                 if key not in self.accreditations:
                     raise _Reverted("AccreditationUnknown")
@@ -193,19 +267,35 @@ class _State:
         return next((held for since, held in reversed(self.history.get(key, [])) if since <= time), None)
 
     def terms_of_signature(self, key: bytes, issued: datetime, anchored: datetime | None) -> SignatureTerms:
-        suspensions, now = list(self.suspensions.get(key, [])), self.accreditations.get(key)
-        if now is not None and now.suspended_since is not None:
-            suspensions.append(Suspension(now.suspended_since))
-        taken_over = self.taken_over_until
+        suspensions, taken_over = self.suspensions_of(key), self.taken_over_until
         return terms_of_signature(
             lambda time: self.accreditation_at(key, time), issued, anchored, suspensions, taken_over
+        )
+
+    def suspensions_of(self, key: bytes) -> list[Suspension]:
+        lifted, now = self.suspensions.get(key, []), self.accreditations.get(key)
+        stands = now is not None and now.suspended_since is not None
+        return [*lifted, Suspension(now.suspended_since)] if stands else list(lifted)
+
+    def key_history(self, key: bytes, first: int, count: int) -> KeyHistory | None:
+        versions = [TermsVersion(i, held, time) for i, (time, held) in enumerate(self.history.get(key, []))]
+        if not versions:
+            return None
+        return KeyHistory(
+            count=len(versions),
+            versions=tuple(versions[first : first + count]),
+            before=versions[first - 1] if 0 < first <= len(versions) else None,
+            suspensions=tuple(self.suspensions_of(key)),
+            predecessor=next((old for old, new in self.successors.items() if new == key), None),
+            successor=self.successors.get(key),
         )
 
     def key(self, root: bytes, signer: str) -> bytes:
         return batch_key(ANCHORERS[signer], root) if self.has_keys else root
 
     def _be_due(self, call: LedgerCall, time: datetime) -> None:
-        if not self.delay or not isinstance(call, Accredit | SuspendAccreditation) or getattr(call, "since", None):
+        delayed = Accredit | SuspendAccreditation | RegisterAgent | MoveAgent
+        if not self.delay or not isinstance(call, delayed) or getattr(call, "since", None):
             return
         if call not in self.announced:
             raise _Reverted("AccessManagerNotScheduled")
@@ -213,16 +303,22 @@ class _State:
             raise _Reverted("AccessManagerNotReady")
         del self.announced[call]
 
-    def _open(self, call: ActivateCertificate) -> None:
+    def _open(self, signer: str, call: ActivateCertificate) -> None:
         certificate = call.certificate
         batch = self.batches.get(certificate.batch_key)
-        if batch is None or batch.anchorer != ANCHORERS["anchorer"]:
+        if batch is None or batch.anchorer != ANCHORERS[signer]:
             raise _Reverted("CertificateBalanceNotOwnBatch")
         proof = InclusionProof(certificate.leaf_index, batch.segments.size, call.path)
         root = proof.root_from(leaf_hash(call.entry))
-        is_there = root is not None and self.key(root, "anchorer") == certificate.batch_key
-        if call.entry in self.activated:
-            raise _Reverted("CertificateBalanceAlreadyOpened")
+        is_there = root is not None and self.key(root, signer) == certificate.batch_key
+        mark, own = leaf_hash(call.entry), batch_key(batch.anchorer, leaf_hash(call.entry))
+        if mark in self.activated:
+            if not call.is_named or self.activated[mark] == batch.anchorer or own in self.activated:
+                raise _Reverted("CertificateBalanceAlreadyOpened")
+            mark = own
+        ended = self.revocations.get(own)
+        if ended is not None and ended.since <= batch.anchored_at:
+            raise _Reverted("CertificateBalanceRevokedElsewhere")
         if certificate.leaf_index >= batch.segments.origin_end or not is_there:
             raise _Reverted("CertificateBalanceNotIncluded")
         if self.statuses.get((certificate.batch_key, certificate.leaf_index), 0):
@@ -239,8 +335,58 @@ class _State:
         if late.suspended_since is not None or has_ended(late, batch.anchored_at):
             raise _Reverted("CertificateBalanceIssuerNotAccredited")
         quantity, until = int.from_bytes(call.entry[1:17], "big"), call.valid_until or datetime.max.replace(tzinfo=UTC)
-        self.balances[certificate] = CertificateBalance(quantity, quantity, 1, until)
-        self.activated.add(call.entry)
+        remaining = quantity
+        if call.superseded is not None:
+            quantity, remaining = self._carry_over(call.superseded, certificate, quantity)
+        self.balances[certificate] = CertificateBalance(quantity, remaining, 1, until)
+        self.activated[mark] = batch.anchorer
+
+    def _correct(self, activation: ActivateCertificate) -> None:
+        held = self.balances.get(activation.certificate)
+        if held is None:
+            raise _Reverted("CertificateBalanceNotOpened")
+        if held.remaining != held.quantity:
+            raise _Reverted("CertificateBalanceInUse")
+        until = activation.valid_until or datetime.max.replace(tzinfo=UTC)
+        self.balances[activation.certificate] = replace(held, valid_until=until)
+
+    def _publish(self, call: PublishRevocation, time: datetime) -> None:
+        place = call.document
+        batch, leaf = self.batches.get(place.batch_key), leaf_hash(call.entry)
+        segments = Segments(0, 0, 0, 0) if batch is None else batch.segments
+        root = InclusionProof(place.leaf_index, segments.size, call.path).root_from(leaf)
+        is_declaration = segments.inspection_end <= place.leaf_index < segments.declaration_end
+        if batch is None or root is None or is_declaration or not self._is_root_of(root, place.batch_key, batch):
+            raise _Reverted("RevocationsNotIncluded")
+        status = self.statuses.get((place.batch_key, place.leaf_index), 0)
+        if status not in (DocumentStatus.REVOKED, DocumentStatus.SUPERSEDED):
+            raise _Reverted("RevocationsNotEnded")
+        keys = [
+            key
+            for key in (leaf, batch_key(batch.anchorer, leaf))
+            if key not in self.revocations or self.revocations[key].since > batch.anchored_at
+        ]
+        if not keys:
+            raise _Reverted("RevocationsKnown")
+        self.revocations |= dict.fromkeys(keys, Revocation(status, batch.anchored_at, time))
+
+    def _is_root_of(self, root: bytes, key: bytes, batch: AnchoredBatch) -> bool:
+        return key == (batch_key(batch.anchorer, root) if self.has_keys else root)
+
+    def _carry_over(self, superseded: LedgerRecord, certificate: LedgerRecord, quantity: int) -> tuple[int, int]:
+        if self.statuses.get((superseded.batch_key, superseded.leaf_index), 0) != DocumentStatus.SUPERSEDED:
+            raise _Reverted("CertificateBalanceNotSuperseded")
+        if superseded not in self.balances:
+            raise _Reverted("CertificateBalanceNotOpened")
+        if superseded in self.carried:
+            raise _Reverted("CertificateBalanceCarriedOver")
+        before = self.balances[superseded]
+        quantity, drawn = min(quantity, before.quantity), before.quantity - before.remaining
+        if quantity < drawn:
+            raise _Reverted("CertificateBalanceDrawnBeyond")
+        self.balances[superseded] = replace(before, remaining=0)
+        self.carried[superseded] = certificate
+        return quantity, quantity - drawn
 
     def _draw(self, drawdown: LedgerDrawdown, time: datetime) -> None:
         certificate, declaration = drawdown.certificate, drawdown.declaration
@@ -266,15 +412,23 @@ class _State:
         if self.statuses.get((drawdown.declaration.batch_key, drawdown.declaration.leaf_index), 0) not in REFUNDING:
             raise _Reverted("CertificateBalanceDeclarationStands")
         back.add(position)
-        balance = self.balances[drawdown.certificate]
-        self.balances[drawdown.certificate] = replace(balance, remaining=balance.remaining + drawdown.quantity)
+        certificate = drawdown.certificate
+        while certificate in self.carried:
+            certificate = self.carried[certificate]
+        balance = self.balances[certificate]
+        self.balances[certificate] = replace(balance, remaining=balance.remaining + drawdown.quantity)
 
     def _change(self, signer: str, key: bytes, places: Iterable[tuple[int, int]]) -> None:
         if key not in self.batches:
             raise _Reverted("TraceLedgerBatchUnknown")
         batch = self.batches[key]
         segments = batch.segments
-        edges = _EDGES["anchorer" if signer in ANCHORERS else signer]
+        edges = _EDGES["anchorer" if signer in ANCHORERS else "office" if signer in self.offices else signer]
+        if signer in self.offices and self.named.get(key) not in (0, None, self.offices[signer]):
+            raise _Reverted("TraceLedgerOfficeOther")
+        account = self.accounts.get(signer)
+        if account is not None and not self.registered[account].roles:
+            raise _Reverted("TraceLedgerRoleMissing")
         changed = {}
         for leaf_index, status in places:
             if leaf_index >= segments.size:
@@ -299,7 +453,7 @@ class FakeLedger:
     def __init__(self, clock: Clock) -> None:
         self.down = self.foreign = self.swallowing = self.holding = self.refusing = self.poor = False
         self.highest_fee = 64
-        self.counts_quantities = True
+        self.counts_quantities = self.publishes_revocations = self.gives_money = True
         self.confirmations = 0
         self.lowest_fee = 0
         self.sent: list[bytes] = []
@@ -324,6 +478,38 @@ class FakeLedger:
         self._answer()
         return ANCHORERS["anchorer"]
 
+    def named_anchorer(self) -> NamedAnchorer:
+        head = self.head()
+        return NamedAnchorer(LedgerName(head.chain_id, head.instance_id, head.ledger_address.lower()), self.anchorer())
+
+    @property
+    def offices(self) -> frozenset[str]:
+        return frozenset(self._state.offices) - {"office"}
+
+    def account(self, name: str) -> str | None:
+        return self._state.accounts.get(name)
+
+    def agent(self, account: str) -> AgentAccount:
+        self._answer()
+        return self._state.registered.get(account, AgentAccount(0, 0))
+
+    def prepare_account(self, name: str) -> str:
+        fresh = "0x" + sha256(f"{name} {self._state.accounts}".encode()).hexdigest()[:40]
+        return self._state.prepared.setdefault(name, fresh)
+
+    def take_over_account(self, name: str, account: str) -> None:
+        if self._state.prepared.get(name) == account:
+            self._state.accounts[name] = self._state.prepared.pop(name)
+            self._state.offices |= {name: self._state.registered[account].number} if name != "anchorer" else {}
+
+    def office(self, code: str) -> int:
+        self._answer()
+        return self._state.offices.get(code, 0) if self._state.has_keys else 0
+
+    def deciding_office(self, key: bytes) -> int:
+        self._answer()
+        return self._state.named.get(key, 0)
+
     def batch_key(self, root: bytes, transaction: bytes | None = None) -> bytes:
         self._answer()
         signer = "anchorer"
@@ -341,13 +527,25 @@ class FakeLedger:
         self._answer()
         return self._state.statuses.get((key, leaf_index), 0)
 
+    def revocation(self, leaf: bytes, anchorer: int | None = None) -> Revocation | None:
+        self._answer()
+        return self._state.revocations.get(leaf if anchorer is None else batch_key(anchorer, leaf))
+
+    def revocations(self) -> Iterator[tuple[bytes, LedgerRecord]]:
+        self._answer()
+        for block in self._blocks:
+            for raw in block.transactions:
+                call = self._signed[raw][2]
+                if isinstance(call, PublishRevocation) and self._receipts[sha256(raw).digest()].succeeded:
+                    yield leaf_hash(call.entry), call.document
+
     def accreditation(self, key: bytes) -> Accreditation | None:
         self._answer()
         return self._state.accreditations.get(key)
 
     def delay(self, call: LedgerCall) -> timedelta:
         self._answer()
-        return timedelta(0) if getattr(call, "since", None) else self._state.delay
+        return timedelta(0) if getattr(call, "since", None) or isinstance(call, SuspendAgent) else self._state.delay
 
     def announced(self, call: LedgerCall) -> datetime | None:
         self._answer()
@@ -356,6 +554,10 @@ class FakeLedger:
     def certificate_balance(self, certificate: LedgerRecord) -> CertificateBalance | None:
         self._answer()
         return self._state.balances.get(certificate)
+
+    def carried_to(self, certificate: LedgerRecord) -> LedgerRecord | None:
+        self._answer()
+        return self._state.carried.get(certificate)
 
     def is_refunded(self, drawdown_set: bytes, position: int) -> bool | None:
         self._answer()
@@ -380,6 +582,21 @@ class FakeLedger:
     def terms_of_signature(self, key: bytes, issued: datetime, anchored: datetime | None) -> SignatureTerms:
         self._answer()
         return self._state.terms_of_signature(key, issued, anchored)
+
+    @property
+    def lists_terms(self) -> bool:
+        self._answer()
+        return self._state.has_keys
+
+    def history(self, key: bytes, first: int, count: int) -> KeyHistory | None:
+        self._answer()
+        if not self.lists_terms:
+            raise Invalid("the contracts are of an earlier version and list no versions of a key's accreditation")
+        return self._state.key_history(key, first, count)
+
+    def accredited_keys(self) -> Iterator[bytes]:
+        self._answer()
+        return iter(list(self._state.accreditations))
 
     def next_nonce(self, signer: str) -> int:
         self._answer()
@@ -458,6 +675,14 @@ class FakeLedger:
 
     # What a test does to it
 
+    def give_account(self, *codes: str) -> None:
+        """Register accounts of customs offices' own, as agents 11 and on."""
+        self._state.offices |= {code: number for number, code in enumerate(codes, 11)}
+
+    def name_office(self, root: bytes, number: int) -> None:
+        """Let another agent decide in a batch, as its office may."""
+        self._state.named[self.batch_key(root)] = number
+
     def act_as(self, signer: str, call: LedgerCall) -> bool:
         """Do something by another agent's account; tell whether the ledger took it."""
         raw = f"{signer} {self._state.nonces.get(signer, 0)} {call} 1".encode()
@@ -497,16 +722,21 @@ class FakeLedger:
             self._state.take(signer, call, time)
         except _Reverted as refusal:
             return str(refusal)
-        for key, held in self._state.accreditations.items():
-            kept = self._state.history.setdefault(key, [])
-            if not kept or kept[-1][1] != held:
-                kept.append((time, held))
+        # Each act is a version, also one that leaves the terms as they were.
+        touched = (call.key, getattr(call, "successor", None)) if isinstance(call, _RECORDED) else ()
+        for key in filter(None, touched):
+            self._state.history.setdefault(key, []).append((time, self._state.accreditations[key]))
         return None
 
     def reorganise(self, depth: int) -> None:
         """Take away the last blocks; their transactions are forgotten, as by a node that never saw them."""
         kept = self._blocks[: len(self._blocks) - depth]
-        fresh = _State(delay=self._state.delay, has_keys=self._state.has_keys)
+        fresh = _State(
+            delay=self._state.delay,
+            has_keys=self._state.has_keys,
+            accounts=self._state.accounts,
+            prepared=self._state.prepared,
+        )
         self._state, self._receipts, self._blocks = fresh, {}, kept[:1]
         self._fork += 1
         for block in kept[1:]:

@@ -54,12 +54,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def anvil(*arguments: str, port: int | None = None) -> Iterator[Anvil]:
+def anvil(*arguments: str, port: int | None = None, hardfork: str = "prague") -> Iterator[Anvil]:
     """A fresh node that mines every transaction at once."""
     program = binary("anvil")
     assert program is not None, NOT_INSTALLED
     port = port or free_port()
-    command = [program, "--port", str(port), "--accounts", "1", "--hardfork", "prague", "--silent", *arguments]
+    command = [program, "--port", str(port), "--accounts", "1", "--hardfork", hardfork, "--silent", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     node = Anvil(f"http://127.0.0.1:{port}")
     try:

@@ -81,11 +81,7 @@ def running_postgres(*settings: str) -> Iterator[Postgres]:
     assert found is not None, "PostgreSQL's programs are not here (Debian: apt-get install postgresql)"
     folder = Path(tempfile.mkdtemp(prefix="pg-test-"))  # a short path: that of a socket has at most 107 letters
     try:
-        as_user: dict[str, object] = {}
-        if os.geteuid() == 0:
-            user = next(name for name in UNPRIVILEGED if _exists(name))
-            as_user = {"user": user, "extra_groups": []}
-            shutil.chown(folder, user)
+        as_user = unprivileged(folder)
         folder.chmod(0o711)
         cluster, log = folder / "cluster", folder / "log"
         made = [found / "initdb", "-D", cluster, "-U", USER, "-A", "trust", "--locale=C", "-E", "UTF8", "--no-sync"]
@@ -107,6 +103,16 @@ def running_postgres(*settings: str) -> Iterator[Postgres]:
             server.wait(timeout=PATIENCE_SECONDS)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def unprivileged(*folders: Path) -> dict[str, object]:
+    """The arguments of ``subprocess`` by which PostgreSQL's programs may run here; the folders become its user's."""
+    if os.geteuid() != 0:
+        return {}
+    user = next(name for name in UNPRIVILEGED if _exists(name))
+    for folder in folders:
+        shutil.chown(folder, user)
+    return {"user": user, "extra_groups": []}
 
 
 def _exists(user: str) -> bool:

@@ -81,7 +81,11 @@ def of_code(folder: Path = ROOT) -> set[Key]:
 def of_templates() -> set[Key]:
     """What pages say."""
     found = extract_from_dir(ROOT / "web" / "templates", [("**.html", "jinja2")])
-    return {(context, message) for _file, _line, message, _comments, context in found if isinstance(message, str)}
+    # Of a text that depends on a number the catalogue's key is the singular.
+    return {
+        (context, message if isinstance(message, str) else message[0])
+        for _file, _line, message, _comments, context in found
+    }
 
 
 def of_tables() -> set[Key]:
@@ -105,6 +109,7 @@ def of_tables() -> set[Key]:
         *importing.CHROME.values(),
         *chain.LABELS.values(),
         *chain.WORDS.values(),
+        *chain.EVENTS.values(),
         *chain.OPERATIONS.values(),
         *chain.STATES.values(),
         *powers.ROLE_NAMES.values(),

@@ -20,7 +20,14 @@ from verifier import PAGE, PROGRAM
 _IN_THE_PAGE = re.compile(r'(<script type="application/json" id="words">\n).*?(\n</script>)', re.DOTALL)
 _IN_THE_PROGRAM = re.compile(r"(# what the checks are called: .*?\nTITLES = ).*?(\n}\n)", re.DOTALL)
 LANGUAGES = ("en", "zh")
-PRODUCT_ONLY = {"erased", "ledger-mismatch", "anchored-after-moment", "multiple-ledgers", "ledger-untrusted"}
+PRODUCT_ONLY = {
+    "erased",
+    "fields-missing",
+    "ledger-mismatch",
+    "anchored-after-moment",
+    "multiple-ledgers",
+    "ledger-untrusted",
+}
 """Reasons that need a server's records or its own ledger, or are those of signing: no offline verifier's."""
 ASKING_ONLY = {"root-not-on-ledger", "anchor-missing"}
 """Reasons that only those verifiers can give who ask a node, as the program never does."""

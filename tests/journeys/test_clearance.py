@@ -79,7 +79,10 @@ def test_certificate_altered_in_our_database_releases_nothing(server: Server, by
         kept = database.execute(text("select disclosures from record where id = :id"), {"id": certificate}).scalar_one()
         disclosures = json.loads(keys.open(kept))
         disclosures[0] = disclosures[0][:-4] + "AAAA"
-        altered = {"by who has the keys": keys.encrypt(json.dumps(disclosures).encode()), "by others": kept[:-1] + b"x"}
+        altered = {
+            "by who has the keys": keys.encrypt(json.dumps(disclosures).encode()),
+            "by others": kept[:-1] + bytes([kept[-1] ^ 1]),
+        }
         change = text("update record set disclosures = :altered where id = :id")
         database.execute(change, {"altered": altered[by], "id": certificate})
     verdict = server.settled_verdict(declaration)

@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 from babel.messages.pofile import read_po
+from markupsafe import Markup
 from pydantic import BaseModel, ValidationError
 
 import backend
@@ -15,6 +16,7 @@ from backend.domain.errors import Message
 from backend.domain.fields import what
 from backend.domain.kinds import KINDS
 from backend.messages.catalogue import FOLDER, SOURCE, gettext, languages, ngettext, say
+from backend.web.presentation.languages import template_text
 from tests.helpers import texts
 
 TRANSLATIONS = [language for language in languages() if language != SOURCE]
@@ -159,3 +161,11 @@ def test_message_of_a_fault_is_pydantics_own(fields):
                 if fault["type"] not in ("missing", "extra_forbidden"):
                     assert what(fault) == fault["msg"]
                 assert (None, what(fault).template) in used()
+
+
+def test_template_text_escapes_what_fills_it():
+    assert template_text("%(what)s, 5 %%", what="<i>") == "&lt;i&gt;, 5 %"
+    assert template_text("5 %% <b>") == "5 % <b>"
+    assert isinstance(template_text("Desk"), Markup)
+    with pytest.raises(KeyError):
+        template_text("%(what)s")

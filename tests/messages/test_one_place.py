@@ -20,8 +20,9 @@ DATA = {
     "domain/agreements.py": "names of agreements that people type in tables",
     "domain/trade_match.py": "the word for lot in descriptions of goods",
     "domain/units.py": "units that people type in tables",
-    "web/api/examples.py": "an organisation's second name",
+    "web/api/openapi.py": "an organisation's second name",
     "web/pages/accreditations.py": "full-width separators of chapters",
+    "services/products.py": "names of columns, as tables of customs have them",
     "runtime/demo.py": "names of the demonstration's organisations and goods",
 }
 """Files that hold names and words as data."""

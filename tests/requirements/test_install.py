@@ -119,7 +119,7 @@ class Project:
         shutil.copy(ROOT / "requirements" / "install.py", folder / "requirements")
         (folder / "in_tree.py").write_text(BACKEND)
         self.write_project()
-        for name in ("server", "base", "test", "browser", "contracts", "bench", "slither"):
+        for name in ("server", "base", "shared", "test", "browser", "contracts", "bench", "slither", "halmos"):
             self.lock(name, self.wheel("needed", "1.0"))
 
     def write_project(self, more=""):

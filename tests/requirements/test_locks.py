@@ -17,7 +17,11 @@ LOCKS = sorted(path.stem for path in (ROOT / "requirements").glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SIMULATOR = {normalised(re.split(r"[<>=;\[ ]", entry)[0]) for entry in PROJECT["optional-dependencies"]["simulator"]}
 MOST_SERVER_MB = 500
-WITHOUT_IT_A_MESSAGE = {("backend/cli/trs.py", "pyarrow")}
+WITHOUT_IT_A_MESSAGE = {
+    ("backend/cli/trs.py", "pyarrow"),
+    ("backend/adapters/object_storage.py", "s3fs"),
+    ("backend/adapters/keys/hsm.py", "pkcs11"),
+}
 """What the server imports of the simulator's packages, and answers for where they are missing."""
 
 
@@ -33,14 +37,14 @@ def entries(lock: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_entry_is_pinned_with_hashes(lock):
-    assert len(entries(lock)) > 40
+    assert len(entries(lock)) > 15
     assert [name for name, rest in entries(lock).items() if "--hash=sha256:" not in rest] == []
     assert len(entries(lock)) == len(re.findall(r"^[a-z0-9]", text_of(lock), re.MULTILINE))
 
 
 def test_each_set_holds_the_ones_below():
     """At the same versions: the set-up takes a set for installed when one that holds it is."""
-    assert {*HOLDS} | {"slither"} == {*LOCKS}
+    assert {*HOLDS} | {"slither", "halmos"} == {*LOCKS}
     for lock, below in HOLDS.items():
         for one in below:
             assert entries(one).keys() <= entries(lock).keys(), (lock, one)

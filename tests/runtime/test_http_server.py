@@ -24,6 +24,8 @@ QUICK = ConnectionLimits(
     slowest_rate=100_000,
     discard_seconds=3,
 )
+PATIENT = replace(QUICK, head_seconds=60, body_seconds=60, idle_seconds=60)
+"""What happens with these happened before any deadline, however busy the machine is."""
 MOST = 10_000
 
 
@@ -129,15 +131,13 @@ def within(seconds: float, question: Callable[[], bool]) -> bool:
 
 
 @pytest.mark.parametrize("opening", [b"", b"GET / HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\na"])
-def test_unfinished_requests_keep_nobody_out(served, opening):
-    application, port = served
-    held = [connect(port, opening) for _ in range(200)]
-    began = time.monotonic()
-    assert b"read 0" in ask(port)
-    assert time.monotonic() - began < 0.8, "before any deadline"
-    assert application.asked == [("GET", "/")], "the others asked nothing yet"
-    for one in held:
-        one.close()
+def test_unfinished_requests_keep_nobody_out(opening):
+    with serving(PATIENT) as (application, port):
+        held = [connect(port, opening) for _ in range(200)]
+        assert b"read 0" in ask(port)
+        assert application.asked == [("GET", "/")], "the others asked nothing yet"
+        for one in held:
+            one.close()
 
 
 def test_one_address_does_not_keep_another_out(served):
@@ -155,7 +155,7 @@ def test_one_address_does_not_keep_another_out(served):
 
 
 def test_trusted_proxy_may_hold_more_connections():
-    trusting = replace(QUICK, trusted=(ip_network("127.0.0.0/8"),))
+    trusting = replace(PATIENT, trusted=(ip_network("127.0.0.0/8"),))
     with serving(trusting) as (_, port):
         held = [connect(port) for _ in range(QUICK.per_address + 10)]
         time.sleep(0.3)
@@ -164,26 +164,26 @@ def test_trusted_proxy_may_hold_more_connections():
 
 
 def test_full_server_ends_the_greediest_addresss_connection():
-    with serving(replace(QUICK, per_address=100)) as (_, port):
+    with serving(replace(PATIENT, per_address=100)) as (_, port):
         greedy = [connect(port, b"GET", "127.0.0.2") for _ in range(QUICK.connections - 1)]
         modest = connect(port, b"GET", "127.0.0.3")
         assert b"read 0" in ask(port)
-        assert within(1, lambda: any(is_closed(one) for one in greedy))
+        assert within(10, lambda: any(is_closed(one) for one in greedy))
         assert not is_closed(modest)
 
 
 @pytest.mark.parametrize("letters", [b"GET / HTTP/1.1\r\nX-Slow: ", b""])
-def test_head_must_come_in_time(served, letters):
-    _, port = served
-    slow = connect(port, letters)
-    began = time.monotonic()
-    while time.monotonic() - began < 4 and not is_closed(slow):
-        try:
-            slow.send(letters[-1:])  # each letter would keep a mere limit on inactivity away
-        except OSError:
-            break
-        time.sleep(0.1)
-    assert 0.9 < time.monotonic() - began < 3.5
+def test_head_must_come_in_time(letters):
+    with serving(replace(PATIENT, head_seconds=1)) as (_, port):
+        slow = connect(port, letters)
+        began = time.monotonic()
+        while time.monotonic() - began < 30 and not is_closed(slow):
+            try:
+                slow.send(letters[-1:])  # each letter would keep a mere limit on inactivity away
+            except OSError:
+                break
+            time.sleep(0.1)
+        assert 0.9 < time.monotonic() - began < 25
 
 
 def test_slow_body_is_told_so(served):
@@ -196,13 +196,14 @@ def test_slow_body_is_told_so(served):
     assert application.asked == [("POST", "/slow")]
 
 
-def test_body_of_a_fair_rate_is_read(served):
-    _, port = served
-    steady = connect(port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\nConnection: close\r\n\r\n")
-    for _ in range(10):
-        steady.sendall(b"a" * 1000)
-        time.sleep(0.05)
-    assert b"read 10000" in read_all(steady)
+def test_body_of_a_fair_rate_is_read():
+    with serving(replace(QUICK, slowest_rate=500)) as (_, port):  # a second, and one for every 500 bytes
+        steady = connect(port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\nConnection: close\r\n\r\n")
+        for _ in range(15):
+            steady.sendall(b"a" * 666)
+            time.sleep(0.1)
+        steady.sendall(b"a" * 10)
+        assert b"read 10000" in read_all(steady)
 
 
 def test_idle_connection_is_closed(served):
@@ -282,9 +283,9 @@ def test_large_body_is_not_invited(served):
 
 def test_bodies_together_have_a_limit():
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
-    with serving(replace(QUICK, bodies=1_500_000), most=10_000_000) as (_, port):
+    with serving(replace(PATIENT, bodies=1_500_000), most=10_000_000) as (_, port):
         first = connect(port, head)
-        assert within(1, lambda: b"unread too-busy" in read_all(connect(port, head)))
+        assert within(10, lambda: b"unread too-busy" in read_all(connect(port, head)))
         first.close()
         assert b"read 5" in read_all(connect(port, b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n12345"))
 

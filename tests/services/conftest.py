@@ -105,7 +105,7 @@ def engine_at(folder: Path, keys: DataKeys, template: Path | None = None) -> Eng
     return open_engine(database_url(folder, template) or f"sqlite:///{folder / 'db.sqlite'}", keys)
 
 
-def _app_context(
+def app_context(
     folder: Path, ledger: FakeLedger, clock: Clock, master: bytes, template: Path | None = None
 ) -> tuple[InstallationContext, Engine]:
     keys = DataKeys(folder / "record.keys")
@@ -127,7 +127,7 @@ def blueprint(tmp_path_factory: pytest.TempPathFactory) -> Blueprint:
     """Eight organisations; those who issue something are accredited for it."""
     folder, master, clock = tmp_path_factory.mktemp("installation"), Fernet.generate_key(), Clock()
     ledger = FakeLedger(clock)
-    ctx, engine = _app_context(folder, ledger, clock, master)
+    ctx, engine = app_context(folder, ledger, clock, master)
     upgrade(engine)
     people = {
         name: register(ctx, OrganisationProfile(role, full, f"{name}@x.org", offices=OFFICES.get(name, ()))).person
@@ -153,7 +153,7 @@ def installation(tmp_path: Path, blueprint: Blueprint) -> Iterator[Installation]
         (tmp_path / "db.sqlite").write_bytes(blueprint.database)
     (tmp_path / "record.keys").write_bytes(blueprint.keys)
     ledger = deepcopy(blueprint.ledger)
-    ctx, engine = _app_context(tmp_path, ledger, ledger.clock, blueprint.master, blueprint.folder)
+    ctx, engine = app_context(tmp_path, ledger, ledger.clock, blueprint.master, blueprint.folder)
     with ctx.work(reading=True) as work:
         people = {name: work.persons.find(person_id) for name, person_id in blueprint.ids.items()}
     yield Installation(ctx, ledger, ledger.clock, ctx.keys.passwords, people)

@@ -1,10 +1,11 @@
 """What is too much is refused before anything is stored; what was taken in goes on, and nobody waits for a flood."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from backend.domain.errors import StorageFull, TooMuchWaiting
+from backend.domain.errors import LedgerBehind, StorageFull, TooMuchWaiting
 from backend.domain.kinds import Kind
 from backend.services import files, issuance
 from backend.services.anchoring import batches
@@ -52,6 +53,24 @@ def test_one_issuer_fills_at_most_half_the_queue(installation):
     issue(installation, 0, "other_chamber")
 
 
+def test_record_waiting_too_long_closes_intake(installation):
+    """Refused once the oldest has waited too long, whoever asks; taken in again soon after the ledger has it."""
+    limits = AdmissionLimits(longest_wait=timedelta(hours=1))
+    installation.ctx = replace(installation.ctx, settings=ServiceSettings(admission=limits))
+    installation.ledger.down = True
+    issue(installation, 0)
+    installation.clock.pass_by(timedelta(minutes=59))
+    issue(installation, 1)
+    installation.clock.pass_by(timedelta(minutes=2))
+    with pytest.raises(LedgerBehind, match="61 minutes") as refused:
+        issue(installation, 0, "other_chamber")
+    assert refused.value.retry_after_seconds > 0
+    installation.ledger.down = False
+    installation.settle()
+    installation.clock.pass_by(timedelta(seconds=2))
+    issue(installation, 2)
+
+
 def test_nearly_full_disk_admits_no_more(installation):
     free = [10_000]
     installation.ctx = replace(
@@ -69,7 +88,7 @@ def test_flood_of_one_issuer_delays_no_other(installation, monkeypatch):
     monkeypatch.setattr(batches, "LARGEST_ROUND", 4)
     flood = [issue(installation, number) for number in range(9)]
     late = issue(installation, 0, "other_chamber")
-    first = batches.seal_stored(installation.ctx)
+    (first,) = batches.seal_stored(installation.ctx)
     with installation.ctx.work(reading=True) as work:
         sealed = {leaf.record_id for leaf in work.batches.leaves(first)}
     assert sealed == {late.id, *(record.id for record in flood[:3])}, "its own turn, and each issuer's oldest first"

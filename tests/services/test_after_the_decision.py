@@ -160,13 +160,14 @@ def test_revocation_reaches_many_declarations_at_once(installation):
     """More than fit into one statement's list of ids."""
     certificate = installation.issue_certificate(quantity="5000")
     ids = [installation.lodge([certificate], declarationReference=f"M-{n}").id for n in range(3)]
-    from backend.store.repositories import consignments
 
-    at_once, consignments.AT_ONCE = consignments.AT_ONCE, 2
+    from backend.store import database
+
+    at_once, database.AT_ONCE = database.AT_ONCE, 2
     try:
         issuance.revoke(installation.ctx, installation.chamber, certificate.id, "made elsewhere")
     finally:
-        consignments.AT_ONCE = at_once
+        database.AT_ONCE = at_once
     for key in ids:
         kept = installation.consignment(key)
         assert (kept.version, kept.events[-1].version, kept.events[-1].step) == (2, 2, Step.PAPER_REVOKED)

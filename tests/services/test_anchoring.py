@@ -17,10 +17,19 @@ from backend.domain.ledger import AnchorBatch, ChangeStatuses, DeclarationStatus
 from backend.domain.outbox import TransactionState
 from backend.domain.records import ProofState
 from backend.domain.verdict import Conclusion
-from backend.services import accreditation, bundles, decisions, issuance, statements
-from backend.services.anchoring import anchor_sealed, batches, is_under_way, poll_receipts, run_once, seal_stored
+from backend.services import accreditation, bundles, decisions, declarations, issuance, statements
+from backend.services.anchoring import (
+    anchor_sealed,
+    batches,
+    is_under_way,
+    poll_receipts,
+    run_once,
+    seal_stored,
+    status_changes,
+)
 from backend.services.audit import audit
 from backend.services.verification import verdict_on, verdict_on_bundle
+from backend.store import database
 from tests.helpers.builders import certificate_fields
 from tests.helpers.fakes import ANCHORERS
 
@@ -78,7 +87,7 @@ def test_records_of_one_run_share_ordered_batch(installation):
 
 
 def test_nothing_waiting_makes_no_batch(installation):
-    assert seal_stored(installation.ctx) is None
+    assert not seal_stored(installation.ctx)
     assert run_once(installation.ctx) is False
     assert not anchored_batches(installation)
 
@@ -267,7 +276,9 @@ def test_changes_of_one_record_arrive_in_order(installation):
     )
 
 
-def test_many_changes_of_one_batch_travel_together(installation):
+@pytest.mark.parametrize("ids_at_once", [500, 2])
+def test_many_changes_of_one_batch_travel_together(installation, monkeypatch, ids_at_once):
+    monkeypatch.setattr(database, "AT_ONCE", ids_at_once)
     papers = [installation.issue_certificate(), installation.issue_report()]
     lodged = [installation.lodge(papers, declarationReference=f"R{number}") for number in range(5)]
     installation.settle()
@@ -276,6 +287,113 @@ def test_many_changes_of_one_batch_travel_together(installation):
     installation.settle()
     (call,) = statuses_sent(installation, "office")
     assert len(call.places) == 5
+    assert not audit(installation.ctx).discrepancies
+
+
+def open_statuses(installation):
+    """The open transactions that change statuses: signer, and the records that each carries."""
+    with installation.ctx.work(reading=True) as work:
+        return [
+            (one.signer, {change.record_id for change in carried})
+            for one in work.outbox.pending()
+            if (carried := work.status_changes.sent_by(one))
+        ]
+
+
+def in_batches_of_their_own(installation, count):
+    """Lodge declarations, each anchored before the next."""
+    papers = [installation.issue_certificate(), installation.issue_report()]
+    lodged = []
+    for number in range(count):
+        lodged.append(installation.lodge(papers, declarationReference=f"R{number}"))
+        installation.settle()
+    return lodged
+
+
+def examine(installation, consignment):
+    decisions.decide(installation.ctx, installation.officer, consignment.id, Decision.EXAMINE, "look")
+
+
+def test_changes_of_several_batches_wait_together(installation):
+    lodged = in_batches_of_their_own(installation, 3)
+    installation.ledger.holding = True
+    for consignment in lodged:
+        examine(installation, consignment)
+    run_once(installation.ctx)
+    assert open_statuses(installation) == [("office", {one.id}) for one in lodged]
+    installation.ledger.holding = False
+    installation.ledger.mine()
+    installation.settle()
+    assert [installation.record(one.id).status for one in lodged] == [DeclarationStatus.EXAMINATION] * 3
+    assert not audit(installation.ctx).discrepancies
+
+
+def test_withdrawal_waits_until_decision_is_final(installation):
+    """A decision that is mined may still be lost, and a withdrawal by another account be mined before it."""
+    installation.with_confirmations(3)
+    papers = [installation.issue_certificate(), installation.issue_report()]
+    decided, other = (installation.lodge(papers, declarationReference=reference) for reference in ("R1", "R2"))
+    for _ in range(4):
+        run_once(installation.ctx)
+        installation.ledger.mine()
+    decisions.decide(installation.ctx, installation.officer, decided.id, Decision.DOCUMENTS_REQUIRED, "the invoice")
+    run_once(installation.ctx)  # sent, and mined with it
+    run_once(installation.ctx)
+    for consignment in (decided, other):
+        declarations.withdraw(installation.ctx, installation.merchant, consignment.id)
+    run_once(installation.ctx)
+    assert open_statuses(installation) == [("anchorer", {other.id}), ("office", {decided.id})]
+    installation.ledger.mine(4)
+    run_once(installation.ctx)
+    run_once(installation.ctx)
+    assert ("anchorer", {decided.id}) in open_statuses(installation)
+    assert [call.places[0][1] for call in statuses_sent(installation, "office")] == [
+        DeclarationStatus.DOCUMENTS_REQUIRED
+    ]
+
+
+def test_stuck_account_holds_up_no_other(installation):
+    """The office's transactions wait for a block; the chamber still revokes, in the same batch and in others."""
+    lodged = installation.lodge()
+    bad = installation.issue_certificate(certificateNumber="N-2")
+    installation.settle()
+    installation.ledger.holding = True
+    examine(installation, lodged)
+    run_once(installation.ctx)
+    issuance.revoke(installation.ctx, installation.chamber, bad.id, "forged invoice")
+    run_once(installation.ctx)
+    assert open_statuses(installation) == [("anchorer", {bad.id}), ("office", {lodged.id})]
+
+
+def test_more_of_one_batch_waits_for_its_block(installation):
+    """What is decided while a transaction of its batch waits travels together in the next: gas is shared."""
+    papers = [installation.issue_certificate(), installation.issue_report()]
+    lodged = [installation.lodge(papers, declarationReference=f"R{number}") for number in range(4)]
+    installation.settle()
+    installation.ledger.holding = True
+    for consignment in lodged:
+        examine(installation, consignment)
+        run_once(installation.ctx)
+    assert [len(carried) for _, carried in open_statuses(installation)] == [1]
+    installation.ledger.holding = False
+    installation.ledger.mine()
+    installation.settle()
+    assert [len(call.places) for call in statuses_sent(installation, "office")] == [1, 3]
+
+
+def test_an_account_fills_no_pool(installation, monkeypatch):
+    monkeypatch.setattr(status_changes, "MOST_UNMINED", 2)
+    lodged = in_batches_of_their_own(installation, 5)
+    installation.ledger.holding = True
+    for consignment in lodged:
+        examine(installation, consignment)
+    for _ in range(3):
+        run_once(installation.ctx)
+    assert len(open_statuses(installation)) == 2
+    installation.ledger.holding = False
+    installation.ledger.mine()
+    installation.settle()
+    assert [installation.record(one.id).status for one in lodged] == [DeclarationStatus.EXAMINATION] * 5
 
 
 def test_reason_reaches_ledger_as_salted_digest_only(installation):

@@ -156,6 +156,32 @@ def test_a_gap_without_call_is_cancelled(installation):
     assert_nonces_without_gaps(installation)
 
 
+def test_nonce_mined_meanwhile_is_no_gap(installation, monkeypatch):
+    """The count of what is mined is older than the receipts; a transaction that was mined in between left no gap."""
+    ledger = installation.ledger
+    ledger.holding = True
+    installation.issue_certificate(certificateNumber="N-1")
+    run_once(installation.ctx)
+    installation.issue_certificate(certificateNumber="N-2")
+    run_once(installation.ctx)
+    low, high = transactions(installation)
+    count = ledger.next_nonce
+
+    def counted_before_the_block(signer: str) -> int:
+        before = count(signer)
+        if low.raw in ledger._pool:
+            later = [raw for raw in ledger._pool if raw != low.raw]
+            ledger._pool[:] = [low.raw]
+            ledger.mine()
+            ledger._pool += later
+        return before
+
+    monkeypatch.setattr(ledger, "next_nonce", counted_before_the_block)
+    anchoring.poll_receipts(installation.ctx)
+    assert [open_one.nonce for open_one in transactions(installation) if open_one.is_open] == [high.nonce]
+    assert not any(isinstance(ledger._signed[raw][2], CancelNonce) for raw in ledger.sent)
+
+
 def test_nonce_is_open_only_once(installation):
     """The database itself refuses a second open transaction under one number."""
     installation.ledger.holding = True

@@ -4,12 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from backend.domain.consignment import Decision
+from backend.domain.consignment import Decision, Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.ledger import ChangeStatuses, DeclarationStatus
 from backend.domain.parties import Role
 from backend.services import customs_offices, decisions, declarations, release_times
 from backend.services.access_policy import visible_record
+from backend.services.audit import audit
 from backend.services.organisations import OrganisationProfile, register
+from backend.store import database
 
 DAY = timedelta(days=1)
 
@@ -183,3 +186,133 @@ def test_added_code_brings_its_declarations(installation):
     assert sees(installation, "other_officer", consignment)
     with pytest.raises(Conflict):
         customs_offices.add_code(installation.ctx, installation.authority, other, "CNYIU")
+
+
+# Accounts of offices' own on the ledger
+
+
+def batch_of(installation, consignment):
+    return installation.record(consignment.id).batch
+
+
+def signed_by(installation, signer):
+    return [call for _, call in installation.ledger.mined(signer) if isinstance(call, ChangeStatuses)]
+
+
+def lodge_to(installation, code, papers=None, **changes):
+    named = None if papers is None else [paper.record for paper in papers]
+    return installation.lodge(named, customsOffice=code, **changes)
+
+
+def test_own_account_gets_batches_of_its_own(installation):
+    """Other records and declarations to other offices stay together."""
+    installation.ledger.give_account("CNYIU")
+    own = lodge_to(installation, "CNYIU")
+    other = lodge_to(installation, "CNNBO", own.papers, declarationReference="R2")
+    installation.settle()
+    batch, common = batch_of(installation, own), batch_of(installation, other)
+    assert (batch.office, batch.size) == ("CNYIU", 1)
+    assert common.office is None
+    assert all(installation.record(paper.record.id).batch is not batch for paper in own.papers)
+    key = installation.ledger.batch_key
+    assert installation.ledger.deciding_office(key(batch.root)) == installation.ledger.office("CNYIU") == 11
+    assert installation.ledger.deciding_office(key(common.root)) == 0
+    assert not audit(installation.ctx).discrepancies
+
+
+def test_offices_of_many_declarations_are_told_apart(installation, monkeypatch):
+    """More than fit into one statement's list of ids."""
+    monkeypatch.setattr(database, "AT_ONCE", 2)
+    installation.ledger.give_account("CNYIU")
+    first = lodge_to(installation, "CNYIU")
+    more = [lodge_to(installation, "CNYIU", first.papers, declarationReference=f"O{number}") for number in range(2)]
+    own = [first, *more]
+    other = lodge_to(installation, "CNNBO", first.papers, declarationReference="R2")
+    installation.settle()
+    assert {batch_of(installation, one).office for one in own} == {"CNYIU"}
+    assert batch_of(installation, other).office is None
+
+
+def test_each_office_decides_by_its_account(installation):
+    installation.ledger.give_account("CNYIU")
+    own = lodge_to(installation, "CNYIU")
+    other = lodge_to(installation, "CNNBO", own.papers, declarationReference="R2")
+    installation.settle()
+    decide(installation, own, "officer")
+    decide(installation, other, "other_officer")
+    installation.settle()
+    key = installation.ledger.batch_key
+    assert [call.batch_key for call in signed_by(installation, "CNYIU")] == [key(batch_of(installation, own).root)]
+    assert [call.batch_key for call in signed_by(installation, "office")] == [key(batch_of(installation, other).root)]
+    assert not audit(installation.ctx).discrepancies
+
+
+def test_earlier_batches_are_decided_by_any_account(installation):
+    own = lodge_to(installation, "CNYIU")
+    installation.settle()
+    installation.ledger.give_account("CNYIU")
+    decide(installation, own, "officer")
+    installation.settle()
+    assert batch_of(installation, own).office is None
+    assert len(signed_by(installation, "CNYIU")) == 1
+    assert not audit(installation.ctx).discrepancies
+
+
+def test_decision_before_the_account_is_signed_by_it(installation):
+    own = lodge_to(installation, "CNYIU")
+    decide(installation, own, "officer")
+    installation.ledger.give_account("CNYIU")
+    installation.settle()
+    assert batch_of(installation, own).office == "CNYIU"
+    assert (len(signed_by(installation, "CNYIU")), signed_by(installation, "office")) == (1, [])
+
+
+def test_decision_of_unaware_process_is_handed_over(installation):
+    """A server that was started before the office got its account decides as before, where a batch names it."""
+    installation.ledger.give_account("CNYIU")
+    own = lodge_to(installation, "CNYIU")
+    installation.settle()
+    known = dict(installation.ledger._state.offices)
+    installation.ledger._state.offices = {"office": 2}
+    decide(installation, own, "officer")
+    installation.ledger._state.offices = known
+    installation.settle()
+    assert (len(signed_by(installation, "CNYIU")), signed_by(installation, "office")) == (1, [])
+    assert not audit(installation.ctx).discrepancies
+
+
+def test_delegate_decides_by_the_offices_account(installation):
+    installation.ledger.give_account("CNYIU")
+    own = lodge_to(installation, "CNYIU")
+    installation.settle()
+    delegate(installation)
+    decide(installation, own, "other_officer")
+    installation.settle()
+    assert len(signed_by(installation, "CNYIU")) == 1
+
+
+def test_decision_of_office_not_named_is_undone(installation):
+    installation.ledger.give_account("CNYIU")
+    own = lodge_to(installation, "CNYIU")
+    installation.settle()
+    installation.ledger.name_office(batch_of(installation, own).root, 12)
+    decide(installation, own, "officer")
+    installation.settle()
+    assert installation.record(own.id).status == DeclarationStatus.LODGED
+    with installation.ctx.work(reading=True) as work:
+        undone = [event for event in work.consignments.get(own.id).events if event.step is Step.DECISION_UNDONE]
+    assert [event.note for event in undone] == ["TraceLedgerOfficeOther"]
+    (found,) = audit(installation.ctx).discrepancies
+    assert (found.name, found.about["stored"], found.about["ledger"]) == ("office-differs", 11, 12)
+
+
+def test_batches_of_an_earlier_ledger_name_no_office(installation):
+    installation.ledger._state.has_keys = False
+    installation.ledger.give_account("CNYIU")
+    own = lodge_to(installation, "CNYIU")
+    installation.settle()
+    decide(installation, own, "officer")
+    installation.settle()
+    assert batch_of(installation, own).office is None
+    assert len(signed_by(installation, "CNYIU")) == 1
+    assert not audit(installation.ctx).discrepancies

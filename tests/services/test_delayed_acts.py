@@ -9,7 +9,7 @@ from backend.domain.errors import Conflict
 from backend.domain.ledger import Accredit, Announce
 from backend.services import accreditation
 from backend.services.anchoring import is_under_way, run_once
-from backend.services.anchoring.accreditation_changes import CANCELLED, EXPIRES
+from backend.services.anchoring.requests import CANCELLED, EXPIRES
 
 DAY = timedelta(days=1)
 

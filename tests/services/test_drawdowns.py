@@ -7,20 +7,24 @@ import pytest
 
 from backend.domain.consignment import Decision, DecisionState, Step
 from backend.domain.errors import LedgerRefused
+from backend.domain.evidence import leaf_hash
 from backend.domain.ledger import (
     ActivateCertificate,
     ChangeStatuses,
     DeclarationStatus,
+    DocumentStatus,
     LedgerDrawdown,
     LedgerRecord,
     MakeDrawdowns,
 )
+from backend.domain.records import document_of
 from backend.domain.verdict import Conclusion, Outcome
-from backend.services import decisions, declarations, issuance
+from backend.services import decisions, declarations, issuance, records
 from backend.services.anchoring import reanchor_all, run_once
 from backend.services.audit import audit
 from backend.services.decisions import NotReleasable
-from backend.services.verification import verdict_on_consignment
+from backend.services.records import sign_once
+from backend.services.verification import verdict_on_consignment, verdicts_on_consignments
 from tests.helpers.builders import goods_item, lodgement_fields
 from tests.services.test_anchoring_faults import in_database
 
@@ -70,9 +74,9 @@ def drawdown_elsewhere(installation, certificate, declaration, steps):
     if opened is None:
         with installation.ctx.work(reading=True) as work:
             kept = work.records.get(certificate.id)
-        from backend.services.anchoring.drawdowns import _activation_call
+        from backend.services.anchoring.drawdowns import activation_call
 
-        _send(installation, _activation_call(kept, ledger_record(installation, kept)))
+        _send(installation, activation_call(kept, ledger_record(installation, kept)))
     _send(
         installation,
         MakeDrawdowns(
@@ -89,6 +93,33 @@ def drawdown_elsewhere(installation, certificate, declaration, steps):
 
 def _send(installation, call, signer="anchorer"):
     installation.ledger.send(installation.ledger.sign(call, installation.ledger.next_nonce(signer)).raw)
+
+
+# What is counted
+
+
+def test_list_counts_for_each_what_earlier_ones_take(installation):
+    certificate, other = installation.issue_certificate(), installation.issue_certificate(certificateNumber="C2")
+    for number, one in enumerate((certificate, certificate, other, certificate), 1):
+        lodged(installation, [one], number=number)
+    with installation.ctx.work(reading=True) as work:
+        listed = work.consignments.search(oldest_first=True)
+        together = verdicts_on_consignments(installation.ctx, work, listed)
+        alone = [verdict_on_consignment(installation.ctx, work, work.consignments.get(one.id)) for one in listed]
+    assert [one.verdict.checks for one in together] == [one.verdict.checks for one in alone]
+    matched = [{check.code: check.reason for check in one.verdict.checks}["MATCH_QUANTITY"] for one in together]
+    assert matched[0] == matched[1] == matched[2] != matched[3], "500 are certified, and the fourth takes 600 of them"
+
+
+def test_list_counts_what_others_have_drawn(installation):
+    certificate = installation.issue_certificate()
+    first, second = lodged(installation, [certificate]), lodged(installation, [certificate], "400", number=2)
+    release(installation, first)
+    installation.settle()
+    with installation.ctx.work(reading=True) as work:
+        (verdict,) = verdicts_on_consignments(installation.ctx, work, [work.consignments.get(second.id)])
+    (check,) = [check for check in verdict.verdict.checks if check.code == "QUANTITY_AVAILABLE"]
+    assert check.outcome is Outcome.FAIL
 
 
 # What is drawn
@@ -175,6 +206,88 @@ def test_ledger_without_balances_goes_on_as_before(installation):
     assert not audit(installation.ctx).discrepancies
 
 
+# A certificate that supersedes another
+
+
+def reissue(installation, certificate, quantity):
+    """What a chamber's corrected certificate is: its own record, which supersedes the first."""
+    old = installation.record(certificate.id)
+    document = document_of(old.kind, {**old.fields, "quantity": quantity, "certificateNumber": f"R{old.id[:8]}"})
+    record = sign_once(
+        installation.ctx,
+        lambda work, inputs: records.draft(
+            installation.ctx,
+            work,
+            inputs,
+            old.kind,
+            document,
+            work.organisations.get(old.issuer.id),
+            work.organisations.get(old.holder.id),
+            supersedes=work.records.get(old.id),
+        ),
+        signer=installation.chamber.organisation,
+    )
+    installation.settle()
+    return record
+
+
+def test_successor_gives_only_what_was_left(installation):
+    """On the ledger as by our own count, and the refund of an earlier drawdown reaches the successor."""
+    first = installation.issue_certificate()
+    before = lodged(installation, [first], "300", 1)
+    release(installation, before)
+    installation.settle()
+    second = reissue(installation, first, "500")
+    rest = lodged(installation, [second], "150", 2)
+    check = quantity_check(installation, rest)
+    assert (check.outcome, check.values["left"]) == (Outcome.PASS, "200 H87")
+    release(installation, rest)
+    installation.settle()
+    assert (remaining(installation, first), remaining(installation, second)) == (0, 50_000)
+    (call,) = [
+        call
+        for _, call in installation.ledger.mined("anchorer")
+        if isinstance(call, ActivateCertificate) and call.superseded is not None
+    ]
+    assert call.superseded == LedgerRecord(*_where(installation, first))
+    assert not audit(installation.ctx).discrepancies
+
+
+def test_others_drawdowns_count_against_the_successor(installation):
+    """Only the ledger knows what others drew of the superseded certificate."""
+    first = installation.issue_certificate()
+    theirs = lodged(installation, [first], "10", 1)
+    drawdown_elsewhere(installation, first, theirs, 400_000)
+    second = reissue(installation, first, "450")
+    ours = lodged(installation, [second], "51", 2)
+    assert remaining(installation, second) is None
+    check = quantity_check(installation, ours)
+    assert (check.outcome, check.values["left"]) == (Outcome.FAIL, "50 H87")
+    third = reissue(installation, second, "900")
+    fits = lodged(installation, [third], "100", 3)
+    release(installation, fits)
+    installation.settle()
+    assert remaining(installation, third) == 0, "of the 500 that the first covered 400 were drawn"
+
+
+def test_activation_waits_until_the_ledger_knows_of_superseding(installation):
+    first = installation.issue_certificate()
+    release(installation, lodged(installation, [first], "300", 1))
+    installation.settle()
+    second = reissue(installation, first, "500")
+    consignment = lodged(installation, [second], "100", 2)
+    place = LedgerRecord(*_where(installation, first))
+    installation.ledger._state.statuses[place.batch_key, place.leaf_index] = DocumentStatus.ACTIVE
+    release(installation, consignment)
+    for _ in range(3):
+        run_once(installation.ctx)
+    assert remaining(installation, second) is None
+    assert [row.refusal for row in rows(installation, consignment)] == [None]
+    installation.ledger._state.statuses[place.batch_key, place.leaf_index] = DocumentStatus.SUPERSEDED
+    installation.settle()
+    assert remaining(installation, second) == 100_000
+
+
 # Never beyond what there is
 
 
@@ -227,7 +340,7 @@ def test_release_with_refused_drawdown_is_reverted(installation, what):
         _send(installation, ChangeStatuses(batch, ((leaf_index, 2),), bytes(32), "anchorer"))
         why = "CertificateBalanceNotActive"
     elif what == "activated elsewhere":
-        installation.ledger._state.activated.add(installation.record(certificate.id).entry.encode())
+        installation.ledger._state.activated[leaf_hash(installation.record(certificate.id).entry.encode())] = 1
         why = "CertificateBalanceAlreadyOpened"
     else:
         installation.ledger._state.accreditations.clear()

@@ -8,7 +8,7 @@ from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.ledger import DocumentStatus
 from backend.domain.records import Assurance, RequestState
 from backend.domain.verdict import Conclusion
-from backend.services import declarations, files, issuance, statements
+from backend.services import declarations, files, issuance, products, statements
 from backend.services.verification import verdict_on
 from tests.helpers.builders import FIELDS, PDF, certificate_fields, invoice_fields, lodgement_fields, report_fields
 from tests.services.conftest import somebody
@@ -287,7 +287,7 @@ def test_only_merchants_state(installation, who):
 
 def test_anothers_product_cannot_be_named(installation):
     fields = {"name": "Lamp", "hsCode": "940521", "description": "A lamp"}
-    product = statements.add_product(installation.ctx, installation.rival, fields)
+    product = products.add_product(installation.ctx, installation.rival, fields)
     with pytest.raises(NotFound):
         state(installation, product_id=product.id)
 

@@ -202,3 +202,18 @@ def test_import_tells_of_issuer_who_cannot_confirm(installation):
     change(installation, chapters=[61])
     _, told = imported(installation, "certificate-of-origin", fields, ["Zhejiang Chamber"])
     assert (Severity.WARNING, "issuer-cannot-confirm") in told
+
+
+def test_issuers_who_cannot_sign_are_offered_last(installation):
+    newcomer = register(installation.ctx, OrganisationProfile(Role.CHAMBER, "Aba Chamber", "a@example.org")).person
+    ours, theirs = installation.chamber.organisation.id, newcomer.organisation.id
+
+    def offered():
+        found = accreditation.those_who_may_issue(installation.ctx, Kind.CERTIFICATE_OF_ORIGIN)
+        return [(one.id, is_able) for one, is_able in found if one.id in (ours, theirs)]
+
+    assert offered() == [(ours, True), (theirs, False)]
+    suspend(installation)
+    assert offered() == [(theirs, False), (ours, False)]
+    installation.ledger.down = True
+    assert {is_able for _, is_able in offered()} == {True}

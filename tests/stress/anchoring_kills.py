@@ -62,6 +62,9 @@ POINTS = (
     "change-signed",
     "change-kept",
     "change-sent",
+    "revocation-signed",
+    "revocation-kept",
+    "revocation-sent",
     "activation-signed",
     "activation-kept",
     "activation-sent",
@@ -198,7 +201,7 @@ def _work_until_killed(ground: Ground, point: str, nth: int, number: int) -> Non
             )
             _note(ground, record.id)
             run_once(ctx)
-            if "status" in point or turn % 3 == 2:
+            if "status" in point or "revocation" in point or turn % 3 == 2:
                 issuance.revoke(ctx, chamber, record.id, "stress")
             if "act" in point:
                 accreditation.accredit(ctx, authority, chamber.organisation.id)
@@ -241,7 +244,7 @@ def _until_final(ctx: InstallationContext, record_id: str) -> None:
 
 def _is_being_drawn(ctx: InstallationContext, declaration_id: str) -> bool:
     with ctx.work(reading=True) as work:
-        return work.drawdowns.is_pending_for(declaration_id)
+        return any(one.refusal is None and one.made_at is None for one in work.drawdowns.of_declaration(declaration_id))
 
 
 def _revoke_elsewhere(ground: Ground, ctx: InstallationContext, chamber, certificate_id: str) -> None:  # type: ignore[no-untyped-def]

@@ -116,38 +116,42 @@ class Result:
     asked: int
     seconds: list[float]
     """How long each answer took that came in time."""
+    refused: list[str]
+    """What came instead of the others."""
 
     @property
     def share(self) -> float:
         return len(self.seconds) / self.asked
 
 
-def attack(port: int, sort: str, connections: int, seconds: float) -> tuple[Attack, Result]:
-    """Attack for so long, and ask meanwhile."""
+def attack(port: int, sort: str, connections: int, seconds: float, patience: float = PATIENCE) -> tuple[Attack, Result]:
+    """Attack for so long, and ask meanwhile, twice at least."""
     attackers = Attack(sort, port, connections)
     thread = threading.Thread(target=attackers.run)
     thread.start()
     try:
         time.sleep(min(3.0, seconds / 3))  # all are connected by then, where the server lets them
-        return attackers, _ask(port, seconds)
+        return attackers, _ask(port, seconds, patience)
     finally:
         attackers.stop()
         thread.join()
 
 
-def _ask(port: int, seconds: float) -> Result:
-    asked, taken = 0, list[float]()
+def _ask(port: int, seconds: float, patience: float) -> Result:
+    asked, taken, refused = 0, list[float](), list[str]()
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline or asked < 2:
         asked, began = asked + 1, time.monotonic()
         try:
-            answer = requests.get(f"http://127.0.0.1:{port}/api/v1/openapi.json", timeout=PATIENCE)
-            if answer.ok and time.monotonic() - began <= PATIENCE:
+            answer = requests.get(f"http://127.0.0.1:{port}/api/v1/openapi.json", timeout=patience)
+            if answer.ok and time.monotonic() - began <= patience:
                 taken.append(time.monotonic() - began)
-        except requests.RequestException:
-            pass
+            else:
+                refused.append(f"{answer.status_code} after {time.monotonic() - began:.1f} s")
+        except requests.RequestException as fault:
+            refused.append(f"{fault} after {time.monotonic() - began:.1f} s")
         time.sleep(PAUSE)
-    return Result(asked, taken)
+    return Result(asked, taken, refused)
 
 
 def main(connections: int, seconds: float) -> int:

@@ -12,122 +12,51 @@ Then the processes themselves:
 * the one that leads the anchoring is killed, again and again: another leads within 10 seconds, nothing that was
   acknowledged is lost, nothing is anchored twice, and the ledger agrees with the database;
 * how long a record waits to be sealed, by a process that did not take it in;
-* both web processes are restarted in turn while clients write: no request is lost.
+* both web processes are restarted in turn while clients write: no request is lost;
+* a history of requests, while web processes and leaders are killed, is one that a single server could have given
+  (``tests/stress/history.py``).
 
 All processes start at once on an empty database and an empty chain, so that their first start is a race too.
-``--planted`` takes the guards away (isolation, versions, unique keys) and must find doubles, or the races are none.
+``--planted`` takes the guards away (isolation, versions, unique keys) and must find doubles, or the races are none; so
+must the checker of the history, with ``--only history``.
 
 Needs PostgreSQL's programs and anvil (make anvil-check). ``python -m tests.stress.two_servers --races 1000``.
 """
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from backend.adapters.keys.vault import opened_vault
-from backend.runtime.app import ledger_accounts
-from backend.runtime.data_folder import DataFolder
-from backend.store.coordination import ANCHORING
-from backend.store.database import lock_number
-from tests.conftest import DemoUser, people_in
-from tests.helpers.nodes import anvil, free_port
 from tests.helpers.postgres import Postgres, running_postgres
 from tests.journeys.papers import a_certificate, a_declaration
+from tests.stress import history
+from tests.stress.processes import (
+    DATABASE,
+    WEB,
+    Office,
+    audited,
+    final_records,
+    in_database,
+    leader,
+    office,
+    until,
+)
 
-READY_SECONDS = 300
-CANDIDATES = 3
 TAKE_OVER_SECONDS = 10.0
 SEALED_SECONDS = 0.5
 """In which 95 of 100 records are sealed after their answer."""
-DATABASE = "two_servers"
-WITHOUT_GUARDS = """
-import backend.store.database as database
-from sqlalchemy import create_engine
-database.create_engine = lambda url, isolation_level=None, **rest: create_engine(url, **rest)
-database.Repository._next_version = lambda *arguments: None
-from backend.cli.main import main
-main()
-"""
-"""Starts the same command on READ COMMITTED, and with no version compared."""
 
 Send = Callable[[int], requests.Response]
-
-
-class Processes:
-    """The programs of one installation, by name."""
-
-    def __init__(self, folder: Path, environment: dict[str, str], command: list[str]) -> None:
-        self.folder, self.environment, self._command = folder, environment, command
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self.ports: dict[str, int] = {}
-
-    def start(self, name: str, *arguments: str) -> None:
-        """Start one, or start it again."""
-        with self.log(name).open("ab") as log:
-            self._running[name] = subprocess.Popen(
-                [sys.executable, *self._command, *arguments], env=self.environment, stdout=log, stderr=log
-            )
-
-    def web(self, name: str) -> str:
-        """Start one that serves, on the port it had before; its URL."""
-        self.start(name, "web", "--port", str(self.ports.setdefault(name, free_port())))
-        return f"http://127.0.0.1:{self.ports[name]}"
-
-    def log(self, name: str) -> Path:
-        return self.folder.parent / f"{name}.log"
-
-    def kill(self, pid: int) -> str:
-        """Kill the program of this process id; its name."""
-        (name,) = (name for name, one in self._running.items() if one.pid == pid)
-        self._running[name].kill()
-        self._running[name].wait()
-        return name
-
-    def stop(self, name: str) -> None:
-        """Stop one as its operator does."""
-        self._running[name].terminate()
-        try:
-            self._running[name].wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            self._running[name].kill()
-            self._running[name].wait()
-            raise
-
-    def stop_all(self) -> None:
-        for one in self._running.values():
-            one.kill()
-            one.wait()
-
-
-class Office:
-    """Two servers, and who asks them."""
-
-    def __init__(self, urls: list[str], people: dict[str, DemoUser], processes: Processes) -> None:
-        self.urls, self.people, self.processes = urls, people, processes
-        self._own = threading.local()
-
-    def post(self, number: int, path: str, role: str, body: Any, **headers: str) -> requests.Response:
-        """Send a request to one server or the other, over a connection that this thread keeps."""
-        if not hasattr(self._own, "session"):
-            self._own.session = requests.Session()
-        url = f"{self.urls[number % len(self.urls)]}/api/v1{path}"
-        answer: requests.Response = self._own.session.post(
-            url, json=body, headers={**self.people[role].bearer, **headers}, timeout=120
-        )
-        return answer
 
 
 def race(pool: ThreadPoolExecutor, count: int, send: Send) -> list[requests.Response]:
@@ -184,8 +113,6 @@ def keys(office: Office, pool: ThreadPoolExecutor, races: int) -> tuple[Counter[
     return told, wrong
 
 
-WEB = ("web-1", "web-2")
-CANDIDATE_NAMES = tuple(f"anchor-{number}" for number in range(1, CANDIDATES + 1))
 DOUBLES = {
     "decisions": "SELECT count(*) FROM (SELECT 1 FROM decision GROUP BY consignment_id HAVING count(*) > 1) twice",
     "numbers": "SELECT count(*) FROM (SELECT 1 FROM record WHERE number IS NOT NULL AND assurance = 'issued' "
@@ -194,73 +121,7 @@ DOUBLES = {
 """What the database itself holds twice, whatever was answered."""
 
 
-def in_database(server: Postgres, query: str) -> int:
-    with server.connect(DATABASE) as connection:
-        (count,) = connection.execute(query.encode()).fetchone() or (0,)
-        return int(str(count))
-
-
-@contextmanager
-def office(server: Postgres, folder: Path, planted: bool) -> Iterator[Office]:
-    """Two processes of the command, started at once on nothing; the chain is a node of its own."""
-    with ExitStack() as stack:
-        node = stack.enter_context(anvil())
-        data = DataFolder.open(folder, "1")
-        accounts = ledger_accounts(data, opened_vault(data.master_key, None))
-        node.fund(*(account.address for account in accounts.values()))
-        environment = {
-            **os.environ,
-            "DATA_DIR": str(folder),
-            "DATABASE_URL": server.create(DATABASE),
-            "LEDGER_RPC_URL": node.url,
-            "LEDGER_CONFIRMATIONS": "0",
-            "LEDGER_REGISTRATION_DELAY_SECONDS": "0",
-        }
-        processes = Processes(folder, environment, ["-c", WITHOUT_GUARDS] if planted else ["-m", "backend.cli.main"])
-        stack.callback(processes.stop_all)
-        urls = [processes.web(name) for name in WEB]
-        for name in CANDIDATE_NAMES:
-            processes.start(name, "anchor")
-        for url, name in zip(urls, WEB, strict=True):
-            _wait(url, processes.log(name))
-        yield Office(urls, people_in(folder), processes)
-
-
-def _wait(url: str, log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        try:
-            if requests.get(f"{url}/readyz", timeout=5).status_code == 200:
-                return
-        except requests.RequestException:
-            pass
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)
-
-
 # ---- the processes themselves
-
-
-def leader(server: Postgres) -> int | None:
-    """The process id of who leads the anchoring, as the database knows it."""
-    number = lock_number(ANCHORING) & (2**64 - 1)
-    query = (
-        "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' "
-        f"AND l.granted AND l.classid = {number >> 32} AND l.objid = {number & (2**32 - 1)}"
-    )
-    with server.connect(DATABASE) as connection:
-        found = connection.execute(query.encode()).fetchone()
-    return int(str(found[0]).split()[-1]) if found else None
-
-
-def until(question: Callable[[], Any], seconds: float) -> float:
-    """The seconds until something is so; infinite where it takes longer than asked."""
-    began = time.monotonic()
-    while not question():
-        if time.monotonic() > began + seconds:
-            return float("inf")
-        time.sleep(0.005)
-    return time.monotonic() - began
 
 
 def stored(office: Office, number: int) -> str:
@@ -290,25 +151,15 @@ def take_overs(office: Office, server: Postgres, kills: int) -> dict[str, Any]:
         until(lambda: is_sealed(server, records[-1]), 6 * TAKE_OVER_SECONDS)
         took.append(time.monotonic() - began)
         office.processes.start(name, "anchor")
-    waiting = (
-        "SELECT count(*) FROM record LEFT JOIN batch ON batch.id = record.batch_id "
-        f"WHERE record.id IN ({', '.join(map(repr, records))}) AND batch.state IS DISTINCT FROM 'final'"
-    )
-    settled = until(lambda: not in_database(server, waiting), 120)
-    audit = subprocess.run(
-        [sys.executable, "-m", "backend.cli.main", "audit"],
-        env=office.processes.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    settled = until(lambda: final_records(server).issuperset(records), 120)
+    audit = audited(office)
     return {
         "kills": kills,
         "records": len(records),
         "slowest": round(max(took), 2),
-        "lost": in_database(server, waiting) if settled == float("inf") else 0,
-        "audit": audit.returncode,
-        "wrong": int(max(took) > TAKE_OVER_SECONDS) + int(settled == float("inf")) + int(audit.returncode != 0),
+        "lost": len(set(records) - final_records(server)),
+        "audit": audit,
+        "wrong": int(max(took) > TAKE_OVER_SECONDS) + int(settled == float("inf")) + int(audit != 0),
     }
 
 
@@ -358,7 +209,8 @@ def restarts(office: Office, server: Postgres, rounds: int) -> dict[str, Any]:
                 for name in WEB:
                     time.sleep(0.5)
                     office.processes.stop(name)
-                    _wait(office.processes.web(name), office.processes.log(name))
+                    office.processes.web(name)
+                    office.processes.wait_until_ready(name)
         finally:
             stopping.set()
         for one in running:
@@ -385,11 +237,14 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=200, help="of the process that leads")
     parser.add_argument("--restarts", type=int, default=10, help="of each web process")
+    parser.add_argument("--history", type=int, default=400, help="operations of the history")
+    parser.add_argument("--keep", type=Path, help="write the history to this file, one JSON object a line")
     kinds = {"decisions": decisions, "numbers": numbers, "keys": keys}
     parts: dict[str, Callable[[Office, Postgres], dict[str, Any]]] = {
         "take-overs": lambda office, server: take_overs(office, server, asked.kills),
         "sealing": lambda office, server: sealing(office, server, 100),
         "restarts": lambda office, server: restarts(office, server, asked.restarts),
+        "history": lambda office, server: history.run(office, server, asked.history, asked.keep, asked.planted),
     }
     parser.add_argument("--only", choices=[*kinds, *parts], action="append", help="this kind; again for another")
     asked = parser.parse_args()
@@ -413,12 +268,14 @@ def main() -> int:
             failed = sum(count for status, count in told.items() if status >= 500)
             found[name] = {"races": asked.races, "wrong": wrong, "twice": twice, "5xx": failed, "told": dict(told)}
             print(f"{name:<10} {json.dumps(found[name])}  {time.monotonic() - began:.0f} s", flush=True)
-        for name in [name for name in parts if name in (asked.only or parts) and not asked.planted]:
+        wanted = [name for name in asked.only or parts if name in parts and (name != "history" or asked.history)]
+        for name in [name for name in wanted if name == "history" or not asked.planted]:
             began = time.monotonic()
             found[name] = parts[name](both, server)
             print(f"{name:<10} {json.dumps(found[name])}  {time.monotonic() - began:.0f} s", flush=True)
     if asked.planted:
-        return 0 if all(found[name]["twice"] for name in DOUBLES if name in found) else 1
+        doubles = all(found[name]["twice"] for name in DOUBLES if name in found)
+        return 0 if doubles and ("history" not in found or history.finds_what_is_planted(found["history"])) else 1
     return 0 if not any(one["wrong"] + one.get("twice", 0) + one.get("5xx", 0) for one in found.values()) else 1
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from backend.domain import sd_jwt
-from backend.domain.snapshot import HALF_ORDER
+from backend.domain.sd_jwt import HALF_ORDER
 from tests.helpers.builders import signed_text
 from tests.verifier.samples import STRANGER, Sample
 from tests.verifier.verifiers import Question

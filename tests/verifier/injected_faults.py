@@ -40,5 +40,5 @@ def pairs(lost: tuple[str, ...]) -> list[tuple[str, str]]:
 @contextmanager
 def a_product_without_inclusion() -> Iterator[None]:
     """The product takes every path for one that leads to the root."""
-    with patch.object(InclusionProof, "proves", return_value=True):
+    with patch.object(InclusionProof, "leads_from", return_value=True):
         yield

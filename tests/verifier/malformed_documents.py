@@ -15,7 +15,7 @@ from typing import Any
 from backend.domain import sd_jwt
 from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation
-from backend.domain.snapshot import HALF_ORDER
+from backend.domain.sd_jwt import HALF_ORDER
 from tests.helpers.builders import (
     CHAMBER,
     FIELDS,

@@ -111,6 +111,7 @@ def a_sample(
                 block=anchor.block,
                 state=ProofState.FINAL,
                 segments=batch.segments,
+                anchorer=1,
                 block_time=anchor.block_time,
                 status=0,
                 key=str(record.header["kid"]),

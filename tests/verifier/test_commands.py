@@ -235,12 +235,24 @@ def test_verifying_starts_fast(files):
     for _ in range(3):
         verify(files / "bundle.json", "--trust", files / "trust.json", tmp_path=files)
     assert seconds_of_children() - began < 4 * base + 1
-    loaded = (
-        "import sys; sys.argv = ['provenport', 'verify', '--help']; from backend.cli import main\ntry: main.main()\n"
-    )
-    loaded += "except SystemExit: pass\nprint(sorted({m.partition('.')[0] for m in sys.modules}))"
-    told = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
-    assert not any(f"'{heavy}'" in told for heavy in ("flask", "web3", "sqlalchemy", "eth_tester", "numpy", "requests"))
+
+
+def packages_loaded(*arguments):
+    """The packages that a command of ``provenport`` has loaded when it ends."""
+    program = f"import sys; sys.argv = {['provenport', *arguments]}; from backend.cli import main\ntry: main.main()\n"
+    program += "except SystemExit: pass\nprint(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("arguments", [("verify", "--help"), ("--help",), ("chain", "--help"), ("import", "--help")])
+def test_help_loads_neither_database_nor_chain(arguments):
+    assert not packages_loaded(*arguments) & {"flask", "web3", "sqlalchemy", "eth_tester", "numpy", "requests"}
+
+
+def test_command_on_a_database_loads_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    assert "sqlalchemy" in packages_loaded("users", "list")
 
 
 def test_the_single_program_has_the_same_exit_codes(files):

@@ -41,6 +41,7 @@ from tests.verifier.verifiers import DAY, by_product
 MADE_BY_SERVICES = {
     "NAMED_RECORD never answers erased (indeterminate)": "services/test_erasure",
     "CONTENT never answers erased (indeterminate)": "services/test_erasure",
+    "CONTENT never answers fields-missing (indeterminate)": "services/test_verdicts_in_brief",
     "ANCHOR never answers ledger-mismatch (indeterminate)": "services/test_issuance_and_statements",
 }
 """Answers that need a server's database, and the tests that have them."""

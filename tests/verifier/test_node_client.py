@@ -135,6 +135,7 @@ def test_the_constants_are_those_of_the_contracts():
         ("Accreditation", "accreditationOf(bytes32)", node_client.ACCREDITATION_OF),
         ("Accreditation", "accreditationAt(bytes32,uint40)", node_client.ACCREDITATION_AT),
         ("Accreditation", "termsOfSignature(bytes32,uint40,uint40)", node_client.TERMS_OF_SIGNATURE),
+        ("Revocations", "revocationOf(bytes32)", node_client.REVOCATION_OF),
     ):
         name, _, types = function.rstrip(")").partition("(")
         found = [f for f in load(contract).abi if f.get("name") == name and f["type"] == "function"]
@@ -285,6 +286,8 @@ FAULTS: dict[str, tuple[Rule, str]] = {
     "an accreditation of another form": (calls(node_client.ACCREDITATION_OF, "0xzz"), NOT_READ),
     "past terms of another form": (calls(node_client.TERMS_OF_SIGNATURE, "0xzz"), NOT_READ),
     "past terms withheld": (failing(node_client.TERMS_OF_SIGNATURE, "too many requests"), NOT_READ),
+    "a revocation of another form": (calls(node_client.REVOCATION_OF, "0xzz"), NOT_READ),
+    "no contract for revocations there": (calls(node_client.REVOCATION_OF, "0x"), "deployment-mismatch"),
     "no receipt": (changing("eth_getTransactionReceipt", lambda _: None), "not-final"),
     "a receipt of something else": (changing("eth_getTransactionReceipt", without_its_log), "anchor-mismatch"),
     "a receipt of a block that is gone": (

@@ -226,9 +226,11 @@ def an_answer(selector, word, value):
     return rule
 
 
+PUBLISHED = "0x" + "".join(f"{word:064x}" for word in (2, 1_700_000_000, 1_700_000_001))
 STATED = {
     "suspended": (an_answer(node_client.STATUS_OF, 0, 1), "suspended"),
     "replaced": (an_answer(node_client.STATUS_OF, 0, 3), "superseded"),
+    "revoked elsewhere": (calls(node_client.REVOCATION_OF, PUBLISHED), "revoked-elsewhere"),
     "a suspended key": (an_answer(node_client.ACCREDITATION_OF, 4, 1_700_000_000), "accreditation-revoked"),
     "a key for other kinds then": (an_answer(node_client.TERMS_OF_SIGNATURE, 0, 4), "kind-not-covered"),
     "an unknown key": (calls(node_client.ACCREDITATION_OF, "0x" + "00" * 160), "never-accredited"),

@@ -160,3 +160,36 @@ def test_who_is_not_accredited_reads_so_first(app, api, settle, role, language):
         assert told not in page
         assert ('<div class="notice notice-wait">' in page) is (notice is not None)
         assert notice is None or notice in page
+
+
+def test_keys_history_is_read_from_the_list(authority, api, chamber, settle):
+    for act in ("suspension", "reinstatement"):
+        api.post(f"/issuers/{chamber['id']}/{act}", "authority", {})
+        settle()
+    path = f"/keys/{chamber['key']}/history"
+    assert path in authority.get("/accreditations")
+    page = authority.get(path)
+    lang = "zh" if '<html lang="zh' in page else "en"
+    assert page.count("61-94") == 3
+    words = ("Accredited", "Suspended", "Reinstated", "Lifted")
+    assert [word for word in words if gettext(word, lang) not in page] == []
+    assert path in authority.get(f"/keys/{chamber['key']}")
+    older = authority.get(f"{path}?before=2")
+    assert older.count("61-94") == 2
+    assert "61-94" in authority.get(f"{path}?before=99999999999")
+
+
+def test_history_shows_replaced_key_and_strangers(authority, api, chamber, settle):
+    authority.post(f"/accreditations/{chamber['id']}/new-key")
+    settle()
+    listed = api.get("/issuers", "officer").get_json()["issuers"]
+    successor = next(one["key"] for one in listed if one["id"] == chamber["id"])
+    assert successor != chamber["key"]
+    assert f"/keys/{successor}/history" in authority.get(f"/keys/{chamber['key']}/history")
+    assert f"/keys/{chamber['key']}/history" in authority.get(f"/keys/{successor}/history")
+    for unknown in ("0" * 64, "no-key"):
+        authority.get(f"/keys/{unknown}/history", 404)
+
+
+def test_only_the_authority_reads_the_history(signed_in, chamber):  # noqa: F811
+    signed_in("chamber").get(f"/keys/{chamber['key']}/history", 404)

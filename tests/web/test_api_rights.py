@@ -1,5 +1,6 @@
 """Who may do what over the interface: every route, every role; a route without an expectation fails."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -36,9 +37,16 @@ own_record = only("merchant", "chamber", "officer", otherwise=404, done=200)
 EXPECTED = {
     **{f"POST /{KINDS[kind].collection}": only(*KINDS[kind].signed_by) for kind in CERTIFIED},
     **{f"POST /{KINDS[kind].collection}": only("merchant", "rival") for kind in OWN},
+    **{
+        f"POST /{stated.collection}:bulk": only(
+            *stated.signed_by, *(["rival"] if Role.MERCHANT in stated.signed_by else []), done=200
+        )
+        for stated in KINDS.values()
+    },
     "POST /records/<record_id>/revocation": only("chamber", otherwise=404),
     "POST /files": only(*ROLES),
     "POST /declarations": only("merchant", "rival"),
+    "POST /declarations/pre-check": only("merchant", "rival", done=200),
     "GET /declarations": everybody,
     "POST /confirmation-requests/<request_id>/withdrawal": only("merchant", otherwise=404),
     "GET /confirmation-requests": only("merchant", "rival", *ISSUERS, done=200),
@@ -66,6 +74,7 @@ EXPECTED = {
     "POST /issuers/<organisation_id>/suspension": only("authority", done=202),
     "POST /issuers/<organisation_id>/reinstatement": only("authority", done=202),
     "GET /customs-offices": everybody,
+    "GET /hs-codes": everybody,
     "POST /customs-offices": only("authority"),
     "GET /office-delegations": only("officer", "authority", done=200),
     "POST /office-delegations": only("officer", "authority"),
@@ -128,6 +137,7 @@ def body_for(api, route):
         },
         "POST /records/<record_id>/revocation": lambda: {"reason": "wrong goods"},
         "POST /declarations": lambda: lodgement_fields(declarationReference=api.fresh("D")),
+        "POST /declarations/pre-check": lambda: lodgement_fields(declarationReference=api.fresh("D")),
         "POST /declarations/<declaration_id>/decisions": lambda: {"decision": "examine", "reason": "look"},
         "POST /declarations/<declaration_id>/arrival": lambda: {"arrivedAt": "2026-11-01T00:00:00Z"},
         "POST /verify": lambda: bundle,
@@ -183,8 +193,15 @@ def ask(api, route, path, asker):
         return api.post(path, asker, data=PDF, content_type="application/pdf")
     if route == "POST /declarations/<declaration_id>/arrival":
         return api.post(path, asker, {"arrivedAt": datetime.now(UTC).isoformat()})
+    if route.endswith(":bulk"):
+        line = json.dumps(body_for(api, route.removesuffix(":bulk")))
+        answer = api.post(path, asker, data=line, content_type="application/x-ndjson")
+        answer.get_data()  # its stream ends before the next one begins
+        return answer
     if route.endswith("/presentation"):
         path += "?audience=buyer"
+    if route.endswith("/hs-codes"):
+        path += "?q=lamp"
     return api.call(route.split()[0], path, asker, json=body_for(api, route))
 
 

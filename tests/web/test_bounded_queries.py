@@ -25,6 +25,8 @@ SMALL = {
     "accreditation_change",
     "alembic_version",
     "customs_office",
+    "hs_heading",
+    "hs_word",
     "key_state",
     "key_to_destroy",
     "lease",
@@ -33,14 +35,16 @@ SMALL = {
     "signing_request",
     "simulation",
 }
-"""Tables that stay small: those of the authority's acts, of offices, keys and leases, or emptied as they are read."""
+"""Tables that stay small: those of acts, offices, keys and leases, or emptied as they are read; the nomenclature."""
 GROWING = {table.name for table in t.metadata.sorted_tables} - SMALL
 WAITING = {
     "ix_activation_pending",
     "ix_drawdown_pending",
     "ix_drawdown_to_refund",
+    "ix_ledger_request_pending",
     "ix_record_quarantined",
     "ix_record_unsealed",
+    "ix_revocation_notice_pending",
     "ix_status_change_pending",
 }
 """Indexes of what waits: intake is refused before that is much."""
@@ -59,12 +63,24 @@ EXEMPT = {
 """Parts of statements that are not bounded, and why that is so."""
 PATHS = {
     "merchant": [
-        *("/", "/records", "/records?replaced=yes", "/products", "/requests", "/requests?state=all"),
+        *(
+            "/",
+            "/records",
+            "/records?replaced=yes",
+            "/records?q=lamp+desk",
+            "/declarations?q=lamp&status=released",
+            "/products",
+            "/products?retired=yes",
+            "/hs-codes?q=desk+lamp",
+            "/requests",
+            "/requests?state=all",
+        ),
         *("/declarations", "/declarations?alerted=yes", "/declarations/new"),
+        *("/declarations?order=reference", "/declarations/new?choose=1", "/declarations/new?choose=1&q=lamp+desk"),
     ],
     "chamber": ["/", "/records", "/requests", "/requests?state=all"],
     "officer": ["/", "/desk", "/desk?status=all", "/desk?status=released", "/desk?alerted=yes"],
-    "authority": ["/", "/accreditations"],
+    "authority": ["/", "/accreditations", "/ledger-accounts"],
     "analyst": ["/", "/release-times", "/simulations"],
     "": ["/healthz", "/readyz", "/metrics"],
 }
@@ -119,8 +135,22 @@ def statements(app, people, system, settle) -> dict[str, tuple[Any, ...]]:
             f"/products/{installation.record(paper).product.id}?after={paper}",
         ):
             assert installation.browser("merchant").get(path).status_code == 200, path
+        _choose_and_check(installation, world.api)
         settle()
     return found
+
+
+def _choose_and_check(installation: forms.Installation, api: Any) -> None:
+    """What a merchant's desk asks: papers that belong to those chosen, all of one order, the check of a draft."""
+    merchant, papers = installation.browser("merchant"), [api.certificate()["id"], api.invoice()["id"]]
+    named = "&".join(f"records={paper}" for paper in papers)
+    for path in (
+        f"/declarations/new?choose=1&{named}",
+        f"/declarations/new?choose=1&q=lamp&after={papers[0]}",
+        f"/declarations/new?take={papers[1]}",
+        f"/declarations/new?check=1&{named}",
+    ):
+        assert merchant.get(path, follow_redirects=True).status_code == 200, path
 
 
 def _revoked_after_release(api: Any, settle: Any) -> str:

@@ -38,7 +38,7 @@ def test_sheet_shows_kind_number_and_party(app, api, signed_in, kind):  # noqa: 
         assert fields[stated.number_field] in page
         for name in stated.words.keys() & fields.keys():
             assert gettext(stated.words[name].label, language) in page
-            with app.test_request_context():
+            with app.test_request_context(f"/?lang={language}"):
                 assert field_value(name, fields[name]) in page
 
 

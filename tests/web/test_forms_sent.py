@@ -21,7 +21,8 @@ from backend.domain.kinds import CERTIFIED, KINDS, OWN, Kind
 from backend.domain.parties import Role
 from backend.domain.records import RecordOnFile
 from backend.runtime.app import System
-from backend.services import organisations, statements
+from backend.services import organisations, products, statements
+from backend.services.anchoring import requests
 from backend.services.organisations import OrganisationProfile
 from backend.services.simulations import run_next
 from tests.conftest import DemoUser
@@ -222,6 +223,25 @@ class Installation:
         """A code that nobody serves yet: the places of the list run out."""
         return {"office_code": str(next(_OFFICE_CODES))}
 
+    def office_without_account(self) -> dict[str, str]:
+        code = self.own_code()["office_code"]
+        body = {"office": code, "organisation": self.second_office()}
+        assert self.api.post("/customs-offices", "authority", body).status_code == 201
+        return {"office": code}
+
+    def ledger_account(self, *, is_suspended: bool = False) -> tuple[str, dict[str, str]]:
+        """A second office's own account, which no other test needs."""
+        code, ctx = self.office_without_account()["office"], self.system.ctx
+        with ctx.work(reading=True) as work:
+            authority = work.persons.find_by_email(self.people["authority"].email)
+        assert authority is not None
+        requests.register_account(ctx, authority, code)
+        self.settle()
+        if is_suspended:
+            requests.suspend_account(ctx, authority, code, str(ctx.ledger.account(code)))
+            self.settle()
+        return "/ledger-accounts", {"name": code}
+
     def delegated(self) -> tuple[str, dict[str, str]]:
         until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
         body = {"office": "CNYIU", "organisation": self.second_office(), "until": until}
@@ -257,9 +277,21 @@ class Installation:
     def chosen_declaration(self) -> str:
         """The address that the page for choosing papers leads to."""
         self.api.certificate()
-        where, page = self.load(self.browser("merchant"), "/declarations/new")
+        where, page = self.load(self.browser("merchant"), "/declarations/new?choose=1")
         chooser = next(form for form in page.forms if form.in_main and form.method == "get")
         return f"{urlsplit(where).path}?{urlencode(fill(chooser, page))}"
+
+    def own_product(self, is_retired: bool = False) -> str:
+        """The id of a product of the merchant's, that was made for it alone."""
+        ctx = self.system.ctx
+        with ctx.work(reading=True) as work:
+            merchant = work.persons.find_by_email("merchant@example.org")
+        assert merchant is not None
+        fields = {"name": "Lamp", "hsCode": "940521", "description": "A lamp", "model": self.api.fresh("M")}
+        made = products.add_product(ctx, merchant, fields)
+        if is_retired:
+            products.retire_product(ctx, merchant, made.id, 1)
+        return made.id
 
 
 @dataclass(frozen=True)
@@ -324,6 +356,9 @@ CASES = [
     ),
     Case("pages.sign_out", "merchant", lambda installation: "/", is_fresh=True),
     Case("pages.new_product", "merchant", lambda installation: "/products/new"),
+    Case("pages.edit_product", "merchant", lambda installation: f"/products/{installation.own_product()}/edit"),
+    Case("pages.retire_product", "merchant", lambda installation: f"/products/{installation.own_product()}"),
+    Case("pages.restore_product", "merchant", lambda installation: f"/products/{installation.own_product(True)}"),
     *(
         Case(
             "pages.new_statement",
@@ -349,7 +384,7 @@ CASES = [
         for what in ISSUERS
     ),
     *(Case("pages.new_paper", "merchant", lambda installation, kind=kind: f"/papers/new/{kind.slug}") for kind in OWN),
-    Case("pages.new_declaration", "merchant", Installation.chosen_declaration),
+    Case("pages.lodge_declaration", "merchant", Installation.chosen_declaration),
     Case(
         "pages.report_arrival",
         "merchant",
@@ -382,6 +417,16 @@ CASES = [
     Case("pages.delegate_office", "authority", lambda installation: "/customs-offices", Installation.to_second_office),
     Case("pages.end_delegation", "officer", Installation.delegated),
     Case("pages.add_office_code", "authority", lambda installation: "/customs-offices", Installation.own_code),
+    Case(
+        "pages.register_ledger_account",
+        "authority",
+        lambda installation: "/ledger-accounts",
+        Installation.office_without_account,
+        variants=1,
+    ),
+    Case("pages.suspend_ledger_account", "authority", Installation.ledger_account),
+    Case("pages.lift_ledger_account", "authority", lambda installation: installation.ledger_account(is_suspended=True)),
+    Case("pages.replace_ledger_account", "authority", Installation.ledger_account),
     Case("pages.new_simulation", "analyst", lambda installation: "/simulations/new?scenario=office"),
     Case(
         "pages.new_simulation",

@@ -74,7 +74,9 @@ class Installation:
         if isinstance(request.get("data"), dict):
             again["data"] = {part: (BytesIO(content), name) for part, (content, name) in request["data"].items()}
         keyed = {"Idempotency-Key": key} if key is not None else {}
-        return api.call(method, path, who, **again | {"headers": {**request.get("headers", {}), **keyed}})
+        answer = api.call(method, path, who, **again | {"headers": {**request.get("headers", {}), **keyed}})
+        answer.get_data()  # an answer that is streamed belongs to the thread that asked
+        return answer
 
     def hold(self, name: str, media_type: str | None) -> None:
         """Make ready an operation's documented example."""

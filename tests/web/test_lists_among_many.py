@@ -15,7 +15,7 @@ from backend.domain.ledger import DeclarationStatus
 from backend.domain.records import RequestState
 from backend.runtime import demo
 from backend.runtime.app import create_app, running
-from backend.services import accreditation, decisions, issuance, statements
+from backend.services import accreditation, decisions, issuance, products, statements
 from backend.store import tables as t
 from backend.web.pages.records import NAMED_BY
 from tests.conftest import copied, people_in
@@ -149,12 +149,17 @@ def test_chamber_counts_every_request_and_takes_oldest(crowd):
     assert f"Waiting for you: {NEWER}" in page
 
 
+ONWARD = r'<a class="btn btn-outline" (?:rel="next" )?href="([^"]+)">(?:Later|Earlier) ones</a>'
+
+
 def every_page_from(crowd, path, role):
     """The pages of a list, as its reader turns them by the button below."""
     while path is not None:
         page = crowd.page(path, role)
         yield page
-        onward = re.search(r'<a class="btn btn-outline" href="([^"]+)">(?:Later|Earlier) ones</a>', page)
+        onward = re.search(
+            r'<a class="btn btn-outline" (?:rel="next" )?href="([^"]+)">(?:Later|Earlier) ones</a>', page
+        )
         path = unescape(onward[1]) if onward else None
 
 
@@ -251,7 +256,7 @@ def test_products_papers_are_cut_after_replaced_ones(crowd, monkeypatch):
     monkeypatch.setattr("backend.web.pages.statements.PAGE", 2)
     ctx, merchant, chamber = crowd.system.ctx, crowd.person("merchant"), crowd.person("chamber")
     fields = {"name": "Lamp of three versions", "hsCode": "940521", "description": "Lamp"}
-    product = statements.add_product(ctx, merchant, fields)
+    product = products.add_product(ctx, merchant, fields)
     certificate = certificate_fields(exporter={"name": merchant.organisation.name})
     certificate.pop("certificateNumber")
 
@@ -274,6 +279,27 @@ def test_products_papers_are_cut_after_replaced_ones(crowd, monkeypatch):
     shown = list(every_page_from(crowd, f"/products/{product.id}", "merchant"))
     expected = [corrected.id, current[1].id, current[0].id]
     assert re.findall(r'<th scope="row"><a href="/records/([^"]+)"', "".join(shown)) == expected
+
+
+def test_declarations_are_turned_by_reference(crowd, monkeypatch):
+    """Forth to the end and back to the beginning, each reference once and in its order."""
+    monkeypatch.setattr("backend.web.pages.declarations.PAGE", 40)
+    with crowd.system.ctx.work(reading=True) as work:
+        merchant = crowd.person("merchant").organisation
+        expected = sorted(one.reference for one in work.consignments.lines(merchant, limit=5000))
+    path, pages = "/declarations?order=reference", []
+    while path is not None:
+        page = crowd.page(path, "merchant")
+        pages.append(re.findall(r'<th scope="row"><a href="/declarations/[^"]+">([^<]+)</a>', page))
+        onward = re.search(r'rel="next" href="([^"]+)">Next page', page)
+        path = unescape(onward[1]) if onward else None
+    assert [unescape(one) for page in pages for one in page] == expected
+    assert len(pages) > 2
+    back = re.search(r'rel="prev" href="([^"]+)">Previous page', page)[1]
+    before = re.findall(
+        r'<th scope="row"><a href="/declarations/[^"]+">([^<]+)</a>', crowd.page(unescape(back), "merchant")
+    )
+    assert before == pages[-2]
 
 
 def test_older_products_and_papers_can_be_declared(crowd, monkeypatch):

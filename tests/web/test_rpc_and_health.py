@@ -13,7 +13,7 @@ from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.ledger import Deployment, EvmLedger
 from backend.domain.errors import ForeignLedger, LedgerUnavailable, StorageUnavailable
 from backend.services.audit import audit
-from backend.services.ports import AdmissionLimits, ServiceSettings
+from backend.services.ports import AdmissionLimits, NodeAgreement, ServiceSettings
 from contracts import load
 from tests.helpers.builders import Api, invoice_fields
 from tests.helpers.nodes import binary
@@ -284,6 +284,17 @@ def test_process_is_ready_with_its_database(client, monkeypatch):
     monkeypatch.setattr(EvmLedger, "head", silent)
     assert client.get("/readyz").json["status"] == "ready"
     assert client.get("/healthz").status_code == 503
+
+
+def test_several_nodes_are_told_of(app, client, monkeypatch):
+    ctx, instance = app.extensions["provenport"]
+    assert "nodes" not in client.get("/readyz").json
+    of_nodes = replace(instance, ledger_nodes=lambda: NodeAgreement(2, 3, 4))
+    monkeypatch.setitem(app.extensions, "provenport", (ctx, of_nodes))
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json["nodes"]) == (200, {"agreeing": 2, "needed": 3, "all": 4})
+    assert client.get("/healthz").json["checks"]["ledger"]["nodes"]["agreeing"] == 2
+    assert "provenport_ledger_nodes_agreeing 2.0" in client.get("/metrics").get_data(as_text=True)
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/api/v1/me", "/healthz"])

@@ -23,6 +23,7 @@ from backend.services import credentials
 from backend.services.organisations import OrganisationProfile, register
 from backend.store.repositories.organisations import MOST_CREDENTIALS
 from backend.web import context
+from backend.web.api.views import BULK, NDJSON
 from backend.web.security import body_limits
 from tests.helpers.builders import Api, lodgement_fields
 from tests.helpers.forms import fill, read_page
@@ -246,10 +247,12 @@ def described(app):
 
 SCOPES_OF_WRITES = dict.fromkeys(
     (
-        *("api.post_declaration", "api.post_arrival", "api.post_withdrawal", "api.post_erasure", "api.post_file"),
+        *("api.post_declaration", "api.post_pre_check", "api.post_arrival", "api.post_withdrawal", "api.post_file"),
+        "api.post_erasure",
         *("api.post_signing_request", "api.post_signature", "api.post_revocation", "api.post_erasure_request"),
         *("api.post_simulation", "api.post_cancellation", "api.post_request_withdrawal"),
         *(f"api.post_{kind.name.lower()}" for kind in Kind if kind is not Kind.DECLARATION),
+        *(f"api.post_bulk_{kind.name.lower()}" for kind in Kind),
     ),
     TokenScope.WRITE,
 ) | dict.fromkeys(
@@ -273,14 +276,15 @@ def test_every_operation_holds_to_its_scope(app, system, joined, scope):
     _token, secret = credentials.new_token(system.ctx, joined.person, scope.value, scope)
     counts = {"refused": 0, "passed": 0}
     for endpoint, method, path in described(app):
-        answer = app.test_client().open(
-            path, method=method, json={} if method == "POST" else None, headers={"Authorization": f"Bearer {secret}"}
-        )
-        is_refused = answer.status_code == 403 and "this token has the scope" in answer.text
+        lines = {"data": b"{}\n", "content_type": NDJSON} if path.endswith(BULK) else {}
+        sent = (lines or {"json": {}}) if method == "POST" else {}
+        answer = app.test_client().open(path, method=method, headers={"Authorization": f"Bearer {secret}"}, **sent)
+        said = answer.text  # read to its end, also where it is sent in pieces
+        is_refused = answer.status_code == 403 and "this token has the scope" in said
         needed = TokenScope.READ if method == "GET" else SCOPES_OF_WRITES[endpoint]
         if answer.status_code in (415, 422) and not scope.covers(needed):
-            raise AssertionError(f"{endpoint} looks at the body before the scope: {answer.text}")
-        assert is_refused == (not scope.covers(needed)), (endpoint, answer.status, answer.text)
+            raise AssertionError(f"{endpoint} looks at the body before the scope: {said}")
+        assert is_refused == (not scope.covers(needed)), (endpoint, answer.status, said)
         counts["refused" if is_refused else "passed"] += 1
     assert counts["passed"] > 5
     assert (counts["refused"] > 5) == (scope is not TokenScope.DECIDE)

@@ -79,13 +79,14 @@ class _NodeError(Exception):
 class JsonRpcChain:
     """A node; implements ``backend.adapters.ledger.chain.Chain``. Every call ends within ``timeout_seconds``.
 
-    Every method raises ``ChainUnavailable`` if the node does not give a usable answer.
+    Every method raises ``ChainUnavailable`` if the node does not give a usable answer. What is asked of the state is
+    asked at the node's head, or at the block ``at``, by its hash (EIP-1898): a node that does not have it says so.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = 10) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float = 10, name: str | None = None) -> None:
         self._url = url
         # The address may hold a key: what people read names the host alone.
-        self._name = urlsplit(url).hostname or "the node"
+        self._name = name or urlsplit(url).hostname or "the node"
         self._timeout = timeout_seconds
         self._ids = itertools.count(1)
         self._local = threading.local()
@@ -119,8 +120,8 @@ class JsonRpcChain:
             )
         return block
 
-    def call(self, to: str, data: bytes, sender: str | None = None) -> bytes:
-        """Run a contract's view at the head and return its raw answer (ABI-encoded).
+    def call(self, to: str, data: bytes, sender: str | None = None, *, at: Block | None = None) -> bytes:
+        """Run a contract's view and return its raw answer (ABI-encoded).
 
         Raises:
             CallReverted: if the contract reverts.
@@ -128,17 +129,17 @@ class JsonRpcChain:
         """
         fields = {"to": to, "data": "0x" + data.hex()} | ({"from": sender} if sender else {})
         try:
-            return self._bytes(self._asked("eth_call", fields, "latest"))
+            return self._bytes(self._asked("eth_call", fields, _where(at)))
         except _NodeError as error:
             # Geth gives reverts code 3. Other nodes use -32000 or codes of their own and only the text tells.
             if error.code == 3 or "revert" in error.message.lower():
                 raise CallReverted(_revert_data(error.data)) from error
             raise self._unavailable(error) from error
 
-    def transaction_count(self, address: str) -> int:
+    def transaction_count(self, address: str, *, at: Block | None = None) -> int:
         """Return the number of mined transactions of this account, which is its next nonce."""
         # "latest", not "pending": our own rows count what is under way, and a node may have dropped some of it.
-        return self._quantity(self._ask("eth_getTransactionCount", address, "latest"))
+        return self._quantity(self._ask("eth_getTransactionCount", address, _where(at)))
 
     def send_raw(self, raw: bytes) -> None:
         """Hand a signed transaction to the node. One that is already known or mined is no error.
@@ -185,18 +186,27 @@ class JsonRpcChain:
             revert_data=None if status == 1 else self._traced_revert(transaction_hash),
         )
 
-    def balance(self, address: str) -> int:
-        """Return the account's balance at the head, in wei."""
-        return self._quantity(self._ask("eth_getBalance", address, "latest"))
+    def balance(self, address: str, *, at: Block | None = None) -> int:
+        """Return the account's balance, in wei."""
+        return self._quantity(self._ask("eth_getBalance", address, _where(at)))
 
     def price(self) -> Price:
         """Return the price of gas at the head, with ``DEFAULT_TIP`` where the node suggests no tip."""
         newest = self._fields(self._ask("eth_getBlockByNumber", "latest", False))
-        base_fee = self._quantity(newest.get("baseFeePerGas"))
+        self._block(newest)
+        if newest.get("baseFeePerGas") is None:
+            return Price(None, self._gas_price())
+        base_fee = self._quantity(newest["baseFeePerGas"])
+        # Nodes suggest a tip where gas is free too, which accounts without money could not offer.
+        if base_fee == 0 and self._gas_price() == 0:
+            return Price(0, 0)
         try:
             return Price(base_fee, self._quantity(self._asked("eth_maxPriorityFeePerGas")))
         except _NodeError:
             return Price(base_fee, DEFAULT_TIP)
+
+    def _gas_price(self) -> int:
+        return self._quantity(self._ask("eth_gasPrice"))
 
     def logs(self, first: int, last: int, address: str, topics: Sequence[bytes] = ()) -> Sequence[FoundLog]:
         """Return one contract's events in blocks ``first`` to ``last``, both included, in order.
@@ -373,6 +383,11 @@ class JsonRpcChain:
             self._local.session.trust_env = False  # the operator names the node; a proxy variable must not redirect it
         session: requests.Session = self._local.session
         return session
+
+
+def _where(block: Block | None) -> object:
+    """Return the parameter that names a block, or the head."""
+    return "latest" if block is None else {"blockHash": "0x" + block.block_hash.hex(), "requireCanonical": True}
 
 
 def _shallow(content: bytes) -> bytes:

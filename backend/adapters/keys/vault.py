@@ -6,12 +6,15 @@ either opens. So a crash at any point leaves every key readable to the owner of 
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
+import structlog
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -21,10 +24,19 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from backend.domain import sd_jwt, snapshot
 from backend.domain.errors import TraceabilityError
+from backend.domain.evidence import LedgerName
 from backend.domain.sd_jwt import Jwk, b64
 from backend.domain.snapshot import Snapshot
-from backend.domain.trust import LedgerName
 from backend.store.disk import alone, write_new, write_over
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+log = structlog.get_logger()
+
+_KEPT_OPEN = 64
+REFERENCE = b"pkcs11:"
+"""Begins what stands in the place of a private key that lies in a token; its CKA_ID follows, 32 hexadecimal digits."""
 
 
 class WrongMasterKey(TraceabilityError):
@@ -58,6 +70,9 @@ def next_to(path: Path) -> Path:
     return path.with_name(f"{path.name}.next")
 
 
+_ECDSA = ec.ECDSA(hashes.SHA256())
+
+
 def new_master_key() -> bytes:
     """Return 32 random bytes in base64url."""
     return Fernet.generate_key()
@@ -82,7 +97,7 @@ def jwk_of(public: ec.EllipticCurvePublicKey) -> Jwk:
 def es256(private: ec.EllipticCurvePrivateKey, signing_input: bytes) -> bytes:
     """Return the 64-byte ES256 signature (RFC 7518, section 3.4)."""
     # JWS wants r and s as two fixed-length numbers, where the library gives a DER structure of varying length.
-    r, s = decode_dss_signature(private.sign(signing_input, ec.ECDSA(hashes.SHA256())))
+    r, s = decode_dss_signature(private.sign(signing_input, _ECDSA))
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
@@ -113,6 +128,9 @@ class KeyVault:
     def __init__(self, *masters: bytes, reread: Callable[[], Sequence[bytes]] | None = None) -> None:
         self._reread = reread
         self._seal = _seal(masters)
+        # Opening a key takes four times as long as signing with it. The master key, which opens them all, is in memory
+        # anyway.
+        self._opened = lru_cache(maxsize=_KEPT_OPEN)(self._open)
 
     def new_key(self) -> tuple[Jwk, bytes]:
         """Create a key and return its public JWK and the encrypted private part."""
@@ -128,9 +146,12 @@ class KeyVault:
         Raises:
             WrongMasterKey: if the master key does not open the private part.
         """
+        return es256(self._opened(encrypted_private), signing_input)
+
+    def _open(self, encrypted_private: bytes) -> ec.EllipticCurvePrivateKey:
         private = serialization.load_der_private_key(self.decrypt(encrypted_private), None)
         assert isinstance(private, ec.EllipticCurvePrivateKey)
-        return es256(private, signing_input)
+        return private
 
     def encrypt(self, secret: bytes) -> bytes:
         """Encrypt a secret under the newest master key.
@@ -169,6 +190,23 @@ class KeyVault:
         """
         return self.encrypt(self.decrypt(sealed))
 
+    def new_account_key(self) -> str:
+        """Make the key of an account on the ledger: 32 random bytes in hex, or a reference to where it stays."""
+        return os.urandom(32).hex()
+
+    def account(self, key: str) -> "LocalAccount":
+        """Return the account that has this key.
+
+        Raises:
+            WrongMasterKey: if the key lies in a token, and none is named.
+        """
+        if ":" in key:
+            raise WrongMasterKey("the keys of the ledger's accounts lie in a token: name it with PKCS11_MODULE=…")
+        from eth_account import Account  # heavy, and few who open keys need it
+
+        account: LocalAccount = Account.from_key(bytes.fromhex(key))
+        return account
+
 
 def _seal(masters: Sequence[bytes]) -> MultiFernet:
     try:
@@ -206,6 +244,108 @@ class Argon2Passwords:
         return bool(password_hash)
 
 
+class AccountKeys(Mapping[str, "LocalAccount"]):
+    """The accounts on the ledger whose keys are in one encrypted file, by name.
+
+    The file is read again once it has changed, so that an account that a page or a command adds, or whose key it
+    replaces, signs in every running process without a restart.
+    """
+
+    def __init__(self, path: Path, vault: KeyVault) -> None:
+        self._path = path
+        self._vault = vault
+        self._lock = Lock()
+        self._read_at: tuple[int, ...] = ()
+        self._accounts: dict[str, tuple[str, LocalAccount]] = {}
+
+    def __getitem__(self, name: str) -> "LocalAccount":
+        return self._current()[name][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._current())
+
+    def __len__(self) -> int:
+        return len(self._current())
+
+    def create(self, names: Sequence[str]) -> None:
+        """Create the keys that are missing among these. The caller keeps other processes out.
+
+        Raises:
+            WrongMasterKey: if the master key does not open the file.
+        """
+        keys = self._keys() if self._path.exists() else {}
+        if missing := [name for name in names if name not in keys]:
+            self._write(keys | {name: self._vault.new_account_key() for name in missing})
+
+    def prepare(self, name: str) -> str:
+        """Create the key that will be an account's once the ledger knows it, and return its address.
+
+        One that was created before, and did not become the account's, is returned again.
+
+        Raises:
+            WrongMasterKey: if the master key does not open the file.
+        """
+        with alone(self._path.parent):
+            keys = self._keys()
+            if f"{name}.next" not in keys:
+                keys[f"{name}.next"] = self._vault.new_account_key()
+                self._write(keys)
+        return str(self._vault.account(keys[f"{name}.next"]).address)
+
+    def take_over(self, name: str, address: str) -> None:
+        """Let an account have the key that was prepared for it, if that has this address. The old one is kept apart.
+
+        Raises:
+            WrongMasterKey: if the master key does not open the file.
+        """
+        with alone(self._path.parent):
+            keys = self._keys()
+            prepared = keys.get(f"{name}.next")
+            if prepared is None or self._vault.account(prepared).address != address:
+                return  # done by an earlier try, or it was never to have another key
+            if name in keys:
+                keys[f"{name}.before"] = keys[name]
+            keys[name] = keys.pop(f"{name}.next")
+            self._write(keys)
+
+    def _current(self) -> dict[str, tuple[str, "LocalAccount"]]:
+        with self._lock:
+            try:
+                found = self._path.stat()
+            except OSError:
+                if self._accounts:
+                    return self._accounts  # the disk is away, and what is known still signs
+                raise
+            # It is replaced by a new file each time, never written in place.
+            at = found.st_ino, found.st_mtime_ns, found.st_size
+            if at != self._read_at:
+                self._accounts, self._read_at = self._opened(), at
+            return self._accounts
+
+    def _opened(self) -> dict[str, tuple[str, "LocalAccount"]]:
+        try:
+            keys = self._keys()
+        except WrongMasterKey:
+            if not self._accounts:
+                raise
+            # The master key was replaced under a running process, which goes on with the keys that it has.
+            log.exception("the keys of the ledger's accounts were changed and cannot be read: restart with the new one")
+            return self._accounts
+        known = self._accounts
+        # Names with a dot are of keys that are not in use: prepared for an account, or of one that gave way.
+        return {
+            name: known[name] if name in known and known[name][0] == key else (key, self._vault.account(key))
+            for name, key in keys.items()
+            if "." not in name
+        }
+
+    def _keys(self) -> dict[str, str]:
+        return dict(json.loads(self._vault.decrypt(self._path.read_bytes())))
+
+    def _write(self, keys: Mapping[str, str]) -> None:
+        write_over(self._path, self._vault.encrypt(json.dumps(keys).encode()))
+
+
 class OperatorKeys:
     """Implements ``backend.services.ports.Operator`` with keys in one encrypted file, the newest first.
 
@@ -231,7 +371,7 @@ class OperatorKeys:
             WrongMasterKey: if the master key does not open the file.
         """
         key = self._keys()[0]
-        private = self._vault.encrypt(base64.b64decode(key["private"]))
+        private = key["reference"].encode() if "reference" in key else self._vault.encrypt(_private_of(key))
         return snapshot.sign(stated, key["jwk"], lambda message: self._vault.sign(private, message))
 
     def former_ledgers(self) -> tuple[tuple[LedgerName, str], ...]:
@@ -245,11 +385,7 @@ class OperatorKeys:
         from backend.adapters.ledger import Deployment  # draws in the contracts, which few who open keys need
 
         read = (Deployment.read(path) for path in sorted(self._path.parent.glob("deployment-*.json")))
-        return tuple(
-            (LedgerName(one.chain_id, one.instance_id, one.ledger.lower()), one.accreditation.lower())
-            for one in read
-            if one is not None
-        )
+        return tuple((one.ledger_name, one.accreditation.lower()) for one in read if one is not None)
 
     def renew(self) -> None:
         """Create a key that signs from now on. Earlier keys stay listed for what they have signed.
@@ -260,6 +396,22 @@ class OperatorKeys:
         with alone(self._path.parent):  # nobody else changes keys of this data folder meanwhile
             write_over(self._path, self._sealed([self._fresh(), *self._keys()]))
 
+    def bring(self, vault: "KeyVault") -> int:
+        """Let another vault keep the private parts, and return how many there are. The caller keeps others out.
+
+        Raises:
+            WrongMasterKey: if the master key does not open the file.
+        """
+        keys = [self._brought(key, vault) for key in self._keys()]
+        write_over(self._path, vault.encrypt(json.dumps(keys).encode()))
+        return len(keys)
+
+    def _brought(self, key: dict[str, Any], vault: "KeyVault") -> dict[str, Any]:
+        if "reference" in key:
+            return key
+        kept = vault.reencrypt(self._vault.encrypt(_private_of(key)))
+        return {"jwk": key["jwk"], "reference": kept.decode()}
+
     def _keys(self) -> list[dict[str, Any]]:
         if not self._path.exists():
             with suppress(FileExistsError):  # another process was first
@@ -269,7 +421,13 @@ class OperatorKeys:
 
     def _fresh(self) -> dict[str, Any]:
         jwk, sealed = self._vault.new_key()
+        if sealed.startswith(REFERENCE):
+            return {"jwk": dict(jwk), "reference": sealed.decode()}
         return {"jwk": dict(jwk), "private": base64.b64encode(self._vault.decrypt(sealed)).decode("ascii")}
 
     def _sealed(self, keys: list[dict[str, Any]]) -> bytes:
         return self._vault.encrypt(json.dumps(keys).encode())
+
+
+def _private_of(key: dict[str, Any]) -> bytes:
+    return base64.b64decode(key["private"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, cast
 
+import rlp
 from eth_abi.exceptions import DecodingError
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -59,12 +60,26 @@ class Fees:
 
     max_fee_per_gas: int = 100 * 10**9
     max_priority_fee_per_gas: int = 10**9
+    has_base_fee: bool = True
+    """False for transactions as they were before EIP-1559, which pay ``max_fee_per_gas``."""
 
     def at(self, price: Price) -> "Fees":
-        """Return the fees to offer now: room for the base fee to double, plus a tip, within these limits."""
+        """Return the fees to offer now: room for the base fee to double, plus a tip, within these limits.
+
+        Where there is no base fee the node's price is taken as it is, within ``max_fee_per_gas``.
+        """
+        if price.base_fee is None:
+            fee = min(price.tip, self.max_fee_per_gas)
+            return Fees(fee, fee, has_base_fee=False)
         tip = min(price.tip, self.max_priority_fee_per_gas, self.max_fee_per_gas)
         # The base fee changes by at most an eighth per block (EIP-1559): double lasts for about six full blocks.
         return Fees(min(self.max_fee_per_gas, 2 * price.base_fee + tip), tip)
+
+    def fields(self) -> dict[str, int]:
+        """Return these fees as fields of a transaction."""
+        if not self.has_base_fee:
+            return {"gasPrice": self.max_fee_per_gas}
+        return {"maxFeePerGas": self.max_fee_per_gas, "maxPriorityFeePerGas": self.max_priority_fee_per_gas}
 
 
 @dataclass(frozen=True)
@@ -78,8 +93,8 @@ class ContractCall:
     wei: int = 0
 
 
-def accounts_from_keys(keys: Mapping[str, bytes]) -> dict[str, LocalAccount]:
-    """Create accounts from 32-byte private keys by name. Additional names are accepted.
+def accounts_from_keys(keys: Mapping[str, bytes | LocalAccount]) -> dict[str, LocalAccount]:
+    """Create accounts from 32-byte private keys by name, or take them as they are. Additional names are accepted.
 
     Raises:
         ValueError: if a key for one of ``ACCOUNT_NAMES`` is missing.
@@ -87,17 +102,16 @@ def accounts_from_keys(keys: Mapping[str, bytes]) -> dict[str, LocalAccount]:
     missing = [name for name in ACCOUNT_NAMES if name not in keys]
     if missing:
         raise ValueError(f"no key for {', '.join(missing)}")
-    return {name: Account.from_key(key) for name, key in keys.items()}
+    return {name: Account.from_key(key) if isinstance(key, bytes) else key for name, key in keys.items()}
 
 
 def sign_call(call: ContractCall, accounts: Accounts, chain_id: int, nonce: int, fees: Fees) -> SignedTransaction:
-    """Sign a call as a fee-market transaction (EIP-1559). All fields are given, so no node is asked."""
+    """Sign a call, bound to the chain (EIP-155, EIP-1559). All fields are given, so no node is asked."""
     fields: dict[str, Any] = {
         "chainId": chain_id,
         "nonce": nonce,
         "gas": call.gas,
-        "maxFeePerGas": fees.max_fee_per_gas,
-        "maxPriorityFeePerGas": fees.max_priority_fee_per_gas,
+        **fees.fields(),
         "value": call.wei,
         "data": call.data,
     }
@@ -114,27 +128,46 @@ REPLACEMENT_PERCENT = 125
 
 
 def replace_by_fee(raw: bytes, account: LocalAccount, price: Price, cap: Fees) -> SignedTransaction | None:
-    """Sign the same transaction again with the same nonce and higher fees; None where ``cap`` leaves no room."""
-    fields = dict(TypedTransaction.from_bytes(HexBytes(raw)).as_dict())
-    offered = Fees(fields["maxFeePerGas"], fields["maxPriorityFeePerGas"])
+    """Sign the same transaction again with the same nonce and higher fees.
+
+    None where ``cap`` leaves no room, and where gas is free: no fee would bring it further, and none may be owned.
+    """
+    fields, offered = _taken_apart(raw)
     now = cap.at(price)
     fee = max(_more(offered.max_fee_per_gas), now.max_fee_per_gas)
     tip = max(_more(offered.max_priority_fee_per_gas), now.max_priority_fee_per_gas)
-    if fee > cap.max_fee_per_gas:
+    if fee > cap.max_fee_per_gas or now.max_fee_per_gas == 0:
         return None
     # Same nonce, target and data: of the two only one can be mined, so the call cannot take effect twice.
-    kept = {name: fields[name] for name in ("chainId", "nonce", "gas", "value", "data", "to") if fields.get(name)}
-    # The filter above drops zeros and empty data, which are valid here: nonce 0, value 0.
-    kept |= {"nonce": fields["nonce"], "value": fields["value"], "data": fields["data"]}
-    signed = account.sign_transaction(kept | {"maxFeePerGas": fee, "maxPriorityFeePerGas": min(tip, fee)})
+    higher = Fees(fee, min(tip, fee), offered.has_base_fee)
+    signed = account.sign_transaction(fields | higher.fields())
     return SignedTransaction("", fields["nonce"], bytes(signed.raw_transaction), bytes(signed.hash))
+
+
+def _taken_apart(raw: bytes) -> tuple[dict[str, Any], Fees]:
+    """Return the fields of one of our transactions without its fees, and its fees."""
+    # EIP-2718: a transaction without a type is a list, whose first byte is at least 0xc0.
+    if raw[0] >= 0xC0:
+        nonce, price, gas, to, value, data, v = rlp.decode(raw)[:7]
+        numbers = {"nonce": nonce, "gas": gas, "value": value}
+        fields: dict[str, Any] = {name: int.from_bytes(number) for name, number in numbers.items()}
+        fee = int.from_bytes(price)
+        # EIP-155: v is 35 or 36 more than twice the chain id.
+        fields |= {"chainId": (int.from_bytes(v) - 35) // 2, "data": data}
+        offered = Fees(fee, fee, has_base_fee=False)
+    else:
+        typed = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+        fields = {name: typed[name] for name in ("chainId", "nonce", "gas", "value", "data")}
+        to, offered = typed["to"], Fees(typed["maxFeePerGas"], typed["maxPriorityFeePerGas"])
+    # A deployment has no target.
+    return fields | ({"to": bytes(to)} if to else {}), offered
 
 
 def _more(wei: int) -> int:
     return wei * REPLACEMENT_PERCENT // 100 + 1
 
 
-CONTRACTS = ("AccessManager", "Accreditation", "CertificateBalance", "TraceLedger")
+CONTRACTS = ("AccessManager", "Accreditation", "CertificateBalance", "Revocations", "TraceLedger")
 
 _BUILT_IN_ERRORS: list[ABIError] = [
     {"type": "error", "name": "Error", "inputs": [{"name": "message", "type": "string"}]},
@@ -278,6 +311,15 @@ def view(chain: Chain, contract: str, address: str, function: str, *arguments: o
     """Call a view of one of our contracts and decode its answer. The chain's errors are not translated."""
     data = interface(contract).call_data(function, *arguments)
     return interface(contract).answer(function, chain.call(address, data))
+
+
+def has_view(chain: Chain, contract: str, address: str, function: str, *arguments: object) -> bool:
+    """Tell whether the contract there is of a version that has this view. Other errors are not translated."""
+    try:
+        view(chain, contract, address, function, *arguments)
+    except (CallReverted, AnswerUnreadable):
+        return False
+    return True
 
 
 def logs_between(chain: Chain, first: int, last: int, address: str, topics: Sequence[bytes]) -> Iterator[FoundLog]:

@@ -76,9 +76,13 @@ class FoundLog:
 
 @dataclass(frozen=True)
 class Price:
-    """The price of a unit of gas, in wei: the base fee of the next block, and a suggested tip."""
+    """The price of a unit of gas, in wei: the base fee of the newest block, and a suggested tip.
 
-    base_fee: int
+    On a chain without base fees (before EIP-1559) ``base_fee`` is None and ``tip`` the whole price. Where gas is free
+    both are 0.
+    """
+
+    base_fee: int | None
     tip: int
 
 
@@ -128,6 +132,7 @@ class Chain(Protocol):
 
 
 BATCH_ANCHORED = "BatchAnchored(bytes32,address,uint32,uint32)"
+REVOCATION_PUBLISHED = "RevocationPublished(bytes32,bytes32,uint256,uint8,uint40)"
 DRAWN = "Drawn(bytes32,address,(bytes32,uint32,bytes32,uint32,uint88)[])"
 
 

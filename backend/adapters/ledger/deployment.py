@@ -9,10 +9,12 @@ import rlp
 from eth_utils.address import to_canonical_address, to_checksum_address
 from eth_utils.crypto import keccak
 
-from backend.adapters.ledger.calls import ADMIN, Accounts, ContractCall, Fees, asking, interface, mine, refusal
+from backend.adapters.ledger.calls import ADMIN, NOBODY, Accounts, ContractCall, Fees, asking, interface, mine, refusal
 from backend.adapters.ledger.chain import Chain, ChainReceipt
 from backend.domain.errors import Invalid, LedgerRefused, LedgerUnavailable, TraceabilityError
+from backend.domain.evidence import LedgerName
 from backend.domain.ledger import Agent
+from backend.domain.parties import is_office_code
 from backend.store.disk import write_over
 
 AGENTS = {"anchorer": Agent.ANCHORER, "office": Agent.OFFICE, "authority": Agent.AUTHORITY}
@@ -34,7 +36,7 @@ AUTHORITY_ROLE = 1
 BRAKE_ROLE = 2
 """Pauses the ledger and suspends keys. It only takes trust away, and never waits."""
 REGISTRAR_ROLE = 3
-"""Registers and moves anchorers and offices, and ends a pause."""
+"""Registers and moves anchorers and offices, ends a pause, and names the contract that counts drawdowns."""
 GUARDIAN_ROLE = 4
 """Cancels announced changes that are not yet done."""
 ADMINISTRATION = 5
@@ -53,6 +55,9 @@ ROLES = {
     "revocation": REVOCATION_ROLE,
 }
 """The roles that accounts may have, by the names that commands use."""
+
+COUNTING = ("begin", "handOver")
+"""The functions by which the one contract that counts drawdowns is named: by the registrar, with its notice."""
 
 _ADMINISTRATION = (
     "labelRole",
@@ -106,6 +111,17 @@ class Deployment:
     ledger: str
     balance: str | None = None
     """None where the contracts were deployed by a version without drawdowns."""
+    revocations: str | None = None
+    """None where they were deployed by a version that published no revocations."""
+    next_balance: str | None = None
+    """The contract that will count drawdowns in place of ``balance``, once it was named (``chain upgrade``)."""
+    earlier_balances: tuple[str, ...] = ()
+    """The contracts that counted drawdowns before, the first one first: their events stay part of the history."""
+
+    @property
+    def ledger_name(self) -> LedgerName:
+        """The identity of the ledger, as trust files and records name it."""
+        return LedgerName(self.chain_id, self.instance_id, self.ledger.lower())
 
     @classmethod
     def read(cls, path: Path) -> "Deployment | None":
@@ -128,6 +144,9 @@ class Deployment:
                 accreditation=to_checksum_address(fields["accreditation"]),
                 ledger=to_checksum_address(fields["ledger"]),
                 balance=fields.get("balance") and to_checksum_address(fields["balance"]),
+                revocations=fields.get("revocations") and to_checksum_address(fields["revocations"]),
+                next_balance=fields.get("nextBalance") and to_checksum_address(fields["nextBalance"]),
+                earlier_balances=tuple(map(to_checksum_address, fields.get("earlierBalances", ()))),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedDeployment(
@@ -145,6 +164,9 @@ class Deployment:
             "accreditation": self.accreditation,
             "ledger": self.ledger,
             "balance": self.balance,
+            "revocations": self.revocations,
+            "nextBalance": self.next_balance,
+            "earlierBalances": self.earlier_balances,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         write_over(path, (json.dumps(fields, indent=2) + "\n").encode(), mode=0o666)
@@ -177,15 +199,19 @@ def deploy(
     with asking():
         authority = accounts["authority"].address
         nonce = chain.transaction_count(authority)
-        manager, accreditation, ledger, balance = (_created_address(authority, nonce + step) for step in range(4))
+        created = (_created_address(authority, nonce + step) for step in range(5))
+        manager, accreditation, ledger, balance, revocations = created
         calls = [
             _creation(interface("AccessManager").deployment(authority)),
             _creation(interface("Accreditation").deployment(manager)),
             _creation(interface("TraceLedger").deployment(manager, instance_id)),
-            _creation(interface("CertificateBalance").deployment(ledger, accreditation)),
+            _creation(interface("CertificateBalance").deployment(ledger, accreditation, NOBODY, revocations)),
+            _creation(interface("Revocations").deployment(ledger)),
             *(_registration(ledger, accounts[name].address, agent) for name, agent in AGENTS.items()),
+            *(_registration(ledger, accounts[code].address, Agent.OFFICE) for code in filter(is_office_code, accounts)),
             *([_taking_over(accreditation)] if takes_over else []),
-            _governance(manager, accreditation, ledger, accounts, safeguards),
+            ContractCall("authority", balance, interface("CertificateBalance").call_data("begin"), REGISTRATION_GAS),
+            _governance((manager, accreditation, ledger, balance), accounts, safeguards),
         ]
         mined = mine(chain, accounts, calls, nonce, (fees or Fees()).at(chain.price()), timeout_seconds)
         receipts = [_require_success(receipt) for receipt in mined]
@@ -196,13 +222,36 @@ def deploy(
     return Deployment(
         chain_id=chain_id,
         genesis_hash=genesis.block_hash,
-        block=receipts[3].block.number,
+        block=receipts[4].block.number,
         instance_id=instance_id,
         manager=manager,
         accreditation=accreditation,
         ledger=ledger,
         balance=balance,
+        revocations=revocations,
     )
+
+
+def deploy_balance(
+    chain: Chain, accounts: Accounts, deployment: Deployment, fees: Fees, timeout_seconds: float = 120
+) -> str:
+    """Deploy a contract that can count drawdowns after the present one, with the same ledger. Return its address.
+
+    It does not count before it is named.
+
+    Raises:
+        LedgerUnavailable: if the chain gives no answer or does not mine in time.
+        LedgerRefused: if the chain refuses the transaction.
+    """
+    with asking():
+        authority = accounts["authority"].address
+        nonce = chain.transaction_count(authority)
+        before, revocations = deployment.balance or NOBODY, deployment.revocations or NOBODY
+        arguments = deployment.ledger, deployment.accreditation, before, revocations
+        call = _creation(interface("CertificateBalance").deployment(*arguments))
+        (receipt,) = mine(chain, accounts, [call], nonce, fees.at(chain.price()), timeout_seconds)
+        _require_success(receipt)
+    return _created_address(authority, nonce)
 
 
 def _require_own_admin(accounts: Accounts, safeguards: Safeguards) -> None:
@@ -213,9 +262,7 @@ def _require_own_admin(accounts: Accounts, safeguards: Safeguards) -> None:
         raise Invalid("the admin must be another account than authority and guardian", admin=admin)
 
 
-def _governance(
-    manager: str, accreditation: str, ledger: str, accounts: Accounts, safeguards: Safeguards
-) -> ContractCall:
+def _governance(addresses: tuple[str, str, str, str], accounts: Accounts, safeguards: Safeguards) -> ContractCall:
     """Assign the roles in one transaction. The authority, which deploys, lays down administration as the last step."""
 
     def function_role(target: str, contract: str, functions: tuple[str, ...], role: int) -> bytes:
@@ -225,6 +272,7 @@ def _governance(
     def manager_call(function: str, *arguments: object) -> bytes:
         return interface("AccessManager").call_data(function, *arguments)
 
+    manager, accreditation, ledger, balance = addresses
     wait, guardian = safeguards.membership_seconds, safeguards.guardian
     authority, admin = accounts["authority"].address, safeguards.admin or accounts[ADMIN].address
     # In one multicall: a crash between single transactions would leave contracts with only some of their safeguards.
@@ -236,6 +284,7 @@ def _governance(
         function_role(ledger, "TraceLedger", ("suspendAgent", "renewPause"), REMOVAL_ROLE),
         function_role(ledger, "TraceLedger", ("registerAgent", "moveAgent", "resume"), REGISTRAR_ROLE),
         function_role(ledger, "TraceLedger", ("revokeDocuments",), REVOCATION_ROLE),
+        function_role(balance, "CertificateBalance", COUNTING, REGISTRAR_ROLE),
         function_role(manager, "AccessManager", _ADMINISTRATION, ADMINISTRATION),
         manager_call("grantRole", AUTHORITY_ROLE, authority, safeguards.authority_seconds),
         manager_call("grantRole", BRAKE_ROLE, authority, 0),
@@ -251,7 +300,7 @@ def _governance(
     if wait:
         roles = (AUTHORITY_ROLE, BRAKE_ROLE, REGISTRAR_ROLE, GUARDIAN_ROLE, REMOVAL_ROLE, REVOCATION_ROLE)
         steps += [manager_call("setGrantDelay", role, wait) for role in roles]
-        steps += [manager_call("setTargetAdminDelay", target, wait) for target in (accreditation, ledger)]
+        steps += [manager_call("setTargetAdminDelay", target, wait) for target in (accreditation, ledger, balance)]
     steps.append(manager_call("grantRole", ADMIN_ROLE, admin, safeguards.administration_seconds))
     steps.append(manager_call("renounceRole", ADMIN_ROLE, authority))
     return ContractCall("authority", manager, manager_call("multicall", steps), GOVERNANCE_GAS)
@@ -274,6 +323,11 @@ def _taking_over(accreditation: str) -> ContractCall:
 def _require_success(receipt: ChainReceipt) -> ChainReceipt:
     if not receipt.succeeded:
         said = refusal(receipt.revert_data or b"")
+        # An instruction that the EVM does not know uses up all gas, and gives no reason.
+        if said is None and receipt.gas_used == DEPLOYMENT_GAS:
+            raise LedgerRefused(
+                "the chain cannot run the contracts: they need an EVM of Cancun or later", error=None, arguments={}
+            )
         raise LedgerRefused(
             "the chain refused the contracts",
             error=said.error if said else None,

@@ -6,18 +6,22 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import wraps
+from itertools import count as numbers_from
+from typing import Any, TypeVar, cast
 
+from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from backend.adapters.keys.vault import AccountKeys
 from backend.adapters.ledger.calls import (
     LOG_BLOCKS,
     Accounts,
-    AnswerUnreadable,
     ContractCall,
     Fees,
     account_in,
     asking,
+    has_view,
     interface,
     logs_between,
     refusal,
@@ -28,8 +32,8 @@ from backend.adapters.ledger.calls import (
 from backend.adapters.ledger.chain import (
     BATCH_ANCHORED,
     DRAWN,
+    REVOCATION_PUBLISHED,
     Block,
-    CallReverted,
     Chain,
     ChainReceipt,
     FoundLog,
@@ -38,11 +42,13 @@ from backend.adapters.ledger.chain import (
 )
 from backend.adapters.ledger.deployment import Deployment
 from backend.domain.errors import ForeignLedger, Invalid
-from backend.domain.evidence import Segments, Tree
+from backend.domain.evidence import NamedAnchorer, Segments, Tree
 from backend.domain.ledger import (
     Accredit,
     Accreditation,
     ActivateCertificate,
+    AgentAccount,
+    AllowDrawdowns,
     AnchorBatch,
     AnchoredBatch,
     Anchoring,
@@ -51,23 +57,32 @@ from backend.domain.ledger import (
     CancelNonce,
     CertificateBalance,
     ChangeStatuses,
+    CorrectActivation,
     DrawdownSet,
+    FundAccount,
     Head,
     LedgerCall,
     LedgerDrawdown,
     LedgerRecord,
     MakeDrawdowns,
+    MoveAgent,
     PauseLedger,
+    PublishRevocation,
     Receipt,
     RefundDrawdown,
+    RegisterAgent,
+    Revocation,
     RotateKey,
+    SetOffice,
     SignedTransaction,
     SuspendAccreditation,
+    SuspendAgent,
     accreditation_in,
     batch_key,
     ledger_time,
 )
-from backend.domain.signature_terms import SignatureTerms, terms_of_signature
+from backend.domain.parties import is_office_code
+from backend.domain.signature_terms import KeyHistory, SignatureTerms, Suspension, TermsVersion, terms_of_signature
 
 STATUSES_PER_WORD = 64
 HIGHEST_STATUS = 14
@@ -82,12 +97,19 @@ AUTHORITY_GAS = 600_000
 """Every change of an accreditation is stored beside the earlier ones, and a rotation writes two."""
 ACTIVATION_GAS = 400_000
 REFUND_GAS = 200_000
+REVOCATION_GAS = 200_000
+CONSENT_GAS = 150_000
+OFFICE_GAS = 100_000
+AGENT_GAS = 200_000
+FUNDS_WEI = 10**24
+"""What a new account gets where money has no value."""
 DRAWDOWNS_GAS = 100_000
 DRAWDOWN_GAS = 45_000
 """Enough for a drawdown that shares no storage with its neighbours."""
 MAX_DRAWDOWNS = 248
 LARGEST_QUANTITY = 2**88 - 1
 NO_END = 2**40 - 1
+_ANCHORED = keccak(text=BATCH_ANCHORED)
 EARLIER_ACCREDIT = "accredit(bytes32,uint8,uint128,uint40,uint40)"
 """As contracts know it that earlier versions deployed."""
 STATUSES_GAS = 100_000
@@ -170,6 +192,25 @@ class ContractAnswers:
             self._kept.pop(word, None)
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _once_at_one_block(method: Method) -> Method:
+    """Ask once within ``at_one_block`` what is asked again about each record of a list: its batch and its issuer."""
+
+    @wraps(method)
+    def asked(self: "EvmLedger", *arguments: Hashable) -> Any:
+        answers = getattr(self._here, "answers", None)
+        if answers is None:
+            return method(self, *arguments)
+        question = (method, *arguments)
+        if question not in answers:
+            answers[question] = method(self, *arguments)
+        return answers[question]
+
+    return cast(Method, asked)
+
+
 class EvmLedger:
     """Implements ``backend.services.ports.Ledger``.
 
@@ -180,7 +221,14 @@ class EvmLedger:
     """
 
     def __init__(
-        self, chain: Chain, deployment: Deployment, accounts: Accounts, fees: Fees | None = None, confirmations: int = 0
+        self,
+        chain: Chain,
+        deployment: Deployment,
+        accounts: Accounts,
+        fees: Fees | None = None,
+        confirmations: int = 0,
+        *,
+        gives_money: bool = False,
     ) -> None:
         self._chain = chain
         self._deployment = deployment
@@ -188,11 +236,18 @@ class EvmLedger:
         self._fees = fees or Fees()
         self.confirmations = confirmations
         """Number of further blocks after which a block is treated as final."""
+        self.gives_money = gives_money
+        """Whether accounts that are new get money from the authority's, as on the embedded chain."""
         self._checked_landmark: bytes | None = None
         self._is_current = True
-        self._anchorer = 0
+        self._is_balance_current: bool | None = None
+        self._agents: dict[str, int] = {}
         self._head: Head | None = None
-        contracts = [deployment.ledger, deployment.accreditation, *filter(None, [deployment.balance])]
+        contracts = [
+            deployment.ledger,
+            deployment.accreditation,
+            *filter(None, [deployment.balance, deployment.revocations]),
+        ]
         self._answers = ContractAnswers(chain, contracts, self._newest)
         self._here = threading.local()
 
@@ -202,11 +257,11 @@ class EvmLedger:
         if getattr(self._here, "is_fixed", False):
             yield
             return
-        self._here.is_fixed, self._here.block = True, None
+        self._here.is_fixed, self._here.block, self._here.answers = True, None, {}
         try:
             yield
         finally:
-            self._here.is_fixed, self._here.block = False, None
+            self._here.is_fixed, self._here.block, self._here.answers = False, None, None
 
     def _newest(self) -> Block:
         if not getattr(self._here, "is_fixed", False):
@@ -236,6 +291,7 @@ class EvmLedger:
             instance_id=self._deployment.instance_id,
             ledger_address=self._deployment.ledger,
             accreditation_address=self._deployment.accreditation,
+            revocations_address=self._deployment.revocations,
         )
         return self._head
 
@@ -244,8 +300,55 @@ class EvmLedger:
 
         An agent keeps its number for ever, also where it moves to another account.
         """
-        if self._anchorer == 0:
-            address = self._address("anchorer")
+        return self._agent("anchorer")
+
+    def named_anchorer(self) -> NamedAnchorer | None:
+        """Return our anchorer as records name it, or None if it is no agent."""
+        number = self.anchorer()
+        return NamedAnchorer(self._deployment.ledger_name, number) if number else None
+
+    @property
+    def offices(self) -> frozenset[str]:
+        """The codes of the customs offices whose own accounts are here."""
+        return frozenset(filter(is_office_code, self._accounts))
+
+    def account(self, name: str) -> str | None:
+        """Return the address of an account by its name, or None if there is none of that name here."""
+        return self._accounts[name].address if name in self._accounts else None
+
+    def agent(self, account: str) -> AgentAccount:
+        """Return what the ledger says of the account at an address."""
+        roles, number, _ = self._ask_ledger("agentOf", account)
+        successor = account_in(self._ask_ledger("agentSuccessor", account)) if self._has_current_contracts() else None
+        return AgentAccount(number, roles, successor)
+
+    def prepare_account(self, name: str) -> str:
+        """Create the key that will be an account's once the ledger knows it, and return its address."""
+        return self._account_keys().prepare(name)
+
+    def take_over_account(self, name: str, account: str) -> None:
+        """Let the key that was prepared for an account, and has this address, sign for it."""
+        self._account_keys().take_over(name, account)
+
+    def _account_keys(self) -> AccountKeys:
+        if not isinstance(self._accounts, AccountKeys):
+            raise Invalid("the keys of these accounts are not kept here")
+        return self._accounts
+
+    def office(self, code: str) -> int:
+        """Return the number of a customs office's own account among the ledger's agents; 0 if it is none."""
+        return self._agent(code) if code in self.offices and self._has_current_contracts() else 0
+
+    def deciding_office(self, key: bytes) -> int:
+        """Return the number of the agent that alone decides on the declarations of a batch; 0 for any office."""
+        if not self._has_current_contracts():
+            return 0
+        number: int = self._ask_ledger("decidingOffice", _word(key, "batch key"), about=key)
+        return number
+
+    def _agent(self, name: str) -> int:
+        if not self._agents.get(name):
+            address = self._address(name)
             number = self._ask_ledger("agentOf", address)[1]
             # Our account gave way to another one that this process does not have yet: the batches are still ours.
             while number == 0 and self._is_current:
@@ -253,9 +356,10 @@ class EvmLedger:
                 if successor is None:
                     break
                 address, number = successor, self._ask_ledger("agentOf", successor)[1]
-            self._anchorer = number
-        return self._anchorer
+            self._agents[name] = number
+        return self._agents[name]
 
+    @_once_at_one_block
     def batch_key(self, root: bytes, transaction: bytes | None = None) -> bytes:
         """Return the key of our batch with this root, or of that which a transaction anchored, whosever it is."""
         root = _word(root, "root")
@@ -269,7 +373,7 @@ class EvmLedger:
         mined = self._mined(transaction)
         keys_by: defaultdict[bytes, list[bytes]] = defaultdict(list)
         for log in () if mined is None or not mined.succeeded else mined.logs:
-            if log.address == self._deployment.ledger and log.topics[0] == keccak(text=BATCH_ANCHORED):
+            if log.address == self._deployment.ledger and log.topics[0] == _ANCHORED:
                 keys_by[log.topics[2]].append(log.topics[1])
         # One question for each anchorer, however many batches a stranger's transaction anchored.
         for keys in keys_by.values():
@@ -278,6 +382,7 @@ class EvmLedger:
                 return key
         return None
 
+    @_once_at_one_block
     def batch(self, key: bytes) -> AnchoredBatch | None:
         """Return the batch that has this key, or None."""
         anchored_at, number, anchorer, *ends = self._ask_ledger("batchOf", _word(key, "batch key"), about=key)
@@ -294,16 +399,39 @@ class EvmLedger:
         word: int = self._ask_ledger("statusWord", _word(key, "batch key"), index, about=key)
         return word >> 4 * position & 15
 
+    @property
+    def publishes_revocations(self) -> bool:
+        """Whether revocations of records can be published here; False where the contracts are older than that."""
+        return self._deployment.revocations is not None
+
+    def revocation(self, leaf: bytes, anchorer: int | None = None) -> Revocation | None:
+        """Return what is published of the record with this leaf, or None. Older contracts have nothing published.
+
+        With an anchorer's number only what was published from batches of that one.
+        """
+        if self._deployment.revocations is None:
+            return None
+        asked = _word(leaf, "leaf") if anchorer is None else batch_key(anchorer, _word(leaf, "leaf"))
+        answer = self._ask("Revocations", self._deployment.revocations, "revocationOf", asked, about=leaf)
+        status, since, published_at = answer
+        return Revocation(status, ledger_time(since), ledger_time(published_at)) if since else None
+
+    def revocations(self) -> Iterator[tuple[bytes, LedgerRecord]]:
+        """Yield the leaf of every revocation in the ledger's events with the place that it was published from."""
+        topics = (keccak(text=REVOCATION_PUBLISHED),)
+        for event in self._events(self._revocations(), topics) if self.publishes_revocations else ():
+            _, leaf, batch = event.log.topics
+            yield leaf, LedgerRecord(batch, int.from_bytes(event.log.data[:32], "big"))
+
+    @_once_at_one_block
     def accreditation(self, key: bytes) -> Accreditation | None:
         """Return a key's present accreditation, or None where there never was one."""
-        address = self._deployment.accreditation
-        return accreditation_in(self._ask("Accreditation", address, "accreditationOf", _word(key, "key"), about=key))
+        return accreditation_in(self._ask_accreditation("accreditationOf", _word(key, "key"), about=key))
 
     def accreditation_at(self, key: bytes, time: datetime) -> Accreditation | None:
         """Return a key's accreditation as the ledger held it at a time, or None where it had none yet."""
         at = _word(key, "key"), max(0, _seconds(time))
-        address = self._deployment.accreditation
-        return accreditation_in(self._ask("Accreditation", address, "accreditationAt", *at, about=key))
+        return accreditation_in(self._ask_accreditation("accreditationAt", *at, about=key))
 
     def terms_of_signature(self, key: bytes, issued: datetime, anchored: datetime | None) -> SignatureTerms:
         """Return the terms by which a signature of that moment is judged, which was anchored at the other."""
@@ -313,14 +441,62 @@ class EvmLedger:
             always = datetime.max.replace(tzinfo=UTC)
             return terms_of_signature(lambda time: self.accreditation_at(key, time), issued, anchored, (), always)
         moments = max(0, _seconds(issued)), max(0, _seconds(anchored or issued))
-        address = self._deployment.accreditation
-        terms = self._ask("Accreditation", address, "termsOfSignature", _word(key, "key"), *moments, about=key)
+        terms = self._ask_accreditation("termsOfSignature", _word(key, "key"), *moments, about=key)
         return SignatureTerms(*map(accreditation_in, terms))
 
     def successor(self, key: bytes) -> bytes | None:
         """Return the key that replaced this one, or None."""
-        answer = self._ask("Accreditation", self._deployment.accreditation, "successorOf", _word(key, "key"))
+        return self._neighbour("successorOf", key)
+
+    def _neighbour(self, function: str, key: bytes) -> bytes | None:
+        answer = self._ask_accreditation(function, _word(key, "key"), about=key)
         return bytes(answer) if any(answer) else None
+
+    @property
+    def lists_terms(self) -> bool:
+        """Whether the versions of a key's terms can be listed; False where the contracts are of an earlier version."""
+        return self._has_current_contracts()
+
+    def history(self, key: bytes, first: int, count: int) -> KeyHistory | None:
+        """Return at most ``count`` versions of a key's terms from number ``first`` on; None if it has none.
+
+        Raises:
+            Invalid: if the contracts are of an earlier version and keep no list.
+        """
+        if not self.lists_terms:
+            raise Invalid("the contracts are of an earlier version and list no versions of a key's accreditation")
+        total: int = self._ask_accreditation("versionCount", _word(key, "key"), about=key)
+        if total == 0:
+            return None
+        suspensions = self._ask_accreditation("suspensionsOf", key, about=key)
+        return KeyHistory(
+            count=total,
+            versions=tuple(self._version(key, number) for number in range(first, min(first + count, total))),
+            before=self._version(key, first - 1) if 0 < first <= total else None,
+            suspensions=tuple(
+                Suspension(ledger_time(since), ledger_time(lifted) if lifted else None) for since, lifted in suspensions
+            ),
+            predecessor=self._neighbour("predecessorOf", key),
+            successor=self._neighbour("successorOf", key),
+        )
+
+    def _version(self, key: bytes, number: int) -> TermsVersion:
+        terms, recorded = self._ask_accreditation("version", key, number, about=key)
+        held = accreditation_in(terms)
+        assert held is not None, "a version that was recorded covers something"
+        return TermsVersion(number, held, ledger_time(recorded))
+
+    def accredited_keys(self) -> Iterator[bytes]:
+        """Yield every key that was ever accredited here, in the order of the first accreditation."""
+        # Without the cache: a key that is not there yet must not stay missing.
+        for number in numbers_from(1):
+            key = bytes(self._ask_accreditation("keyOf", number))
+            if not any(key):
+                return
+            yield key
+
+    def _ask_accreditation(self, function: str, *arguments: Hashable, about: bytes | None = None) -> Any:
+        return self._ask("Accreditation", self._deployment.accreditation, function, *arguments, about=about)
 
     def certificate_balance(self, certificate: LedgerRecord) -> CertificateBalance | None:
         """Return a certificate's quantity and remaining quantity, or None where it was not activated.
@@ -333,6 +509,15 @@ class EvmLedger:
         answer = self._ask("CertificateBalance", self._balance(), "balanceOf", *place, about=about)
         quantity, remaining, issuer, valid_until = answer
         return CertificateBalance(quantity, remaining, issuer, ledger_time(valid_until)) if issuer else None
+
+    def carried_to(self, certificate: LedgerRecord) -> LedgerRecord | None:
+        """Return the certificate that goes on with the account of a superseded one, or None."""
+        if not self._carries_over():
+            return None
+        place = _word(certificate.batch_key, "batch key"), certificate.leaf_index
+        about = certificate.batch_key
+        key, leaf_index = self._ask("CertificateBalance", self._balance(), "carriedTo", *place, about=about)
+        return LedgerRecord(key, leaf_index) if any(key) else None
 
     def delay(self, call: LedgerCall) -> timedelta:
         """Return how long the authority must announce a change before it is done; zero where it need not."""
@@ -366,11 +551,13 @@ class EvmLedger:
 
     def drawdown_sets(self) -> Iterator[DrawdownSet]:
         """Yield every drawdown set in the ledger's events, in order, without those of blocks that left the chain."""
-        for event in self._events(self._balance(), (keccak(text=DRAWN),)):
-            drawn = drawdowns_of(event)
-            word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.set_root)
-            back = frozenset(position for position in range(len(drawn.drawdowns)) if word >> position & 1)
-            yield DrawdownSet(drawn, back, event.transaction_hash, event.block_number)
+        # Contracts that counted before hold the events of their time; the present one knows what was refunded since.
+        for address in (*self._deployment.earlier_balances, self._balance()):
+            for event in self._events(address, (keccak(text=DRAWN),)):
+                drawn = drawdowns_of(event)
+                word: int = self._ask("CertificateBalance", self._balance(), "drawingOf", drawn.set_root)
+                back = frozenset(position for position in range(len(drawn.drawdowns)) if word >> position & 1)
+                yield DrawdownSet(drawn, back, event.transaction_hash, event.block_number)
 
     def next_nonce(self, signer: str) -> int:
         """Return the number of transactions mined from this account."""
@@ -412,6 +599,7 @@ class EvmLedger:
         with asking():
             self._chain.send_raw(raw)
 
+    @_once_at_one_block
     def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """Return the receipt, or None while the transaction is not in a block."""
         mined = self._mined(transaction_hash)
@@ -448,7 +636,7 @@ class EvmLedger:
 
     def anchorings(self, key: bytes | None = None) -> Iterator[Anchoring]:
         """Yield every anchoring in the ledger's events, in order, or that of one batch."""
-        topics = (keccak(text=BATCH_ANCHORED), *(() if key is None else (_word(key, "batch key"),)))
+        topics = (_ANCHORED, *(() if key is None else (_word(key, "batch key"),)))
         return (anchoring_of_event(event) for event in self._events(self._deployment.ledger, topics))
 
     def _events(self, address: str, topics: tuple[bytes, ...]) -> Iterator[FoundLog]:
@@ -460,16 +648,17 @@ class EvmLedger:
     def anchoring_of(self, key: bytes, batch: AnchoredBatch) -> Anchoring | None:
         """Find the transaction that anchored a batch, by a binary search for the block of the batch's time."""
         with asking():
-            low, high = self._deployment.block, self._chain.head().number
+            low, high = self._deployment.block, (newest := self._chain.head().number)
             while low < high:
                 middle = (low + high) // 2
                 block = self._chain.block(middle)
                 if block is None:
                     return None
                 low, high = (middle + 1, high) if block.time < batch.anchored_at else (low, middle)
-            topics = (keccak(text=BATCH_ANCHORED), key)
+            topics = (_ANCHORED, key)
             # Test nodes give one time to many blocks; the key tells them apart.
-            found = self._chain.logs(low, low + 100, self._deployment.ledger, topics)
+            last = min(low + 100, newest)
+            found = self._chain.logs(low, last, self._deployment.ledger, topics) if low <= last else ()
         return anchoring_of_event(found[0]) if found else None
 
     def transactions_left(self) -> dict[str, int]:
@@ -477,7 +666,8 @@ class EvmLedger:
         with asking():
             cost = self._fees.at(self._chain.price()).max_fee_per_gas * ANCHOR_GAS
             balances = {name: self._chain.balance(account.address) for name, account in self._accounts.items()}
-        return {name: min(1_000_000, balance // max(cost, 1)) for name, balance in balances.items()}
+        # Where gas is free, accounts own nothing and lack nothing.
+        return {name: min(1_000_000, balance // cost) if cost else 1_000_000 for name, balance in balances.items()}
 
     def statuses(self, key: bytes, size: int) -> list[int]:
         """Return the statuses of all leaves of a batch, in order."""
@@ -493,9 +683,13 @@ class EvmLedger:
         match call:
             case CancelNonce(by):
                 return ContractCall(by, self._address(by), b"", PLAIN_GAS)
-            case AnchorBatch(root, segments):
+            case AnchorBatch(root, segments, office):
                 ends = (segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size)
-                return self._ledger_call("anchorer", ANCHOR_GAS, "anchor", _word(root, "root"), *ends)
+                if not self._has_current_contracts():
+                    return self._ledger_call("anchorer", ANCHOR_GAS, "anchor", _word(root, "root"), *ends)
+                return self._ledger_call(
+                    "anchorer", ANCHOR_GAS, "anchorFor", _word(root, "root"), _fields(ends, office)
+                )
             case ChangeStatuses():
                 return self._status_call(call)
             case Accredit(key, accreditation):
@@ -507,12 +701,33 @@ class EvmLedger:
             case RotateKey(key, successor):
                 return self._accreditation_call("rotate", _word(key, "key"), _word(successor, "successor"))
             case ActivateCertificate():
-                return self._balance_call(ACTIVATION_GAS, "open", *_activation(call))
+                return self._activation_call(call)
             case MakeDrawdowns(drawdowns):
                 gas = DRAWDOWNS_GAS + DRAWDOWN_GAS * len(drawdowns)
                 return self._balance_call(gas, "draw", _drawdowns(call))
             case RefundDrawdown(drawn, position):
                 return self._balance_call(REFUND_GAS, "giveBack", *_refund(drawn, position))
+            case PublishRevocation(document, entry, path):
+                place = _word(document.batch_key, "batch key"), document.leaf_index
+                proof = [_word(node, "node of a path") for node in path]
+                data = interface("Revocations").call_data("publish", *place, entry, proof)
+                return ContractCall("anchorer", self._revocations(), data, REVOCATION_GAS)
+            case CorrectActivation(activation):
+                certificate, _, _, statement = _activation(activation)
+                return self._balance_call(ACTIVATION_GAS, "correct", certificate, statement)
+            case AllowDrawdowns(account, is_allowed):
+                return self._balance_call(CONSENT_GAS, "allowDrawdowns", account, is_allowed)
+            case SetOffice(batch_key, office, by):
+                self._address(by)
+                return self._ledger_call(by, OFFICE_GAS, "setOffice", _word(batch_key, "batch key"), office)
+            case RegisterAgent(account, roles):
+                return self._ledger_call("authority", AGENT_GAS, "registerAgent", to_checksum_address(account), roles)
+            case SuspendAgent(account):
+                return self._ledger_call("authority", AGENT_GAS, "suspendAgent", account)
+            case MoveAgent(account, successor):
+                return self._ledger_call("authority", AGENT_GAS, "moveAgent", account, to_checksum_address(successor))
+            case FundAccount(account):
+                return ContractCall("authority", account, b"", PLAIN_GAS, FUNDS_WEI)
             case Announce(announced):
                 inner = self._contract_call(announced)
                 return self._manager_call("authority", "schedule", inner.to, inner.data, 0)
@@ -542,10 +757,36 @@ class EvmLedger:
             "anchorer", self._balance(), interface("CertificateBalance").call_data(function, *arguments), gas
         )
 
+    def _activation_call(self, call: ActivateCertificate) -> ContractCall:
+        arguments, superseded = _activation(call), call.superseded
+        if call.is_named:
+            place = (
+                (bytes(32), 0) if superseded is None else (_word(superseded.batch_key, "key"), superseded.leaf_index)
+            )
+            return self._balance_call(ACTIVATION_GAS, "openNamed", *arguments, place)
+        # Contracts of an earlier version begin anew with a successor; there the server's own count is all there is.
+        if superseded is None or not self._carries_over():
+            return self._balance_call(ACTIVATION_GAS, "open", *arguments)
+        place = _word(superseded.batch_key, "batch key"), superseded.leaf_index
+        return self._balance_call(ACTIVATION_GAS, "openSuccessor", *arguments, place)
+
+    def _carries_over(self) -> bool:
+        """Tell whether the contract for quantities is of this version."""
+        if self._is_balance_current is None:
+            with asking():
+                self._require_checked()
+                self._is_balance_current = has_view(self._chain, "CertificateBalance", self._balance(), "phase")
+        return self._is_balance_current
+
     def _balance(self) -> str:
         if self._deployment.balance is None:
             raise Invalid("this deployment has no contract for certificates' quantities")
         return self._deployment.balance
+
+    def _revocations(self) -> str:
+        if self._deployment.revocations is None:
+            raise Invalid("this deployment has no contract for revocations")
+        return self._deployment.revocations
 
     def _manager_call(self, signer: str, function: str, *arguments: object) -> ContractCall:
         self._address(signer)
@@ -618,12 +859,8 @@ class EvmLedger:
         if view(self._chain, "TraceLedger", expected.ledger, "instanceId") != expected.instance_id:
             raise ForeignLedger("the contract is of another deployment", ledger=expected.ledger)
         # Whether the contracts are of this version: they are deployed together, so one of them answers for all.
-        try:
-            view(self._chain, "TraceLedger", expected.ledger, "batchKeyOf", 0, bytes(32))
-            self._is_current = True
-        except (CallReverted, AnswerUnreadable):
-            self._is_current = False
-        self._anchorer = 0
+        self._is_current = has_view(self._chain, "TraceLedger", expected.ledger, "batchKeyOf", 0, bytes(32))
+        self._agents = {}
 
     def _address(self, name: str) -> str:
         if name not in self._accounts:
@@ -644,6 +881,13 @@ def _changes(places: tuple[tuple[int, int], ...]) -> dict[int, int]:
         index, position = divmod(leaf_index, STATUSES_PER_WORD)
         wanted[index] |= status + 1 << 4 * position
     return dict(sorted(wanted.items()))
+
+
+def _fields(ends: tuple[int, ...], office: int) -> int:
+    """Pack a batch's segments, size and office into one word, as TraceLedger.sol stores them."""
+    if not all(0 <= end < 1 << 32 for end in ends) or not 0 <= office < 1 << 24:
+        raise Invalid("a batch's segments or office have too large a number", office=office)
+    return sum(end << 104 + 32 * position for position, end in enumerate(ends)) | office << 232
 
 
 def _activation(call: ActivateCertificate) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ those is told so.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,11 +17,13 @@ from eth_utils.crypto import keccak
 from backend.adapters.ledger.calls import (
     ADMIN,
     GUARDIAN,
+    NOBODY,
     Accounts,
     ContractCall,
     Fees,
     account_in,
     asking,
+    has_view,
     interface,
     logs_between,
     mine,
@@ -29,13 +31,25 @@ from backend.adapters.ledger.calls import (
     view,
 )
 from backend.adapters.ledger.chain import Chain, ChainReceipt, FoundLog
-from backend.adapters.ledger.deployment import ADMIN_ROLE, ROLES, Deployment
-from backend.domain.errors import ForeignLedger, LedgerRefused, TraceabilityError
-from backend.domain.ledger import ledger_time
+from backend.adapters.ledger.deployment import (
+    ADMIN_ROLE,
+    COUNTING,
+    REGISTRAR_ROLE,
+    ROLES,
+    Deployment,
+    deploy_balance,
+)
+from backend.adapters.ledger.evm import FUNDS_WEI
+from backend.domain.errors import LedgerRefused, TraceabilityError
+from backend.domain.evidence import leaf_hash
+from backend.domain.ledger import ProvenEntry, ledger_time
 
 GAS = 600_000
 TIMEOUT_SECONDS = 120.0
-FUNDS_WEI = 10**24
+AT_ONCE = 50
+"""How many activations are recorded before their receipts are awaited."""
+PREPARED = 0
+"""The phase of a contract for drawdowns that does not count yet (ICertificateBalance.sol)."""
 NEW = ("suspendAgent", "moveAgent", "renewPause", "proposeGuardianChange", "changeGuardian", "cancelGuardianChange")
 """Functions that contracts of earlier versions lack."""
 
@@ -58,12 +72,13 @@ class NotInForce(TraceabilityError):
 
 @dataclass(frozen=True)
 class PowerCall:
-    """A call that uses a power: by which account, on which contract."""
+    """A call that uses a power: by which account, on which contract; ``at`` is the address of one not in use yet."""
 
     by: str
     contract: str
     function: str
     arguments: tuple[object, ...] = ()
+    at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,7 @@ class Announced:
     def function(self) -> str:
         """The function that will be called, or its selector where it is none of ours."""
         selector = self.data[:4]
-        for contract in ("TraceLedger", "Accreditation", "AccessManager"):
+        for contract in ("TraceLedger", "Accreditation", "AccessManager", "CertificateBalance"):
             if name := interface(contract).function_of(selector):
                 return name
         return "0x" + selector.hex()
@@ -109,16 +124,14 @@ class Powers:
             "AccessManager": deployment.manager,
             "Accreditation": deployment.accreditation,
             "TraceLedger": deployment.ledger,
+            "CertificateBalance": deployment.balance or NOBODY,
         }
 
     @cached_property
     def is_current(self) -> bool:
         """Whether the deployed contracts have the powers of this version, or the fewer ones of an earlier one."""
-        try:
-            self._ask("AccessManager", "adminCount")
-        except (LedgerRefused, ForeignLedger):
-            return False
-        return True
+        with asking():
+            return has_view(self._chain, "AccessManager", self._addresses["AccessManager"], "adminCount")
 
     @property
     def administrator(self) -> str:
@@ -207,6 +220,73 @@ class Powers:
                 return Step("waiting", call.by, sender, target, data, due)
         return self._send("done", call, due, dry_run)
 
+    def next_balance(self) -> str:
+        """Deploy a contract that can count drawdowns after the present one, and return its address.
+
+        Raises:
+            NeedsNewerDeployment: if the ledger is of an earlier version, which the new contract cannot ask.
+            LedgerRefused: if the chain refuses it.
+            LedgerUnavailable: if the chain does not answer, or does not mine in time.
+        """
+        if not self.is_current or self._deployment.balance is None:
+            raise NeedsNewerDeployment(
+                "the contracts are of an earlier version and have no {function}: provenport chain deploy --again "
+                "deploys those of this version",
+                function="batchKeyOf",
+            )
+        return deploy_balance(self._chain, self._accounts, self._deployment, self._fees, TIMEOUT_SECONDS)
+
+    def next_call(self, fresh: str) -> PowerCall | None:
+        """Return the next call by which a fresh contract comes to count drawdowns; None where it does.
+
+        First the registrar gets the right to name the contract after it. Then the present contract hands over; one of
+        an earlier version cannot, and the fresh one begins by itself.
+        """
+        if self._ask_balance(fresh, "phase") != PREPARED:
+            return None
+        selectors = [interface("CertificateBalance").selector(function) for function in COUNTING]
+        if any(self._ask("AccessManager", "getTargetFunctionRole", fresh, one) != REGISTRAR_ROLE for one in selectors):
+            arguments = fresh, selectors, REGISTRAR_ROLE
+            return PowerCall(self.administrator, "AccessManager", "setTargetFunctionRole", arguments)
+        if self.balance_hands_over:
+            return PowerCall("authority", "CertificateBalance", "handOver", (fresh,))
+        return PowerCall("authority", "CertificateBalance", "begin", at=fresh)
+
+    @cached_property
+    def balance_hands_over(self) -> bool:
+        """Whether the present contract for drawdowns can hand over to another by itself."""
+        with asking():
+            return has_view(self._chain, "CertificateBalance", self._addresses["CertificateBalance"], "phase")
+
+    def unrecorded(self, fresh: str, activations: Iterable[ProvenEntry]) -> list[ProvenEntry]:
+        """Return those of these activations that a contract which goes on with them does not know of."""
+        return [one for one in activations if not self._ask_balance(fresh, "isActivated", leaf_hash(one.entry))]
+
+    def record_activations(self, fresh: str, activations: Sequence[ProvenEntry]) -> None:
+        """Let a fresh contract know which certificates were activated in one of an earlier version.
+
+        Raises:
+            LedgerRefused: if the contract refuses one.
+            LedgerUnavailable: if the chain does not answer, or does not mine in time.
+        """
+        for start in range(0, len(activations), AT_ONCE):
+            calls = []
+            for one in activations[start : start + AT_ONCE]:
+                place = one.record.batch_key, one.record.leaf_index
+                data = interface("CertificateBalance").call_data("recordActivation", place, one.entry, list(one.path))
+                calls.append(ContractCall("authority", fresh, data, GAS))
+            with asking():
+                nonce = self._chain.transaction_count(self._accounts["authority"].address)
+                fees = self._fees.at(self._chain.price())
+                receipts = list(mine(self._chain, self._accounts, calls, nonce, fees, TIMEOUT_SECONDS))
+            for receipt in receipts:
+                if not receipt.succeeded:
+                    raise refused(receipt.revert_data or b"")
+
+    def _ask_balance(self, address: str, function: str, *arguments: object) -> Any:
+        with asking():
+            return view(self._chain, "CertificateBalance", address, function, *arguments)
+
     def cancel(self, operation: str, by: str | None = None, *, dry_run: bool = False) -> Step:
         """Cancel an announced call (64 hexadecimal digits), by the account that announced it or by the guardian.
 
@@ -245,7 +325,9 @@ class Powers:
         return Step("dry-run", call.by, self._accounts[call.by].address, target, data)
 
     def _target_and_data(self, call: PowerCall) -> tuple[str, bytes]:
-        return self._addresses[call.contract], interface(call.contract).call_data(call.function, *call.arguments)
+        return call.at or self._addresses[call.contract], interface(call.contract).call_data(
+            call.function, *call.arguments
+        )
 
     def _delay(self, call: PowerCall, sender: str) -> int:
         """Return the seconds that the call must be announced before.

@@ -251,7 +251,7 @@ def unit(value: Any) -> Converted:
 def hs_code(value: Any) -> Converted:
     """Return an HS code as written. An odd number of digits means that a spreadsheet dropped the leading zero."""
     given, _ = text(value)
-    groups = re.split(r"[.\s]+", given)
+    groups = re.split(r"[.\s-]+", given)
     digits = "".join(groups)
     if re.fullmatch("[0-9]+", digits) and len(digits) <= 13:
         is_whole = all(len(group) % 2 == 0 for group in groups[:-1]) and (len(digits) % 2 == 0 or len(digits) == 13)

@@ -285,7 +285,7 @@ KIND = RecordKind(
     # Also in CertificateBalance.sol, which asks for this bit before it activates a certificate.
     accreditation_bit=1,
     number_field="certificateNumber",
-    schema_version=2,
+    schema_version=3,
     merchant_field="exporter",
     dates_of_the_past=("issueDate", "invoiceDate"),
     is_bound_to_chapters=True,

@@ -151,6 +151,7 @@ KIND = RecordKind(
     segment=Segment.INSPECTION,
     accreditation_bit=2,
     number_field="reportNumber",
+    schema_version=2,
     merchant_field="customer",
     dates_of_the_past=("receivedDate", "samplingDate", "performedFrom", "performedTo", "issueDate"),
     is_bound_to_chapters=True,

@@ -59,6 +59,7 @@ KIND = RecordKind(
     segment=Segment.OTHER,
     accreditation_bit=4,
     number_field="invoiceNumber",
+    schema_version=2,
     merchant_field="seller",
     dates_of_the_past=("issueDate",),
     shown_to={Audience.BUYER: (*_HEAD, "items"), Audience.BANK: (*_HEAD, "incotermsCode", "destinationCountry")},

@@ -68,6 +68,7 @@ KIND = RecordKind(
     accreditation_bit=7,
     shares_bit_with=Kind.WAYBILL,
     number_field="eventReference",
+    schema_version=2,
     merchant_field=None,
     dates_of_the_past=("eventDateTime",),
     shown_to={

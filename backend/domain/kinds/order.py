@@ -57,6 +57,7 @@ KIND = RecordKind(
     segment=Segment.OTHER,
     accreditation_bit=5,
     number_field="orderReference",
+    schema_version=2,
     merchant_field="seller",
     dates_of_the_past=("orderDate",),
     shown_to={Audience.BUYER: (*_HEAD, "items"), Audience.BANK: _HEAD},

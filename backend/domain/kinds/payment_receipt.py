@@ -43,6 +43,7 @@ KIND = RecordKind(
     segment=Segment.OTHER,
     accreditation_bit=6,
     number_field="receiptReference",
+    schema_version=2,
     merchant_field="payee",
     dates_of_the_past=("paidDateTime",),
     shown_to={Audience.BUYER: _PAID, Audience.BANK: (*_PAID, "payer", "paymentServiceName")},

@@ -106,6 +106,7 @@ KIND = RecordKind(
     # The ledger has eight bits for kinds; this is the one that no number of a kind could ever claim as its own.
     accreditation_bit=0,
     number_field="certificateNumber",
+    schema_version=2,
     merchant_field="exporter",
     dates_of_the_past=("inspectionDate", "treatmentDate", "issueDate"),
     is_bound_to_chapters=True,

@@ -67,6 +67,7 @@ KIND = RecordKind(
     segment=Segment.OTHER,
     accreditation_bit=7,
     number_field="waybillReference",
+    schema_version=2,
     merchant_field="consignor",
     dates_of_the_past=("issueDate",),
     shown_to={

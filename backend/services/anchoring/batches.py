@@ -22,38 +22,59 @@ LARGEST_ROUND = 10_000
 
 
 @rerunnable
-def seal_stored(ctx: AnchoringContext) -> SealedBatch | None:
-    """Seal the stored records into a batch with a leaf index and an inclusion proof for each. None if nothing waits.
+def seal_stored(ctx: AnchoringContext) -> list[SealedBatch]:
+    """Seal the stored records into a batch with a leaf index and an inclusion proof for each.
 
-    Records that were altered or cannot be read are quarantined, so that they do not hold up the others. The tree is
-    built before the database is locked for writing, since signed texts do not change while they wait.
+    Declarations to a customs office that has an account of its own on the ledger get a batch that names it. Records
+    that were altered or cannot be read are quarantined, so that they do not hold up the others. The trees are built
+    before the database is locked for writing, since signed texts do not change while they wait.
     """
     waiting = _waiting(ctx)
     if not waiting:
-        return None
+        return []
     ctx.reached("before-seal")
     faults = {record.id: fault for record in waiting if (fault := _fault_in(record)) is not None}
     # The contract stores only where each segment of kinds ends, so the leaves must stand in the order of segments.
     sound = sorted(
         (record for record in waiting if record.id not in faults), key=lambda record: KINDS[record.kind].segment
     )
-    batch = seal([record.entry for record in sound]) if sound else None
-    sealed = None
+    groups = [
+        (office, records, seal([record.entry for record in records]))
+        for office, records in _by_office(ctx, sound).items()
+    ]
+    sealed = []
     with ctx.work() as work:
         for record_id, fault in faults.items():
             work.batches.quarantine(record_id, fault)
-        if batch is not None:
-            sealed = _closed(ctx, batch)
-            work.add(sealed)
-            work.batches.assign(sealed, list(zip((record.id for record in sound), batch.proofs(), strict=True)))
+        for office, records, batch in groups:
+            closed = _closed(ctx, batch, office)
+            work.add(closed)
+            work.batches.assign(closed, list(zip((one.id for one in records), batch.proofs(), strict=True)))
+            sealed.append(closed)
+        if sealed:
             ctx.reached("before-seal-commit")
         work.commit()
     for record_id, fault in faults.items():
         log.error("a record was set aside", record=record_id, why=fault)
-    if sealed is not None:
+    for closed in sealed:
+        named = {} if closed.office is None else {"office": closed.office}
+        log.info("batch sealed", size=closed.size, root=closed.root.hex(), **named)
+    if sealed:
         ctx.reached("after-seal")
-        log.info("batch sealed", size=sealed.size, root=sealed.root.hex())
     return sealed
+
+
+def _by_office(ctx: AnchoringContext, records: Sequence[WaitingRecord]) -> dict[str | None, list[WaitingRecord]]:
+    """Group records by the customs office that alone decides on them, or None."""
+    offices = ctx.ledger.offices
+    declared: dict[str, str] = {}
+    if offices and records:
+        with ctx.work(reading=True) as work:
+            declared = work.batches.declared_to(offices, records)
+    groups: dict[str | None, list[WaitingRecord]] = {}
+    for record in records:
+        groups.setdefault(declared.get(record.id), []).append(record)
+    return groups
 
 
 @rerunnable
@@ -72,7 +93,7 @@ def _waiting(ctx: AnchoringContext) -> Sequence[WaitingRecord]:
         return work.batches.waiting(LARGEST_ROUND)
 
 
-def _closed(ctx: AnchoringContext, batch: Batch) -> SealedBatch:
+def _closed(ctx: AnchoringContext, batch: Batch, office: str | None) -> SealedBatch:
     segments = batch.segments
     return SealedBatch(
         id=str(uuid4()),
@@ -82,6 +103,7 @@ def _closed(ctx: AnchoringContext, batch: Batch) -> SealedBatch:
         declaration_end=segments.declaration_end,
         size=segments.size,
         sealed_at=ctx.now(),
+        office=office,
     )
 
 
@@ -120,7 +142,8 @@ def _anchor(ctx: AnchoringContext, batch: SealedBatch) -> None:
         _note_trouble(ctx, batch, trouble)
         return
     head = ctx.ledger.head()
-    transaction = signed(ctx, AnchorBatch(batch.root, batch.segments), "anchorer")
+    call = _call(ctx, batch)
+    transaction = signed(ctx, call, "anchorer")
     ctx.reached("anchor-signed")
     with ctx.work() as work:
         kept = work.batches.get(batch.id)
@@ -130,6 +153,8 @@ def _anchor(ctx: AnchoringContext, batch: SealedBatch) -> None:
         transaction = keep(work, transaction)
         kept.state, kept.transaction_id, kept.trouble = ProofState.SUBMITTED, transaction.id, None
         kept.transaction_hash = transaction.transaction_hash
+        if not call.office:
+            kept.office = None  # contracts of an earlier version take no office: any decides
         _note_ledger(kept, head)
         ctx.reached("before-anchor-commit")
         work.commit()
@@ -137,6 +162,10 @@ def _anchor(ctx: AnchoringContext, batch: SealedBatch) -> None:
     # Sent only after the commit: a transaction that is on the chain but not in the database could not be followed.
     send(ctx, transaction)
     ctx.reached("anchor-sent")
+
+
+def _call(ctx: AnchoringContext, batch: SealedBatch) -> AnchorBatch:
+    return AnchorBatch(batch.root, batch.segments, 0 if batch.office is None else ctx.ledger.office(batch.office))
 
 
 def _why_not(ctx: AnchoringContext, batch: SealedBatch) -> str | None:
@@ -157,7 +186,7 @@ def _why_not(ctx: AnchoringContext, batch: SealedBatch) -> str | None:
     if batch.trouble is None:
         return None
     try:
-        ctx.ledger.simulate(AnchorBatch(batch.root, batch.segments))
+        ctx.ledger.simulate(_call(ctx, batch))
     except LedgerRefused as refusal:
         return str(refusal)[:200]
     return None

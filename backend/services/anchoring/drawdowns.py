@@ -5,20 +5,21 @@ A certificate is activated before its first drawdown, and drawdowns are final be
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from backend.domain import sd_jwt
 from backend.domain.drawdowns import Activation, Drawdown
 from backend.domain.errors import Invalid, LedgerRefused
+from backend.domain.evidence import ANCHORER_CLAIM, anchorer_named
 from backend.domain.ledger import ActivateCertificate, LedgerDrawdown, LedgerRecord, MakeDrawdowns, RefundDrawdown
 from backend.domain.records import ProofState, RecordOnFile
 from backend.domain.sd_jwt import issued_at
 from backend.domain.strict_json import parse_timestamp
 from backend.services.anchoring.status_changes import revert_release
-from backend.services.anchoring.transactions import IndependentSteps, accepted, keep, send, signed
-from backend.services.drawdowns import ledger_record
+from backend.services.anchoring.transactions import IndependentSteps, accepted, keep, keep_and_send, send, signed
+from backend.services.drawdowns import issued_versions, last_activated, ledger_record
 from backend.services.ports import AnchoringContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
@@ -51,6 +52,7 @@ def _anchored(ctx: AnchoringContext, record: RecordOnFile) -> LedgerRecord | Non
 def _activate(ctx: AnchoringContext, activation: Activation) -> None:
     with ctx.work(reading=True) as work:
         certificate = work.records.get(activation.certificate_id)
+        versions = issued_versions(work, certificate)
     located = _anchored(ctx, certificate)
     if located is None:
         return
@@ -59,24 +61,37 @@ def _activate(ctx: AnchoringContext, activation: Activation) -> None:
         _note_active(ctx, activation)
         return
     try:
-        call = _activation_call(certificate, located)
-        ctx.ledger.simulate(call)
+        call = _accepted_as(
+            ctx, certificate, activation_call(certificate, located, _superseded(ctx, certificate, versions))
+        )
     except (LedgerRefused, Invalid) as refusal:
         if not _is_accreditation_pending(ctx, certificate):
             _refuse_activation(ctx, activation, str(refusal)[:200])
         return
     transaction = signed(ctx, call, "anchorer")
-    ctx.reached("activation-signed")
-    with ctx.work() as work:
-        kept = work.drawdowns.find_activation(activation.certificate_id)
-        if kept is None or kept.transaction is not None:
-            return  # another worker was quicker
-        transaction = keep(work, transaction)
-        kept.transaction = transaction
-        work.commit()
-    ctx.reached("activation-kept")
-    send(ctx, transaction)
-    ctx.reached("activation-sent")
+    keep_and_send(
+        ctx, transaction, lambda work: work.drawdowns.find_activation(activation.certificate_id), "activation"
+    )
+
+
+def _accepted_as(ctx: AnchoringContext, certificate: RecordOnFile, call: ActivateCertificate) -> ActivateCertificate:
+    """Return the call as the ledger accepts it: also where another anchorer has activated a copy of the certificate.
+
+    Raises:
+        LedgerRefused: The ledger does not accept it.
+    """
+    try:
+        ctx.ledger.simulate(call)
+        return call
+    except LedgerRefused as refusal:
+        named = anchorer_named(certificate.sd_jwt.payload.get(ANCHORER_CLAIM))
+        is_own = named is not None and named.agent == ctx.ledger.anchorer()
+        if not is_own or not str(refusal).startswith("CertificateBalanceAlreadyOpened"):
+            raise
+    call = replace(call, is_named=True)
+    ctx.ledger.simulate(call)
+    log.warning("somebody else has activated a copy of a certificate", certificate=certificate.id)
+    return call
 
 
 def _is_accreditation_pending(ctx: AnchoringContext, certificate: RecordOnFile) -> bool:
@@ -87,7 +102,23 @@ def _is_accreditation_pending(ctx: AnchoringContext, certificate: RecordOnFile) 
     return any(change.transaction is None or change.transaction.is_open for change in changes)
 
 
-def _activation_call(certificate: RecordOnFile, located: LedgerRecord) -> ActivateCertificate:
+def _superseded(
+    ctx: AnchoringContext, certificate: RecordOnFile, versions: Sequence[RecordOnFile]
+) -> LedgerRecord | None:
+    """Return the last activated version before this one, or None: its account goes on with the certificate."""
+    place = next(number for number, version in enumerate(versions) if version.id == certificate.id)
+    found = last_activated(ctx.ledger, versions[place + 1 :])
+    return None if found is None else found[0]
+
+
+def activation_call(
+    certificate: RecordOnFile, located: LedgerRecord, superseded: LedgerRecord | None = None
+) -> ActivateCertificate:
+    """Return the call that activates a certificate, with what the certificate itself says.
+
+    Raises:
+        Invalid: It does not say when it was issued.
+    """
     record, proof = certificate.sd_jwt, certificate.proof
     issued = issued_at(record)
     assert proof is not None, "only anchored certificates are opened"
@@ -101,6 +132,7 @@ def _activation_call(certificate: RecordOnFile, located: LedgerRecord) -> Activa
         chapter=int(str(record.subject["hsCode"])[:2]),
         issued_at=issued,
         valid_until=parse_timestamp(record.payload.get("validUntil")),
+        superseded=superseded,
     )
 
 
@@ -117,11 +149,11 @@ def _note_active(ctx: AnchoringContext, activation: Activation) -> None:
 def _refuse_activation(ctx: AnchoringContext, activation: Activation, why: str) -> None:
     """Note that the ledger refuses an activation, and revert the releases that need it.
 
-    A pause of the ledger only makes them wait.
+    A pause of the ledger only makes them wait, as does a superseded certificate of which the ledger does not know it.
     """
     # Errors of the ledger contract itself, such as a pause, pass. Those of the balance contract are about the
     # certificate.
-    if why.startswith("TraceLedger"):
+    if why.startswith(_WAIT_TO_ACTIVATE):
         log.warning("a certificate waits to be activated", certificate=activation.certificate_id, why=why)
         return
     log.error("the ledger does not open a certificate", certificate=activation.certificate_id, why=why)
@@ -146,7 +178,9 @@ MAX_DRAWDOWNS = 248
 """The largest number of drawdowns in one call."""
 LOOKED_AT = 2_000
 """The largest number of drawdowns read in one round."""
-_WAIT = ("TraceLedger", "CertificateBalanceNotOpened")
+_WAIT_TO_ACTIVATE = ("TraceLedger", "CertificateBalanceNotSuperseded", "CertificateBalanceNotCounting")
+"""Prefixes of refusals of an activation that may pass: its superseded certificate's status is on its way."""
+_WAIT = ("TraceLedger", "CertificateBalanceNotOpened", "CertificateBalanceNotCounting")
 """Prefixes of refusals that may pass: a pause, a missing role, an activation on its way."""
 
 
@@ -317,9 +351,7 @@ def _counts_differ(ctx: AnchoringContext, one: Wanted) -> bool:
     if opened is None:
         return False
     with ctx.work(reading=True) as work:
-        sent = sum(
-            row.quantity for row in work.drawdowns.of_certificate(one.row.certificate_id) if row.set_root is not None
-        )
+        sent = work.drawdowns.sent_of_line(one.row.original_id)
     return opened.quantity - opened.remaining > sent
 
 
@@ -373,18 +405,13 @@ def _refund_one(ctx: AnchoringContext, row: Drawdown) -> None:
     except LedgerRefused as refusal:
         log.warning("a drawdown waits to be refunded", drawdown=row.id, why=str(refusal)[:200])
         return
-    transaction = signed(ctx, call, "anchorer")
-    ctx.reached("refund-signed")
-    with ctx.work() as work:
-        kept = next((one for one in work.drawdowns.to_refund() if one.id == row.id), None)
-        if kept is None:
-            return  # another worker was quicker
-        transaction = keep(work, transaction)
-        kept.refund_transaction = transaction
-        work.commit()
-    ctx.reached("refund-kept")
-    send(ctx, transaction)
-    ctx.reached("refund-sent")
+    keep_and_send(
+        ctx,
+        signed(ctx, call, "anchorer"),
+        lambda work: next((one for one in work.drawdowns.to_refund() if one.id == row.id), None),
+        "refund",
+        carried="refund_transaction",
+    )
 
 
 def _set_of(ctx: AnchoringContext, drawdown_set: bytes) -> MakeDrawdowns | None:

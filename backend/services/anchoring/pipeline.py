@@ -6,11 +6,11 @@ import structlog
 
 from backend.domain.outbox import Lease
 from backend.domain.records import ProofState
-from backend.services.anchoring.accreditation_changes import send_accreditation_changes
 from backend.services.anchoring.batches import anchor_sealed, seal_stored
 from backend.services.anchoring.drawdowns import send_activations, send_drawdowns, send_refunds
 from backend.services.anchoring.reorgs import has_reorganised, revert_orphaned
-from backend.services.anchoring.status_changes import send_status_changes
+from backend.services.anchoring.requests import send_accreditation_changes, send_requests
+from backend.services.anchoring.status_changes import publish_revocations, send_status_changes
 from backend.services.anchoring.transactions import IndependentSteps, poll_receipts
 from backend.services.ports import AnchoringContext, rerunnable
 
@@ -67,6 +67,8 @@ STEPS = (
     send_drawdowns,
     send_status_changes,
     send_refunds,
+    publish_revocations,
+    send_requests,
     poll_receipts,
 )
 """The steps of a round, in order. Drawdowns come before the releases that need them. On a new ledger, accreditations
@@ -108,6 +110,8 @@ def is_under_way(ctx: AnchoringContext) -> bool:
             or work.status_changes.has_pending()
             or any(not act.is_waiting(ctx.now()) for act in work.accreditation_changes.pending())
             or work.drawdowns.has_pending()
+            or any(not asked.is_waiting(ctx.now()) for asked in work.ledger_requests.pending())
+            or (ctx.ledger.publishes_revocations and work.revocations.has_pending())
         )
 
 

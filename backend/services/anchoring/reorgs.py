@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from backend.domain.outbox import OutboundTransaction, TransactionState
-from backend.services.anchoring.accreditation_changes import HAS_IT
+from backend.services.anchoring.requests import HAS_IT
 from backend.services.anchoring.transactions import requeue, revert_to_sealed, revert_to_sent
 from backend.services.ports import AnchoringContext, rerunnable
 
 log = structlog.get_logger()
+
+LOST = "the ledger that it is about is lost"
 
 
 def has_reorganised(ctx: AnchoringContext) -> bool:
@@ -84,6 +86,9 @@ def reanchor_all(ctx: AnchoringContext) -> int:
                 drawdown.requeue()
         for change in work.status_changes.settled():
             change.settled = None
+        for notice in work.revocations.all():
+            # Another's place is one of the lost ledger's.
+            notice.settled = None if notice.record_id is not None else LOST
         batches = work.batches.all()
         for batch in batches:
             revert_to_sealed(batch)

@@ -3,6 +3,7 @@
 The reversal is an event of the consignment with the reason, so that customs see why.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 from uuid import uuid4
 
@@ -11,77 +12,98 @@ import structlog
 from backend.domain.consignment import Event, Step
 from backend.domain.errors import LedgerRefused, Message, NotFound
 from backend.domain.kinds import Kind
-from backend.domain.ledger import ChangeStatuses, DeclarationStatus, DocumentStatus
-from backend.domain.records import ALREADY_THERE, ProofState, RecordOnFile, StatusChange
-from backend.services.anchoring.transactions import accepted, keep, send, signed
+from backend.domain.ledger import (
+    ChangeStatuses,
+    DeclarationStatus,
+    DocumentStatus,
+    LedgerRecord,
+    PublishRevocation,
+)
+from backend.domain.outbox import OFFICE, EndedPlace, RevocationNotice, TransactionState
+from backend.domain.records import ALREADY_THERE, RecordOnFile, SealedBatch, StatusChange
+from backend.services.anchoring.transactions import IndependentSteps, accepted, keep, keep_and_send, send, signed
 from backend.services.drawdowns import refund
 from backend.services.ports import AnchoringContext, rerunnable
-from backend.services.records import change_status
+from backend.services.records import ENDED, change_status, ended_place, request_publication
 from backend.store.unit_of_work import UnitOfWork
 
 log = structlog.get_logger()
 
 
 LARGEST_DECISION = 1_000
-"""The largest number of statuses changed by one transaction (decision 0003)."""
+"""The largest number of statuses changed by one transaction, and looked at for one account in a round."""
+MOST_UNMINED = 16
+"""The largest number of such transactions of one account that wait for a block: nodes keep so many for any account
+(geth's ``txpool.accountslots``), and drop what is beyond when they are full."""
 # The contract's errors about the change itself (ITraceLedger.sol); a pause or a missing role may pass.
-_NEVER = ("TraceLedgerEdge", "TraceLedgerPlace", "TraceLedgerNothing")
+_NEVER = ("TraceLedgerEdge", "TraceLedgerOffice", "TraceLedgerPlace", "TraceLedgerNothing")
 """Prefixes of refusals that are final."""
 
 
 def send_status_changes(ctx: AnchoringContext) -> None:
     """Sign, store and send changes of status, one transaction for each batch and signer.
 
-    One such transaction is open at a time (decision 0003): the chain keeps no order between accounts, and a withdrawal
-    must not overtake a decision. Calls are simulated first, so that a change that would be refused does not take others
-    with it.
+    A record's changes go one at a time, each when the one before is final (decision 0003): the chain keeps no order
+    between accounts, and a withdrawal must not overtake a decision. Calls are simulated first, so that a change that
+    would be refused does not take others with it.
 
     Raises:
         LedgerUnavailable: The ledger cannot be asked. The changes stay queued.
         ForeignLedger: Another ledger than ours answers.
     """
-    while True:
-        with ctx.work(reading=True) as work:
-            if not work.status_changes.has_pending() or work.status_changes.is_in_flight():
-                return
-            chosen = _next_statuses(work)
-        if not chosen:
-            return
-        willing = accepted(ctx, chosen, lambda some: _call(ctx, some))
-        if willing and not _send_statuses(ctx, willing):
-            return
-        if not willing and not _settle_refused(ctx, chosen):
-            return  # refused for now only: asked again at the next round
+    with ctx.work(reading=True) as work:
+        groups = [group for signer in work.status_changes.signers() for group in _sendable(work, signer)]
+    if strayed := [group for group in groups if _signer(group) == OFFICE and _batch(group).office is not None]:
+        _hand_over(ctx, map(_batch, strayed))
+        groups = [group for group in groups if group not in strayed]  # sent at the next round
+    each = IndependentSteps()
+    for group in groups:
+        each.attempt(_send_group, ctx, group)
+    each.finish()
 
 
 Chosen = list[tuple[StatusChange, RecordOnFile]]
 
 
-def _next_statuses(work: UnitOfWork) -> Chosen:
-    """Return the oldest change whose batch is on the ledger, with those that fit into its transaction."""
-    chosen: dict[str, tuple[StatusChange, RecordOnFile]] = {}
-    first: tuple[bytes, str] | None = None
-    # Records of which an earlier change was passed over: a later one must not overtake it.
-    passed: set[str] = set()
-    for change in work.status_changes.pending():
+def _sendable(work: UnitOfWork, signer: str) -> list[Chosen]:
+    """Return what an account can send now, by batch: that of the oldest change first."""
+    groups: dict[bytes, dict[str, tuple[StatusChange, RecordOnFile]]] = {}
+    for change in work.status_changes.sendable(signer, LARGEST_DECISION):
         record = work.records.get(change.record_id)
-        batch = record.batch
-        ready = batch is not None and batch.state in (ProofState.ANCHORED, ProofState.FINAL)
-        ready = ready and not _is_release_before_its_drawdowns(work, change, record)
-        if batch is None or not ready or change.record_id in passed:
-            passed.add(change.record_id)
-            continue
-        first = first or (batch.root, change.signer)
-        passed.add(change.record_id)
-        if (batch.root, change.signer) == first and len(chosen) < LARGEST_DECISION:
-            chosen[record.id] = (change, record)
-    return list(chosen.values())
+        assert record.batch is not None, "only records of anchored batches are chosen"
+        # Of two changes asked for at the same moment the second waits.
+        groups.setdefault(record.batch.root, {}).setdefault(record.id, (change, record))
+    room = max(0, MOST_UNMINED - len(work.status_changes.busy_batches(signer)))
+    return [list(group.values()) for group in list(groups.values())[:room]]
 
 
-def _is_release_before_its_drawdowns(work: UnitOfWork, change: StatusChange, record: RecordOnFile) -> bool:
-    """Tell whether a release must wait: it cannot be undone on the ledger, so its drawdowns must be final first."""
-    is_release = record.kind is Kind.DECLARATION and change.new_status == DeclarationStatus.RELEASED
-    return is_release and work.drawdowns.is_pending_for(record.id)
+def _batch(chosen: Chosen) -> SealedBatch:
+    batch = chosen[0][1].batch
+    assert batch is not None, "only records of anchored batches are chosen"
+    return batch
+
+
+def _signer(chosen: Chosen) -> str:
+    return chosen[0][0].signer
+
+
+@rerunnable
+def _hand_over(ctx: AnchoringContext, batches: Iterable[SealedBatch]) -> None:
+    """Let the offices that batches name sign what was decided while they had no accounts, or none that was known."""
+    with ctx.work() as work:
+        for batch in batches:
+            if batch.office is not None:
+                work.status_changes.sign_as(batch.office, batch)
+        work.commit()
+
+
+def _send_group(ctx: AnchoringContext, chosen: Chosen) -> None:
+    willing = accepted(ctx, chosen, lambda some: _call(ctx, some))
+    if len(willing) < len(chosen):
+        # Refused alone too, or only together with others: then it is asked again at the next round.
+        _settle_refused(ctx, [one for one in chosen if one not in willing])
+    if willing:
+        _send_statuses(ctx, willing)
 
 
 def _call(ctx: AnchoringContext, chosen: Chosen) -> ChangeStatuses:
@@ -89,25 +111,25 @@ def _call(ctx: AnchoringContext, chosen: Chosen) -> ChangeStatuses:
     digests = [sha256(change.reason_salt + change.reason.encode()).digest() for change, _ in chosen]
     reason = digests[0] if len(digests) == 1 else sha256(b"".join(digests)).digest()
     places = tuple(sorted((record.leaf_index or 0, change.new_status) for change, record in chosen))
-    batch = chosen[0][1].batch
-    assert batch is not None, "only records of anchored batches are chosen"
-    return ChangeStatuses(ctx.ledger.batch_key(batch.root), places, reason, chosen[0][0].signer)
+    return ChangeStatuses(ctx.ledger.batch_key(_batch(chosen).root), places, reason, _signer(chosen))
 
 
 @rerunnable
-def _settle_refused(ctx: AnchoringContext, chosen: Chosen) -> bool:
-    """End changes that the ledger holds already or will never take. Tells whether there were any."""
+def _settle_refused(ctx: AnchoringContext, chosen: Chosen) -> None:
+    """End changes that the ledger holds already or will never take."""
     settled = {change.id: why for change, record in chosen if (why := _end_of(ctx, change, record)) is not None}
     if not settled:
-        return False
-    on_ledger = {change.id: _status(ctx, record) for change, record in chosen}
+        return
+    on_ledger = {change.id: _status(ctx, record) for change, record in chosen if change.id in settled}
     with ctx.work() as work:
-        for change in work.status_changes.pending():
-            change.settled = change.settled or settled.get(change.id)
-            if change.settled not in (None, ALREADY_THERE) and change.id in on_ledger:
+        for change in work.status_changes.unsent(settled):
+            # Ended meanwhile with an earlier one of its record.
+            if change.settled is not None:
+                continue
+            change.settled = settled[change.id]
+            if change.settled != ALREADY_THERE:
                 adopt_ledger_status(ctx, work, change, on_ledger[change.id], change.settled)
         work.commit()
-    return True
 
 
 def _status(ctx: AnchoringContext, record: RecordOnFile) -> int:
@@ -128,15 +150,15 @@ def _end_of(ctx: AnchoringContext, change: StatusChange, record: RecordOnFile) -
 
 
 @rerunnable
-def _send_statuses(ctx: AnchoringContext, chosen: Chosen) -> bool:
+def _send_statuses(ctx: AnchoringContext, chosen: Chosen) -> None:
     call = _call(ctx, chosen)
     transaction = signed(ctx, call, call.by)
     ctx.reached("status-signed")
     ids = {change.id for change, _ in chosen}
     with ctx.work() as work:
-        waiting = [change for change in work.status_changes.pending() if change.id in ids]
+        waiting = work.status_changes.unsent(ids)
         if len(waiting) != len(ids):
-            return False  # another worker was quicker
+            return  # another worker was quicker
         transaction = keep(work, transaction)
         for change in waiting:
             change.transaction = transaction
@@ -144,7 +166,6 @@ def _send_statuses(ctx: AnchoringContext, chosen: Chosen) -> bool:
     ctx.reached("status-kept")
     send(ctx, transaction)
     ctx.reached("status-sent")
-    return True
 
 
 REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
@@ -215,6 +236,8 @@ def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusC
     work.records.next_version(record)
     record.status, record.status_reason = status, None
     if record.kind is not Kind.DECLARATION:
+        if status in ENDED:
+            request_publication(ctx, work, record)
         if (step := _ABOUT_PAPERS.get(status)) is not None:
             work.consignments.note_about_record(record, step, ctx.now(), None)
         return
@@ -230,3 +253,75 @@ def adopt_ledger_status(ctx: AnchoringContext, work: UnitOfWork, change: StatusC
     consignment.follow_ledger(ended, why, undone, Event(str(uuid4()), step, now, now, note=why))
     if ended in REFUNDING:
         refund(ctx, work, consignment.id)
+
+
+# Revocations, published for the record itself (decision 0028)
+
+PUBLISHED_AT_ONCE = 100
+"""The largest number of revocations that are published in one round, each by a transaction of its own."""
+_SETTLED = {"RevocationsKnown": ALREADY_THERE, "RevocationsNotEnded": "the ledger holds it as in force"}
+"""Refusals that end a notice: nothing that we wait for would change the contract's answer."""
+
+
+def publish_revocations(ctx: AnchoringContext) -> None:
+    """Sign, store and send the revocations to be published, once the change of status that they rest on is final.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. They stay queued.
+        ForeignLedger: Another ledger than ours answers.
+    """
+    if not ctx.ledger.publishes_revocations:
+        return
+    with ctx.work(reading=True) as work:
+        waiting = [(notice.id, _place_of(ctx, work, notice)) for notice in work.revocations.pending(PUBLISHED_AT_ONCE)]
+    each = IndependentSteps()
+    for notice_id, place in waiting:
+        if place is not None:
+            each.attempt(_publish_one, ctx, notice_id, place)
+    each.finish()
+
+
+def _place_of(ctx: AnchoringContext, work: UnitOfWork, notice: RevocationNotice) -> EndedPlace | None:
+    """Return where the document has ended, or None while its change of status is not final."""
+    try:
+        if notice.record_id is not None and any(map(_is_under_way, work.status_changes.of_record(notice.record_id))):
+            return None
+        return ended_place(ctx.ledger, work, notice)
+    except (ValueError, OverflowError):
+        # One row that was damaged must not keep the others from being published; the audit names it.
+        log.exception("a revoked record cannot be read", record=notice.record_id)
+        return None
+
+
+def _is_under_way(change: StatusChange) -> bool:
+    is_final = change.transaction is not None and change.transaction.state is TransactionState.FINAL
+    return change.settled is None and not is_final
+
+
+@rerunnable
+def _publish_one(ctx: AnchoringContext, notice_id: str, place: EndedPlace) -> None:
+    path = tuple(place.path[i : i + 32] for i in range(0, len(place.path), 32))
+    call = PublishRevocation(LedgerRecord(place.batch_key, place.leaf_index), place.entry, path)
+    try:
+        ctx.ledger.simulate(call)
+    except LedgerRefused as refusal:
+        _settle_notice(ctx, notice_id, str(refusal)[:200])
+        return
+
+    def unsettled(work: UnitOfWork) -> RevocationNotice | None:
+        notice = work.revocations.get(notice_id)
+        return notice if notice.settled is None else None
+
+    keep_and_send(ctx, signed(ctx, call, "anchorer"), unsettled, "revocation")
+
+
+@rerunnable
+def _settle_notice(ctx: AnchoringContext, notice_id: str, why: str) -> None:
+    settled = _SETTLED.get(why)
+    if settled is None:
+        log.error("the ledger does not take a revocation", notice=notice_id, why=why)
+        settled = why if why.startswith("Revocations") else None
+    if settled is not None:
+        with ctx.work() as work:
+            work.revocations.get(notice_id).settled = settled
+            work.commit()

@@ -14,7 +14,7 @@ import structlog
 from backend.domain.consignment import Event, Step
 from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable
 from backend.domain.ledger import CancelNonce, LedgerCall, Receipt
-from backend.domain.outbox import OutboundTransaction, TransactionState
+from backend.domain.outbox import HAND_ON, MOVE, REGISTER, OutboundTransaction, TransactionState
 from backend.domain.records import ProofState, SealedBatch
 from backend.services.keys import settle_rotations
 from backend.services.ports import AnchoringContext, rerunnable
@@ -117,6 +117,36 @@ def keep(work: UnitOfWork, transaction: OutboundTransaction) -> OutboundTransact
 
 
 @rerunnable
+def keep_and_send(
+    ctx: AnchoringContext,
+    transaction: OutboundTransaction,
+    find: Callable[[UnitOfWork], object | None],
+    point: str,
+    carried: str = "transaction",
+) -> None:
+    """Store a signed transaction with the row that it carries out, then send it.
+
+    ``find`` returns the row, or None where there is nothing to do any more. The row is the guard: of two workers that
+    signed the same only one stores and sends it. ``carried`` is the row's member for the transaction, ``point`` begins
+    the names of the points where tests crash.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked. The next round sends what was stored.
+    """
+    ctx.reached(f"{point}-signed")
+    with ctx.work() as work:
+        row = find(work)
+        if row is None or getattr(row, carried) is not None:
+            return  # another worker was quicker, or it ended
+        transaction = keep(work, transaction)
+        setattr(row, carried, transaction)
+        work.commit()
+    ctx.reached(f"{point}-kept")
+    send(ctx, transaction)
+    ctx.reached(f"{point}-sent")
+
+
+@rerunnable
 def send(ctx: AnchoringContext, transaction: OutboundTransaction) -> bool:
     """Send a stored transaction. Tells whether the chain accepted it, and notes the reason if it did not.
 
@@ -191,8 +221,11 @@ def fill_nonce_gaps(ctx: AnchoringContext, signer: str, mined: int) -> None:
     """
     with ctx.work(reading=True) as work:
         taken = work.outbox.open_nonces(signer)
-    for nonce in range(mined, max(taken, default=0)):
-        if nonce in taken:
+    missing = [nonce for nonce in range(mined, max(taken, default=0)) if nonce not in taken]
+    # Counted anew: what was mined since the count is not open any more, and left no gap.
+    mined = ctx.ledger.next_nonce(signer) if missing else mined
+    for nonce in missing:
+        if nonce < mined:
             continue
         log.warning("a number is missing; using it up", signer=signer, nonce=nonce)
         transaction = sign(ctx, CancelNonce(signer), signer, nonce)
@@ -276,6 +309,7 @@ def on_mined(ctx: AnchoringContext, transaction: OutboundTransaction, receipt: R
                 on_anchored(ctx, work, batch, receipt.block_time, receipt.block_number, is_final)
             if is_final:
                 _note_drawdowns(work, kept, receipt.block_time)
+                _note_requests(ctx, work, kept)
         settle_rotations(work, kept, receipt.block_time, receipt.succeeded)
         ctx.reached("before-receipt-commit")
         work.commit()
@@ -299,6 +333,29 @@ def _note_refused(work: UnitOfWork, kept: OutboundTransaction, batch: SealedBatc
     if work.status_changes.sent_by(kept) or kept.refusal.startswith(("AccessManager", "AccreditationMomentAhead")):
         requeue(work, kept)
     _requeue_drawdowns(work, kept)
+    _requeue_revocations(work, kept)
+    for asked in work.ledger_requests.sent_by(kept):
+        asked.settled = kept.refusal[:200]
+
+
+def _note_requests(ctx: AnchoringContext, work: UnitOfWork, kept: OutboundTransaction) -> None:
+    """Note what operators and the authority asked for.
+
+    An account that the ledger knows now signs from now on. Of a batch that was handed on it is noted which office it
+    names; what waits to be decided in it is signed by that one.
+    """
+    for asked in work.ledger_requests.sent_by(kept):
+        if asked.operation in (REGISTER, MOVE):
+            # Before the commit: after a crash between the two it is done again.
+            name, account = str(asked.terms["name"]), str(asked.terms["becomes"])
+            ctx.ledger.take_over_account(name, account)
+            if ctx.ledger.account(name) != account:
+                # Another server with a folder of its own created it, and anchored until a moment ago.
+                log.error("the key of an account is not in this data folder: copy it", name=name, account=account)
+        batch = work.records.get(str(asked.terms["record"])).batch if asked.operation == HAND_ON else None
+        if batch is not None:
+            before, batch.office = batch.office, str(asked.terms["office"])
+            work.status_changes.sign_as(batch.office, batch, instead_of=before)
 
 
 def _note_drawdowns(work: UnitOfWork, kept: OutboundTransaction, time: datetime) -> None:
@@ -376,3 +433,11 @@ def requeue(work: UnitOfWork, transaction: OutboundTransaction) -> None:
     for accreditation in work.accreditation_changes.cancelled_by(transaction):
         accreditation.cancellation = None
     _requeue_drawdowns(work, transaction)
+    _requeue_revocations(work, transaction)
+    for asked in work.ledger_requests.sent_by(transaction):
+        asked.transaction = None
+
+
+def _requeue_revocations(work: UnitOfWork, transaction: OutboundTransaction) -> None:
+    for notice in work.revocations.sent_by(transaction):
+        notice.transaction = None

@@ -1,6 +1,6 @@
 """Records that wait for a batch, and batches on their way to the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy import Integer, Row, ScalarSelect, String, bindparam, func, sele
 
 from backend.domain.errors import Conflict, Message
 from backend.domain.evidence import InclusionProof
+from backend.domain.kinds import Kind
 from backend.domain.outbox import OutboundTransaction
 from backend.domain.parties import Organisation
 from backend.domain.records import (
@@ -17,7 +18,7 @@ from backend.domain.records import (
     WaitingRecord,
 )
 from backend.store import tables as t
-from backend.store.database import Repository
+from backend.store.database import Repository, in_portions
 
 _UNSEALED = (t.unsealed,)
 
@@ -54,6 +55,17 @@ class BatchRepository(Repository):
         whole = select(t.record).where(c.id.in_(chosen)).order_by(c.recorded_at)
         rows = self._session.execute(whole, execution_options={"yield_per": 500})
         return [_waiting(row) for row in rows]
+
+    def declared_to(self, codes: Collection[str], records: Sequence[WaitingRecord]) -> dict[str, str]:
+        """Return to which of these customs offices declarations among the records were lodged, by the record's id."""
+        c = t.consignment.c
+        ids = [record.id for record in records if record.kind is Kind.DECLARATION]
+        query = select(c.id, c.customs_office).where(c.customs_office.in_(codes))
+        return {
+            declaration: office
+            for some in in_portions(ids)
+            for declaration, office in self._session.execute(query.where(c.id.in_(some)))
+        }
 
     def assign(self, batch: SealedBatch, proofs: Sequence[tuple[str, InclusionProof]]) -> None:
         """Give records their permanent places in a sealed batch, all or none.

@@ -1,6 +1,7 @@
 """Consignments, their events, and their drawdowns on certificates."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import product
 from typing import Any
@@ -39,16 +40,8 @@ from backend.domain.outbox import OutboundTransaction
 from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import RecordOnFile, SealedBatch, StatusChange
 from backend.store import tables as t
-from backend.store.database import Repository
+from backend.store.database import Repository, in_portions
 from backend.store.repositories.organisations import CustomsOfficeRepository
-
-# SQLite before 3.32 takes 999 values at most.
-AT_ONCE = 500
-"""Ids in one statement: databases bound how many values one may have."""
-
-
-def _some(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
 
 
 def _stands(steps: Sequence[Step], until: Step) -> ColumnElement[bool]:
@@ -79,11 +72,11 @@ def _has_undone_decisions() -> ColumnElement[bool]:
 
 
 def _drawn_before() -> Select[Any]:
-    c, d, lodged = t.consignment.c, t.planned_drawdown.c, bindparam("lodged_at", type_=t.UtcTime())
-    # Of two that were lodged at the same instant the id decides, so that only one of them counts the other.
-    is_earlier = or_(c.lodged_at < lodged, (c.lodged_at == lodged) & (c.id < bindparam("declaration")))
+    own, c = t.consignment.alias().c, t.consignment.c
+    mine, d = t.planned_drawdown.alias().c, t.planned_drawdown.c
     each = (
         select(
+            own.id,
             d.heading,
             d.unit_code,
             # Each certificate that covers the goods has a row with their whole quantity: a sum would count them several
@@ -91,8 +84,34 @@ def _drawn_before() -> Select[Any]:
             func.max(d.quantity).label("quantity"),
             func.max(case((d.is_shared, 1), else_=0)).label("shared"),
         )
-        .join_from(t.planned_drawdown, t.consignment)
-        .where(d.certificate_id.in_(bindparam("certificates", expanding=True)), is_earlier, c.status.not_in(REFUNDED))
+        .join_from(own.id.table, mine.number.table, mine.consignment_id == own.id)
+        .join(t.planned_drawdown, d.certificate_id == mine.certificate_id)
+        .join(t.consignment, c.id == d.consignment_id)
+        .where(
+            own.id.in_(bindparam("declarations", expanding=True)),
+            # Of two that were lodged at the same instant the id decides, so that only one of them counts the other.
+            or_(c.lodged_at < own.lodged_at, (c.lodged_at == own.lodged_at) & (c.id < own.id)),
+            c.status.not_in(REFUNDED),
+        )
+        .group_by(own.id, c.id, d.heading, d.unit_code)
+        .subquery()
+    )
+    key = each.c.id, each.c.heading, each.c.unit_code, each.c.shared
+    return select(*key, func.sum(each.c.quantity)).group_by(*key)
+
+
+def _planned_from() -> Select[Any]:
+    """The same for a declaration that is not lodged yet, and so has no rows: all others come before it."""
+    c, d = t.consignment.c, t.planned_drawdown.c
+    each = (
+        select(
+            d.heading,
+            d.unit_code,
+            func.max(d.quantity).label("quantity"),
+            func.max(case((d.is_shared, 1), else_=0)).label("shared"),
+        )
+        .join_from(t.planned_drawdown, t.consignment, c.id == d.consignment_id)
+        .where(d.certificate_id.in_(bindparam("certificates", expanding=True)), c.status.not_in(REFUNDED))
         .group_by(c.id, d.heading, d.unit_code)
         .subquery()
     )
@@ -101,12 +120,31 @@ def _drawn_before() -> Select[Any]:
 
 
 _DRAWN_BEFORE = _drawn_before()
-"""Built once, because a page of the customs desk runs it for every line."""
-_DRAWN_BY_OTHERS = select(func.coalesce(func.sum(t.drawdown.c.quantity), 0)).where(
-    t.drawdown.c.original_id == bindparam("original"),
-    t.drawdown.c.declaration_id != bindparam("declaration"),
-    t.drawdown.c.refusal.is_(None),
-    t.drawdown.c.refunded_at.is_(None),
+"""Built once, because every verdict on a declaration runs it."""
+_PLANNED_FROM = _planned_from()
+
+
+def _drawn_by_others() -> Select[Any]:
+    d, planned = t.drawdown.c, t.planned_drawdown.c
+    # A declaration plans several drawdowns on one certificate where it counts its goods in several units.
+    lines = (
+        select(planned.consignment_id, planned.certificate_id)
+        .where(planned.consignment_id.in_(bindparam("declarations", expanding=True)))
+        .distinct()
+        .subquery()
+    )
+    key = lines.c.consignment_id, lines.c.certificate_id
+    return (
+        select(*key, func.sum(d.quantity))
+        .join_from(lines, t.drawdown, d.original_id == lines.c.certificate_id)
+        .where(d.declaration_id != lines.c.consignment_id, d.refusal.is_(None), d.refunded_at.is_(None))
+        .group_by(*key)
+    )
+
+
+_DRAWN_BY_OTHERS = _drawn_by_others()
+_SENT_OF_LINE = select(func.coalesce(func.sum(t.drawdown.c.quantity), 0)).where(
+    t.drawdown.c.original_id == bindparam("original"), t.standing, t.drawdown.c.set_root.is_not(None)
 )
 _TO_REFUND = t.to_refund, t.drawdown.c.set_root.is_not(None), t.drawdown.c.refusal.is_(None)
 
@@ -176,15 +214,20 @@ class ConsignmentRepository(Repository):
         oldest_first: bool = False,
         offices: Collection[str] | None = None,
     ) -> Sequence[Consignment]:
-        """Return whole consignments, newest first unless ``oldest_first``.
+        """Return consignments with what verdicts on them rest on, newest first unless ``oldest_first``.
+
+        Events and decisions are left out.
 
         ``after`` is the last id of the previous page, ``offices`` the codes of the customs offices, None for all.
 
         Raises:
             NotFound: if ``after`` is not a consignment of this merchant or these offices.
         """
-        whole = selectinload(_attribute(Consignment, "planned_drawdowns"))
-        return self._pages([whole], merchant, [status], offices, limit, after, oldest_first)
+        options = [
+            selectinload(_attribute(Consignment, "planned_drawdowns")),
+            *(raiseload(_attribute(Consignment, name)) for name in ("events", "decisions")),
+        ]
+        return self._pages(options, merchant, [status], offices, limit, after, oldest_first)
 
     def lines(
         self,
@@ -202,6 +245,39 @@ class ConsignmentRepository(Repository):
             NotFound: if ``after`` is not a consignment of this merchant or these offices.
         """
         return self._pages(_line(with_decisions), merchant, statuses or [None], offices, limit, after, oldest_first)
+
+    def by_reference(
+        self, merchant: Organisation, limit: int, after: str | None = None, descending: bool = False
+    ) -> Sequence[Consignment]:
+        """Return a merchant's consignments for a list, by its own references; ``after`` as for ``lines``."""
+        c = t.consignment.c
+        query = select(Consignment).where(c.merchant_id == merchant.id).options(*_line())
+        if after is not None:
+            self._begin(after, merchant, None)
+            last = self._session.scalar(select(c.reference).where(c.id == after))
+            query = query.where(c.reference < last if descending else c.reference > last)
+        return self._all(query.order_by(c.reference.desc() if descending else c.reference).limit(limit))
+
+    def lines_of(self, ids: Sequence[str]) -> Sequence[Consignment]:
+        """Return these consignments for a list, in the order of the ids."""
+        query = select(Consignment).where(t.consignment.c.id.in_(ids)).options(*_line())
+        found = {one.id: one for one in self._all(query)}
+        return [found[one] for one in ids if one in found]
+
+    def place_of(self, merchant: Organisation, declaration_id: str) -> tuple[datetime, str]:
+        """Return where a merchant's declaration stands among its records; raises NotFound for anybody else's."""
+        found = self.get(declaration_id)
+        if found.merchant.id != merchant.id:
+            raise NotFound("no such consignment", id=declaration_id)
+        return found.record.recorded_at, declaration_id
+
+    def count(self, merchant: Organisation, statuses: Sequence[DeclarationStatus], most: int) -> int:
+        """Count a merchant's declarations in these statuses, or all, up to ``most``."""
+        c = t.consignment.c
+        some = select(c.id).where(c.merchant_id == merchant.id)
+        if statuses:
+            some = some.where(c.status.in_(statuses))
+        return self._count(some, most)
 
     def _pages(
         self,
@@ -418,7 +494,7 @@ class ConsignmentRepository(Repository):
     ) -> list[str]:
         """Add an event for each (declaration, record), move the declarations' versions on, and return their ids."""
         c, touched = t.consignment.c, sorted({declaration for declaration, _ in pairs})
-        for some in _some(touched):
+        for some in in_portions(touched):
             self._session.execute(update(t.consignment).where(c.id.in_(some)).values(version=c.version + 1))
         versions = self._versions_of(touched)
         rows = [
@@ -441,7 +517,7 @@ class ConsignmentRepository(Repository):
         return touched
 
     def _alert(self, declarations: Sequence[str], at: datetime | None, *where: ColumnElement[bool]) -> None:
-        for some in _some(declarations):
+        for some in in_portions(declarations):
             alert = update(t.consignment).where(t.consignment.c.id.in_(some), *where)
             self._session.execute(alert.values(alerted_at=at))
 
@@ -471,23 +547,27 @@ class ConsignmentRepository(Repository):
     def _versions_of(self, declarations: Sequence[str]) -> dict[str, int]:
         c = t.consignment.c
         found: dict[str, int] = {}
-        for some in _some(declarations):
+        for some in in_portions(declarations):
             rows = self._session.execute(select(c.id, c.version).where(c.id.in_(some)))
             found.update((declaration, version) for declaration, version in rows)
         return found
 
-    def drawn_before(self, consignment: Consignment, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
-        """Return what earlier declarations that still count take from these certificates.
+    def drawn_before(self, consignments: Sequence[Consignment]) -> Mapping[str, Sequence[PlannedDrawdown]]:
+        """Return what earlier declarations that still count take from the certificates of each of these, by its id.
 
-        ``certificates`` are the ids of first versions. There is one result for each heading, unit, and whether the
-        goods are shared with other certificates.
+        For each there is one result for each heading, unit, and whether the goods are shared with other certificates.
         """
-        if not certificates:
-            return []
-        given = {"certificates": certificates, "lodged_at": consignment.lodged_at, "declaration": consignment.id}
+        found: defaultdict[str, list[PlannedDrawdown]] = defaultdict(list)
+        given = {"declarations": [consignment.id for consignment in consignments]}
+        for declaration, heading, unit, shared, quantity in self._session.execute(_DRAWN_BEFORE, given):
+            found[declaration].append(PlannedDrawdown("", heading, unit, int(quantity), bool(shared)))
+        return found
+
+    def planned_from(self, certificates: Sequence[str]) -> Sequence[PlannedDrawdown]:
+        """Return what all declarations that still count take from these certificates, by the ids of first versions."""
+        rows = self._session.execute(_PLANNED_FROM, {"certificates": list(certificates)})
         return [
-            PlannedDrawdown("", heading, unit, int(quantity), bool(shared))
-            for heading, unit, shared, quantity in self._session.execute(_DRAWN_BEFORE, given)
+            PlannedDrawdown("", heading, unit, int(quantity), bool(shared)) for heading, unit, shared, quantity in rows
         ]
 
     def clearances(
@@ -536,6 +616,12 @@ class ConsignmentRepository(Repository):
         )
         return self._session.execute(query.limit(1)).first() is not None
 
+    def references_taken(self, merchant_id: str, references: Collection[str]) -> set[str]:
+        """Return those of these references under which the merchant has lodged a declaration before."""
+        c = t.consignment.c
+        query = select(c.reference).where(c.merchant_id == merchant_id, c.reference.in_(references))
+        return set(self._session.scalars(query))
+
 
 class DrawdownRepository(Repository):
     """Drawdowns on certificates, and certificates' activations."""
@@ -573,18 +659,35 @@ class DrawdownRepository(Repository):
         """Return the drawdowns of one declaration, in order."""
         return self._draws(t.drawdown.c.declaration_id == declaration_id)
 
-    def drawn_by_others(self, original_id: str, declaration_id: str) -> int:
-        """Return what other declarations have drawn from a certificate and its earlier versions.
+    def drawn_by_others(self, declarations: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+        """Return what others have drawn from the certificates that each of these declarations plans to draw.
 
-        The quantity is in thousandths of the certificate's unit.
+        The quantity, in thousandths of the certificate's unit, stands under the declaration's id and that of the
+        certificate's first version; certificates that nobody else has drawn are left out.
         """
-        given = {"original": original_id, "declaration": declaration_id}
-        return int(self._session.execute(_DRAWN_BY_OTHERS, given).scalar_one())
+        found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for declaration, original, quantity in self._session.execute(_DRAWN_BY_OTHERS, {"declarations": declarations}):
+            found[declaration][original] = int(quantity)
+        return found
+
+    def drawn_from(self, originals: Sequence[str]) -> dict[str, int]:
+        """Return what is drawn from certificates, in thousandths, by the ids of their first versions."""
+        d = t.drawdown.c
+        query = select(d.original_id, func.sum(d.quantity)).where(
+            d.original_id.in_(originals), d.refusal.is_(None), d.refunded_at.is_(None)
+        )
+        return {original: int(sum_) for original, sum_ in self._session.execute(query.group_by(d.original_id))}
 
     def of_certificate(self, certificate_id: str) -> Sequence[Drawdown]:
         """Return the drawdowns on one certificate that were neither refused nor refunded."""
-        c = t.drawdown.c
-        return self._draws(c.certificate_id == certificate_id, c.refusal.is_(None), c.refunded_at.is_(None))
+        return self._draws(t.drawdown.c.certificate_id == certificate_id, t.standing)
+
+    def sent_of_line(self, original_id: str) -> int:
+        """Return what our drawdowns took of all versions of a certificate, sent to the ledger and not refunded.
+
+        ``original_id`` is the first version. The quantity is in thousandths of the certificate's unit.
+        """
+        return int(self._session.execute(_SENT_OF_LINE, {"original": original_id}).scalar_one())
 
     def pending(self, limit: int) -> Sequence[Drawdown]:
         """Return drawdowns that were not sent yet, in the order of the requests."""
@@ -608,12 +711,6 @@ class DrawdownRepository(Repository):
     def to_refund(self) -> Sequence[Drawdown]:
         """Return drawdowns that are to be refunded and have no transaction for it yet."""
         return self._draws(*_TO_REFUND)
-
-    def is_pending_for(self, declaration_id: str) -> bool:
-        """Tell whether a drawdown of this declaration is not final on the ledger yet."""
-        c = t.drawdown.c
-        query = select(c.id).where(c.declaration_id == declaration_id, c.refusal.is_(None), c.made_at.is_(None))
-        return self._session.execute(query.limit(1)).first() is not None
 
     def _draws(self, *where: ColumnElement[bool]) -> Sequence[Drawdown]:
         c = t.drawdown.c

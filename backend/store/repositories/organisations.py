@@ -14,6 +14,7 @@ from backend.domain.parties import (
     USE_NOTED_EVERY,
     ApiToken,
     CustomsOffice,
+    FormDraft,
     OfficeDelegation,
     Organisation,
     Person,
@@ -196,6 +197,30 @@ class PersonRepository(Repository):
     def revoke_tokens(self, person: Person) -> None:
         """Forget a person's tokens."""
         self._session.execute(delete(t.api_token).where(t.api_token.c.person_id == person.id))
+
+
+class FormDraftRepository(Repository):
+    """What people have typed in forms that they have not sent yet."""
+
+    def find(self, person_id: str, form: str) -> FormDraft | None:
+        """Return this person's draft of a form, or None."""
+        return self._session.get(FormDraft, (person_id, form))
+
+    def of(self, organisation: Organisation) -> Sequence[FormDraft]:
+        """Return the drafts of all people of an organisation."""
+        own = select(t.person.c.id).where(t.person.c.organisation_id == organisation.id)
+        return self._all(select(FormDraft).where(t.form_draft.c.person_id.in_(own)))
+
+    def delete(self, draft: FormDraft) -> None:
+        """Delete a draft, and with it the key that opens what was typed."""
+        self._session.delete(draft)
+        self._session.flush()
+
+    def delete_before(self, moment: datetime, most: int) -> None:
+        """Delete the oldest drafts, as far as they were saved before a moment, and at most so many at once."""
+        saved = t.form_draft.c.saved_at
+        for draft in self._all(select(FormDraft).where(saved < moment).order_by(saved).limit(most)):
+            self.delete(draft)
 
 
 class KeyRepository(Repository):

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 
 from backend.domain.errors import Message
 from backend.domain.outbox import (
     OPEN_STATES,
     AccreditationChange,
     Lease,
+    LedgerRequest,
     OutboundTransaction,
+    RevocationNotice,
     TransactionState,
 )
 from backend.domain.parties import Organisation
@@ -122,6 +124,82 @@ class AccreditationChangeRepository(Repository):
         """Return the changes of one key, in the order of the requests."""
         query = select(AccreditationChange).where(t.accreditation_change.c.thumbprint == thumbprint)
         return self._all(query.order_by(t.accreditation_change.c.asked_at))
+
+    def rotations(self) -> Sequence[AccreditationChange]:
+        """Return every change by which a key gives way to another, in the order of the requests."""
+        query = select(AccreditationChange).where(t.accreditation_change.c.operation == "rotate")
+        return self._all(query.order_by(t.accreditation_change.c.asked_at))
+
+    def keys(self) -> Sequence[str]:
+        """Return the thumbprints (hex) of all keys that some change is about."""
+        return list(self._session.scalars(select(t.accreditation_change.c.thumbprint).distinct()))
+
+
+class RevocationRepository(Repository):
+    """Revocations of records that are to be published on the ledger."""
+
+    def pending(self, limit: int) -> Sequence[RevocationNotice]:
+        """Return those that were not sent yet and whose record is on the ledger, in the order of the requests."""
+        c, batch = t.revocation_notice.c, t.batch
+        query = select(RevocationNotice).outerjoin(t.record, t.record.c.id == c.record_id)
+        query = query.outerjoin(batch, batch.c.id == t.record.c.batch_id)
+        is_there = or_(c.record_id.is_(None), batch.c.state.in_((ProofState.ANCHORED, ProofState.FINAL)))
+        return self._all(query.where(t.notice_pending, is_there).order_by(c.asked_at).limit(limit))
+
+    def has_pending(self) -> bool:
+        """Tell whether one waits to be sent."""
+        query = select(t.revocation_notice.c.id).where(t.notice_pending)
+        return self._session.execute(query.limit(1)).first() is not None
+
+    def get(self, notice_id: str) -> RevocationNotice:
+        """Return the notice with this id, or raise NotFound."""
+        return self._get(RevocationNotice, notice_id, Message("no such revocation"))
+
+    def find_of_record(self, record_id: str) -> RevocationNotice | None:
+        """Return the notice of a record of ours, or None."""
+        return self._one(select(RevocationNotice).where(t.revocation_notice.c.record_id == record_id), RevocationNotice)
+
+    def find_at(self, batch_key: bytes, leaf_index: int) -> RevocationNotice | None:
+        """Return the notice that names this place, or None."""
+        c = t.revocation_notice.c
+        query = select(RevocationNotice).where(c.batch_key == batch_key, c.leaf_index == leaf_index)
+        return self._one(query, RevocationNotice)
+
+    def sent_by(self, transaction: OutboundTransaction) -> Sequence[RevocationNotice]:
+        """Return the revocations that this transaction publishes."""
+        return self._all(select(RevocationNotice).where(t.revocation_notice.c.transaction_id == transaction.id))
+
+    def all(self) -> Sequence[RevocationNotice]:
+        """Return every notice, in the order of the requests."""
+        return self._all(select(RevocationNotice).order_by(t.revocation_notice.c.asked_at))
+
+
+class LedgerRequestRepository(Repository):
+    """Calls of the ledger that operators and the authority asked for."""
+
+    def pending(self) -> Sequence[LedgerRequest]:
+        """Return those that were not sent yet, in the order of the requests, also those that are announced."""
+        return self._all(select(LedgerRequest).where(t.request_pending).order_by(t.ledger_request.c.asked_at))
+
+    def under_way(self) -> Sequence[LedgerRequest]:
+        """Return those that were not sent yet, and those whose transactions are not final."""
+        open_ones = t.outbound_transaction.c.state.in_(OPEN_STATES)
+        query = (
+            select(LedgerRequest).join(t.outbound_transaction).where(open_ones, t.ledger_request.c.settled.is_(None))
+        )
+        return [*self.pending(), *self._all(query)]
+
+    def get(self, request_id: str) -> LedgerRequest:
+        """Return the request with this id, or raise NotFound."""
+        return self._get(LedgerRequest, request_id, Message("no such request"))
+
+    def find(self, request_id: str | None) -> LedgerRequest | None:
+        """Return the request with this id, or None."""
+        return None if request_id is None else self._session.get(LedgerRequest, request_id)
+
+    def sent_by(self, transaction: OutboundTransaction) -> Sequence[LedgerRequest]:
+        """Return the requests that this transaction carries out."""
+        return self._all(select(LedgerRequest).where(t.ledger_request.c.transaction_id == transaction.id))
 
 
 class SimulationRepository(Repository):

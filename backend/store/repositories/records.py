@@ -3,27 +3,92 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Tuple, delete, exists, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
 
+from backend.domain import finding
 from backend.domain.consignment import Event, Step
 from backend.domain.errors import LaterChange, Message, NotFound
 from backend.domain.kinds import ISSUERS, Kind
-from backend.domain.ledger import DocumentStatus
-from backend.domain.outbox import OPEN_STATES, IdempotencyRecord, OutboundTransaction
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
+from backend.domain.outbox import OFFICE, OPEN_STATES, UNMINED_STATES, IdempotencyRecord, OutboundTransaction
 from backend.domain.parties import Organisation
 from backend.domain.records import (
     ConfirmationRequest,
     Product,
+    ProofState,
     RecordOnFile,
     RequestState,
+    SealedBatch,
     StatusChange,
     StoredFile,
     plain_number,
 )
 from backend.store import tables as t
-from backend.store.database import Repository
+from backend.store.database import AT_ONCE, Repository, in_portions
+from backend.store.encryption import keys_of
+
+
+def _in_time(moment: Any, record_id: Any, oldest_first: bool) -> tuple[Any, Any]:
+    return (moment, record_id) if oldest_first else (moment.desc(), record_id.desc())
+
+
+_OWNER, _MOST = bindparam("owner", type_=String), bindparam("most", type_=Integer)
+
+
+def _of(is_signed: bool, kind: Kind, is_current: bool) -> Select[Any]:
+    """Select what the owner signed or holds of one kind: an index keeps its order, and that of no two together."""
+    c = t.record.c
+    query = select(c.id, c.recorded_at).where((c.issuer_id if is_signed else c.holder_id) == _OWNER, c.kind == kind)
+    return query.where(c.superseded_by_id.is_(None)) if is_current else query
+
+
+@cache
+def _page_of(
+    is_signed: bool, kinds: tuple[Kind, ...], current: bool, in_force: bool, oldest_first: bool, is_begun: bool
+) -> Select[Any]:
+    """Return the statement of ``RecordRepository.of``, built once for each form, since that takes longer than it."""
+    c, here = t.record.c, tuple_(t.record.c.recorded_at, t.record.c.id)
+    last = tuple_(bindparam("moment", type_=t.UtcTime()), bindparam("last", type_=String))
+
+    def newest(kind: Kind) -> Select[Any]:
+        query = _of(is_signed, kind, current or in_force)
+        if in_force:
+            query = query.where(c.status == int(DocumentStatus.ACTIVE))
+        if is_begun:
+            query = query.where(here > last if oldest_first else here < last)
+        # No more than a page is read of any kind.
+        one = query.order_by(*_in_time(c.recorded_at, c.id, oldest_first)).limit(_MOST).subquery()
+        return select(one.c.id, one.c.recorded_at)
+
+    page = union_all(*map(newest, kinds)).subquery()
+    return select(page.c.id).order_by(*_in_time(page.c.recorded_at, page.c.id, oldest_first)).limit(_MOST)
+
+
+@cache
+def _count_of(is_signed: bool, kinds: tuple[Kind, ...], is_current: bool) -> Select[Any]:
+    """Return the statement of ``RecordRepository.count``: a column for each kind, as an index holds them."""
+    each = (_of(is_signed, kind, is_current).limit(_MOST).subquery() for kind in kinds)
+    return select(*(select(func.count()).select_from(one).scalar_subquery() for one in each))
 
 
 class ProductRepository(Repository):
@@ -37,7 +102,26 @@ class ProductRepository(Repository):
             raise NotFound("no such product", id=product_id)
         return product
 
-    def of(self, merchant: Organisation, limit: int = 50, after: str | None = None) -> Sequence[Product]:
+    def next_version(self, product: Product, read: int | None = None) -> None:
+        """Begin a change that rests on this version; raises StaleVersion where it has moved on since."""
+        self._next_version(t.product, product, read, lambda version: [])
+
+    def twin_of(self, product: Product) -> tuple[str, Product] | None:
+        """Return another product in use of the same merchant with the same model or bar code, and the field shared."""
+        for field, key in (("model", "model_key"), ("gtin", "gtin_key")):
+            value = getattr(product, key)
+            if value is None:
+                continue
+            c = t.product.c
+            query = select(Product).where(c.merchant_id == product.merchant.id, c[key] == value, c.id != product.id)
+            found = self._one(query, Product)
+            if found is not None:
+                return field, found
+        return None
+
+    def of(
+        self, merchant: Organisation, limit: int = 50, after: str | None = None, in_use: bool = False
+    ) -> Sequence[Product]:
         """Return the merchant's products, newest first; ``after`` is the last id of the previous page.
 
         Raises:
@@ -45,6 +129,8 @@ class ProductRepository(Repository):
         """
         c = t.product.c
         query = select(Product).where(c.merchant_id == merchant.id)
+        if in_use:
+            query = query.where(c.retired_at.is_(None))
         if after is not None:
             last = self.get(after, merchant)
             query = query.where(
@@ -56,6 +142,56 @@ class ProductRepository(Repository):
         """Tell whether the merchant has a product."""
         query = select(t.product.c.id).where(t.product.c.merchant_id == merchant.id)
         return self._session.execute(query.limit(1)).first() is not None
+
+
+class NomenclatureRepository(Repository):
+    """What HS codes cover, with an index of the words of their texts. Rows are (code, text, text in Chinese)."""
+
+    _ROW = t.hs_heading.c.code, t.hs_heading.c.text, t.hs_heading.c.local_text
+    _FEWEST_DIGITS = 6
+    _MOST_CANDIDATES = 500
+
+    def has_any(self) -> bool:
+        """Tell whether there is any entry."""
+        return self._session.execute(select(t.hs_heading.c.code).limit(1)).first() is not None
+
+    def all(self) -> list[tuple[str, str, str]]:
+        """Return every entry."""
+        return [tuple(row) for row in self._session.execute(select(*self._ROW))]
+
+    def put(self, rows: Collection[tuple[str, str, str, Collection[str]]]) -> None:
+        """Store entries with the words of their texts, in place of those of the same codes."""
+        codes = [code for code, *_ in rows]
+        for portion in in_portions(codes):
+            self._session.execute(delete(t.hs_word).where(t.hs_word.c.code.in_(portion)))
+            self._session.execute(delete(t.hs_heading).where(t.hs_heading.c.code.in_(portion)))
+        if rows:
+            headings = [{"code": code, "text": text, "local_text": local} for code, text, local, _ in rows]
+            self._session.execute(insert(t.hs_heading), headings)
+            words = [{"word": word, "code": code} for code, _, _, found in rows for word in sorted(found)]
+            self._session.execute(insert(t.hs_word), words)
+
+    def beginning_with(self, digits: str, limit: int) -> list[tuple[str, str, str]]:
+        """Return entries of six digits or more whose codes begin with these digits, in their order."""
+        c = t.hs_heading.c
+        within = c.code >= digits, c.code <= digits.ljust(13, "9")
+        query = select(*self._ROW).where(*within, func.length(c.code) >= self._FEWEST_DIGITS)
+        return [tuple(row) for row in self._session.execute(query.order_by(c.code).limit(limit))]
+
+    def with_words(self, words: Collection[str], begun: str | None) -> list[tuple[str, str, str]]:
+        """Return entries of six digits or more that hold all these words; of ``begun`` its beginning is enough."""
+        w = t.hs_word.c
+        each = [w.word == word for word in words if begun is None or not begun.startswith(word)]
+        if begun is not None:
+            # Up to z and z again, since databases differ in what they sort behind it.
+            each.append((w.word >= begun) & (w.word <= begun.ljust(40, "z")))
+            each[-1] = or_(each[-1], w.word.in_([word for word in words if begun.startswith(word)]))
+        found = [select(w.code).where(condition) for condition in each]
+        c = t.hs_heading.c
+        query = select(*self._ROW).where(func.length(c.code) >= self._FEWEST_DIGITS)
+        for codes in found:
+            query = query.where(c.code.in_(codes))
+        return [tuple(row) for row in self._session.execute(query.limit(self._MOST_CANDIDATES))]
 
 
 class RecordRepository(Repository):
@@ -147,8 +283,9 @@ class RecordRepository(Repository):
         after: str | None = None,
         current: bool = False,
         in_force: bool = False,
+        oldest_first: bool = False,
     ) -> Sequence[RecordOnFile]:
-        """Return what a merchant holds or an issuer signed, newest first.
+        """Return what a merchant holds or an issuer signed, newest first unless ``oldest_first``.
 
         ``after`` is the last id of the previous page. ``current`` leaves out replaced records, ``in_force`` also
         suspended and revoked ones.
@@ -156,33 +293,26 @@ class RecordRepository(Repository):
         Raises:
             NotFound: if ``after`` is not a record of this organisation.
         """
-        c = t.record.c
-        owner = c.issuer_id if organisation.role in ISSUERS else c.holder_id
-        last = self._place(organisation, after) if after is not None else None
+        moment, last = (None, None) if after is None else self.place_of(organisation, after)
+        is_signed = organisation.role in ISSUERS
+        ids = _page_of(is_signed, tuple(kinds), current, in_force, oldest_first, after is not None)
+        given = {"owner": organisation.id, "most": limit, "moment": moment, "last": last}
+        return self.in_order(self._session.scalars(ids, given).all())
 
-        def newest(kind: Kind) -> Select[Any]:
-            # Each kind by itself, since an index can keep the order of one: no more than a page is read of any.
-            query = select(c.id, c.recorded_at).where(owner == organisation.id, c.kind == kind)
-            if current or in_force:
-                query = query.where(c.superseded_by_id.is_(None))
-            if in_force:
-                query = query.where(c.status == int(DocumentStatus.ACTIVE))
-            if last is not None:
-                query = query.where(tuple_(c.recorded_at, c.id) < last)
-            one = query.order_by(c.recorded_at.desc(), c.id.desc()).limit(limit).subquery()
-            return select(one.c.id, one.c.recorded_at)
+    def count(self, organisation: Organisation, kinds: Sequence[Kind], most: int, current: bool = False) -> int:
+        """Count what a merchant holds or an issuer signed, up to ``most``."""
+        counts = _count_of(organisation.role in ISSUERS, tuple(kinds), current)
+        return min(sum(self._session.execute(counts, {"owner": organisation.id, "most": most}).one()), most)
 
-        page = union_all(*map(newest, kinds)).subquery()
-        ids = select(page.c.id).order_by(page.c.recorded_at.desc(), page.c.id.desc()).limit(limit)
-        return self._in_order(self._session.scalars(ids).all())
-
-    def _place(self, organisation: Organisation, record_id: str) -> Tuple:
+    def place_of(self, organisation: Organisation, record_id: str) -> tuple[datetime, str]:
+        """Return where a record of the organisation's stands in its lists; raises NotFound for anybody else's."""
         last = self.get(record_id)
         if organisation.id not in (last.holder.id, last.issuer.id):
             raise NotFound("no such record", id=record_id)
-        return tuple_(literal(last.recorded_at, t.UtcTime()), literal(last.id))
+        return last.recorded_at, last.id
 
-    def _in_order(self, ids: Sequence[str]) -> Sequence[RecordOnFile]:
+    def in_order(self, ids: Sequence[str]) -> Sequence[RecordOnFile]:
+        """Return the records of these ids, in the order of the ids."""
         found = {one.id: one for one in self._all(select(RecordOnFile).where(t.record.c.id.in_(ids)))}
         return [found[one] for one in ids]
 
@@ -228,8 +358,7 @@ class RecordRepository(Repository):
 
     def count_signed_by(self, issuer: Organisation, most: int) -> int:
         """Count the records that an organisation signed, up to ``most``."""
-        some = select(t.record.c.id).where(t.record.c.issuer_id == issuer.id).limit(most)
-        return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
+        return self._count(select(t.record.c.id).where(t.record.c.issuer_id == issuer.id), most)
 
     def number_is_taken(self, issuer: Organisation, kind: Kind, number: str) -> bool:
         """Tell whether the issuer has issued this number before, regardless of spacing and case."""
@@ -240,6 +369,114 @@ class RecordRepository(Repository):
             t.record.c.number == plain_number(number),
         )
         return self._session.execute(query.limit(1)).first() is not None
+
+    def numbers_taken(self, issuer_id: str, kind: Kind, numbers: Collection[str]) -> set[str]:
+        """Return those of these numbers, in plain form, that the issuer has issued before."""
+        # Only their marks are stored, from which no number can be read.
+        marks = {keys_of(self._session.get_bind().dialect).mark(number): number for number in numbers}
+        query = select(t.record.c.number).where(
+            t.issued, t.record.c.issuer_id == issuer_id, t.record.c.kind == kind, t.record.c.number.in_(numbers)
+        )
+        return {marks[mark] for mark in self._session.scalars(query)}
+
+    def erased_among(self, record_ids: Collection[str]) -> set[str]:
+        """Return the ids of those of these records whose content was erased."""
+        query = select(t.record.c.id).where(t.record.c.id.in_(record_ids), t.record.c.erased_at.is_not(None))
+        return set(self._session.scalars(query))
+
+
+class SearchRepository(Repository):
+    """The words by which holders find their records (``domain/finding.py``)."""
+
+    LOOKED_AT = 5_000
+    """How many of the newest records with the rarest word are looked at: the bound of a question of common words."""
+
+    def rows_of(self, record: RecordOnFile) -> list[dict[str, Any]]:
+        """Return the rows of a record, one for each word."""
+        values = {"recorded_at": record.recorded_at, "record_id": record.id}
+        words = finding.words_of_record(record)
+        marks = {self._mark(record.holder.id, record.kind is Kind.DECLARATION, word) for word in words}
+        # A row without a word: that the record was entered.
+        return [values | {"mark": mark} for mark in sorted(marks | {""})]
+
+    def _mark(self, holder_id: str, is_declaration: bool, word: str) -> str:
+        kind = "declaration" if is_declaration else "paper"
+        return keys_of(self._session.get_bind().dialect).mark(f"{holder_id} {kind} {word}")[:20]
+
+    def enter(self, records: Sequence[RecordOnFile]) -> None:
+        """Make records found by their words."""
+        if rows := [row for record in records for row in self.rows_of(record)]:
+            self._session.connection().execute(insert(t.search_word), rows)
+
+    def missing(self, beyond: str, limit: int) -> Sequence[RecordOnFile]:
+        """Return records that were not erased and are not found yet, of ids after ``beyond``, by id."""
+        r = t.record.c
+        entered = exists().where(t.search_word.c.record_id == r.id)
+        query = select(RecordOnFile).where(r.id > beyond, r.erased_at.is_(None), ~entered)
+        return self._all(query.order_by(r.id).limit(limit))
+
+    def forget(self, record_id: str) -> None:
+        """Let nobody find a record any more, by words that it does not hold now."""
+        self._session.execute(delete(t.search_word).where(t.search_word.c.record_id == record_id))
+
+    def find(
+        self,
+        holder: Organisation,
+        is_declaration: bool,
+        words: Sequence[str],
+        limit: int,
+        beyond: tuple[datetime, str] | None = None,
+        oldest_first: bool = False,
+        kinds: Sequence[Kind] = (),
+        statuses: Sequence[int] = (),
+    ) -> list[str]:
+        """Return ids of records that have all these words, newest first; ``beyond`` is where the last page ended."""
+        marks = self._rarest_first([self._mark(holder.id, is_declaration, word) for word in words])
+        w = t.search_word.c
+        order = _in_time(w.recorded_at, w.record_id, oldest_first)
+        found: list[str] = []
+        for _portion in range(self.LOOKED_AT // AT_ONCE):
+            query = select(w.recorded_at, w.record_id).where(w.mark == marks[0]).order_by(*order).limit(AT_ONCE)
+            if beyond is not None:
+                here = tuple_(w.recorded_at, w.record_id)
+                there = tuple_(literal(beyond[0], t.UtcTime()), literal(beyond[1]))
+                query = query.where(here > there if oldest_first else here < there)
+            rows = self._session.execute(query).all()
+            ids = [row.record_id for row in rows]
+            fitting = self._fitting(ids, is_declaration, marks[1:], kinds, statuses)
+            found += [one for one in ids if one in fitting]
+            if len(found) >= limit or len(rows) < AT_ONCE:
+                break
+            beyond = rows[-1].recorded_at, rows[-1].record_id
+        return found[:limit]
+
+    def _fitting(
+        self,
+        ids: Sequence[str],
+        is_declaration: bool,
+        marks: Sequence[str],
+        kinds: Sequence[Kind],
+        statuses: Sequence[int],
+    ) -> set[str]:
+        """Return those of these records that have the other words, and are of these kinds and statuses."""
+        r = t.record.c
+        query = select(r.id).where(r.id.in_(ids))
+        if not is_declaration:
+            query = query.where(r.superseded_by_id.is_(None))
+        if kinds:
+            query = query.where(r.kind.in_(kinds))
+        if statuses:
+            query = query.where(r.status.in_(statuses))
+        for mark in marks:
+            o = t.search_word.alias().c
+            query = query.where(exists().where(o.mark == mark, o.recorded_at == r.recorded_at, o.record_id == r.id))
+        return set(self._session.scalars(query))
+
+    def _rarest_first(self, marks: list[str]) -> list[str]:
+        return sorted(marks, key=self._frequency) if len(marks) > 1 else marks
+
+    def _frequency(self, mark: str) -> int:
+        return self._count(select(t.search_word.c.record_id).where(t.search_word.c.mark == mark), 2_000)
 
 
 class IdempotencyRepository(Repository):
@@ -354,8 +591,7 @@ class RequestRepository(Repository):
     def count_waiting(self, issuer: Organisation, most: int) -> int:
         """Count the requests that wait for an issuer, up to ``most``."""
         c = t.request.c
-        some = select(c.id).where(c.issuer_id == issuer.id, c.state == RequestState.WAITING).limit(most)
-        return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
+        return self._count(select(c.id).where(c.issuer_id == issuer.id, c.state == RequestState.WAITING), most)
 
     def find_about(self, record_id: str) -> ConfirmationRequest | None:
         """Return the request that submitted this statement or that this record confirmed, or None."""
@@ -374,22 +610,81 @@ class StatusChangeRepository(Repository):
         """Return the status changes that this transaction carries."""
         return self._all(select(StatusChange).where(t.status_change.c.transaction_id == transaction.id))
 
-    def pending(self) -> Sequence[StatusChange]:
-        """Return status changes that were not sent yet, in the order of the requests."""
-        return self._all(select(StatusChange).where(t.change_pending).order_by(t.status_change.c.asked_at))
+    def unsent(self, ids: Collection[str]) -> Sequence[StatusChange]:
+        """Return those of these status changes that were not sent yet, in the order of the requests."""
+        waiting = select(StatusChange).where(t.change_pending)
+        found = [
+            change
+            for some in in_portions(list(ids))
+            for change in self._all(waiting.where(t.status_change.c.id.in_(some)))
+        ]
+        return sorted(found, key=lambda change: change.asked_at)
 
     def has_pending(self) -> bool:
         """Tell whether a status change waits to be sent."""
         return self._session.execute(select(t.status_change.c.id).where(t.change_pending).limit(1)).first() is not None
 
-    def is_in_flight(self) -> bool:
-        """Tell whether a transaction that changes statuses is still open."""
+    def signers(self) -> list[str]:
+        """Return the accounts whose status changes wait to be sent."""
+        c, found = t.status_change.c, [""]
+        query = select(c.signer).where(t.change_pending).order_by(c.signer).limit(1)
+        # A step of the index for each account, since one that cannot send may have thousands waiting.
+        while (name := self._session.scalar(query.where(c.signer > found[-1]))) is not None:
+            found.append(name)
+        return found[1:]
+
+    def busy_batches(self, signer: str) -> set[str]:
+        """Return the ids of batches for which a transaction of this account with status changes waits to be mined."""
+        c, o = t.status_change.c, t.outbound_transaction.c
         query = (
-            select(t.status_change.c.id)
-            .join(t.outbound_transaction)
-            .where(t.outbound_transaction.c.state.in_(OPEN_STATES))
+            select(t.record.c.batch_id)
+            .join_from(t.outbound_transaction, t.status_change, c.transaction_id == o.id)
+            .join(t.record, c.record_id == t.record.c.id)
+            .where(o.signer == signer, o.state.in_(UNMINED_STATES))
         )
-        return self._session.execute(query.limit(1)).first() is not None
+        return set(self._session.scalars(query.distinct()))
+
+    def sign_as(self, signer: str, batch: SealedBatch, instead_of: str | None = OFFICE) -> None:
+        """Let an account sign what another (by default the common one of all offices) was to sign in a batch."""
+        c = t.status_change.c
+        in_batch = select(t.record.c.id).where(t.record.c.batch_id == batch.id)
+        waiting = update(t.status_change).where(t.change_pending, c.signer == instead_of, c.record_id.in_(in_batch))
+        self._session.execute(waiting.values(signer=signer))
+
+    def sendable(self, signer: str, limit: int) -> Sequence[StatusChange]:
+        """Return an account's status changes that can be sent now, in the order of the requests.
+
+        Their batches are on the ledger, and no earlier change of their records is still on its way there. A release
+        waits for its drawdowns, since it cannot be undone on the ledger.
+        """
+        c, record, o, drawdown = t.status_change.c, t.record.c, t.outbound_transaction.c, t.drawdown.c
+        earlier = t.status_change.alias("earlier")
+        is_next = ~exists().where(
+            earlier.c.record_id == c.record_id,
+            earlier.c.transaction_id.is_(None),
+            earlier.c.settled.is_(None),
+            earlier.c.asked_at < c.asked_at,
+        )
+        is_alone = ~exists().where(
+            earlier.c.record_id == c.record_id, earlier.c.transaction_id == o.id, o.state.in_(OPEN_STATES)
+        )
+        # When it was made first stays over a reorganisation, so that does not tell whether it is there now.
+        sent = t.outbound_transaction.alias()
+        is_on_its_way = exists().where(sent.c.id == drawdown.transaction_id, sent.c.state.in_(OPEN_STATES))
+        is_drawn = ~exists().where(
+            drawdown.declaration_id == c.record_id,
+            drawdown.refusal.is_(None),
+            or_(drawdown.set_root.is_(None), drawdown.made_at.is_(None), is_on_its_way),
+        )
+        is_release = and_(record.kind == Kind.DECLARATION, c.new_status == int(DeclarationStatus.RELEASED))
+        query = (
+            select(StatusChange)
+            .join(t.record, c.record_id == record.id)
+            .join(t.batch, record.batch_id == t.batch.c.id)
+            .where(t.change_pending, c.signer == signer, t.batch.c.state.in_((ProofState.ANCHORED, ProofState.FINAL)))
+            .where(t.batch.c.id.not_in(self.busy_batches(signer)), is_next, is_alone, or_(~is_release, is_drawn))
+        )
+        return self._all(query.order_by(c.asked_at).limit(limit))
 
     def of_record(self, record_id: str) -> Sequence[StatusChange]:
         """Return a record's status changes, in the order of the requests."""

@@ -8,9 +8,10 @@ from pydantic import Field
 
 from backend.domain.errors import Invalid, Message, NotAllowed
 from backend.domain.fields import Instant
+from backend.domain.kinds import Kind
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Person, Role
-from backend.domain.records import fields_of
+from backend.domain.records import RecordOnFile, fields_of
 from backend.services import decisions, declarations, release_times
 from backend.services.verification import verdict_on_consignment
 from backend.web.api import views
@@ -23,12 +24,13 @@ from backend.web.api.shapes import (
     DeclarationQuery,
     DeclarationShape,
     DeclarationSummary,
+    PreCheckShape,
     RecordReceipt,
     ReleaseTimesShape,
     Shape,
 )
 from backend.web.api.views import auth, blueprint
-from backend.web.context import current_context, person
+from backend.web.context import current_context, person, signed_in_company
 from backend.web.public.downloads import events_file
 
 
@@ -39,7 +41,25 @@ from backend.web.public.downloads import events_file
 @blueprint.doc(summary="Lodge a declaration", tags=["Merchants"], responses=[401, 403, 409, 422])
 def post_declaration(document: DeclarationInput) -> dict[str, Any]:
     """Sign and lodge a declaration for a consignment. Needs a merchant's token; ``records`` are ids of its records."""
-    return views.receipt(declarations.lodge(current_context(), person(), fields_of(document)).record)
+    fields = fields_of(document)
+
+    def lodged() -> RecordOnFile:
+        return declarations.lodge(current_context(), person(), fields).record
+
+    return views.receipt(signed_in_company(Kind.DECLARATION, fields, lodged))
+
+
+@blueprint.post("/declarations/pre-check")
+@blueprint.auth_required(auth)
+@blueprint.input(DeclarationInput, location="json", arg_name="document")
+@blueprint.output(PreCheckShape)
+@blueprint.doc(summary="Pre-check a declaration", tags=["Merchants"], responses=[401, 403, 409, 422])
+def post_pre_check(document: DeclarationInput) -> dict[str, Any]:
+    """Tell what customs would find if this declaration were lodged now, by the same rules. Nothing is stored.
+
+    Takes what ``POST /declarations`` takes, and refuses what it refuses. Needs a merchant's token.
+    """
+    return views.pre_check(declarations.pre_check(current_context(), person(), fields_of(document)))
 
 
 @blueprint.get("/declarations")

@@ -1,4 +1,4 @@
-"""Customs offices, their codes, and whom they let act."""
+"""Customs offices, their codes, and whom they let act; HS codes by their words."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic import Field
 
 from backend.domain.fields import Instant
 from backend.domain.parties import PLACES, CustomsOffice, OfficeDelegation
-from backend.services import customs_offices
+from backend.services import customs_offices, products
 from backend.web.api.shapes import Shape
 from backend.web.api.views import auth, blueprint
 from backend.web.context import current_context, person
@@ -59,6 +59,38 @@ class DelegationList(Shape):
     """Delegations that stand."""
 
     delegations: list[DelegationShape]
+
+
+class HeadingShape(Shape):
+    """An HS code and what it covers."""
+
+    code: str
+    text: str = Field(description="In English, empty where it is not known")
+    local_text: str = Field(description="In Chinese, empty where it is not known")
+
+
+class HeadingList(Shape):
+    """Codes that were found."""
+
+    codes: list[HeadingShape]
+
+
+class HeadingQuery(Shape):
+    """What is looked for."""
+
+    q: str = Field(max_length=100, description="Words in Chinese or English, or the beginning of a code")
+    limit: int = Field(20, ge=1, le=100)
+
+
+@blueprint.get("/hs-codes")
+@blueprint.auth_required(auth)
+@blueprint.input(HeadingQuery, location="query", arg_name="query")
+@blueprint.output(HeadingList)
+@blueprint.doc(summary="Look up HS codes", tags=["Everybody"], responses=[401, 422])
+def list_hs_codes(query: HeadingQuery) -> dict[str, Any]:
+    """Subheadings and national codes for words in Chinese or English, or for the beginning of a code."""
+    found = products.find_headings(current_context(), query.q, query.limit)
+    return {"codes": [{"code": one.code, "text": one.text, "localText": one.local_text} for one in found]}
 
 
 @blueprint.get("/customs-offices")

@@ -30,7 +30,7 @@ from backend.web.api.shapes import (
     VerdictShape,
 )
 from backend.web.api.views import auth, blueprint
-from backend.web.context import current_context, language, person
+from backend.web.context import current_context, language, person, with_issuer_named
 from backend.web.public.downloads import bundle_file
 
 
@@ -113,7 +113,7 @@ def post_verify(query: MomentQuery) -> dict[str, Any]:
     bundle = request.get_json()
     if not isinstance(bundle, dict):
         raise Invalid("the body must be a JSON object", [("", "must be a JSON object")])
-    return verdict_json(verdict_on_bundle(current_context(), bundle, query.at), language())
+    return verdict_json(verdict_on_bundle(current_context(), bundle, query.at), language(), with_issuer_named)
 
 
 @blueprint.get("/records/<record_id>/presentation")

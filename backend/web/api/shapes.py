@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from backend.domain.consignment import Decision, DecisionState
 from backend.domain.fields import Instant, Reference, Text, fault
+from backend.domain.kinds import RecordKind, Signing
 from backend.domain.kinds.declaration import Declaration
 from backend.domain.parties import Role
 from backend.domain.records import ProofState, RequestState
@@ -238,6 +239,43 @@ class DeclarationInput(Declaration):
 
     merchant: None = None  # type: ignore[assignment]
     records: list[str] = Field(default_factory=list, max_length=50)  # type: ignore[assignment]
+
+
+def body_of(stated: RecordKind) -> type[BaseModel]:
+    """Return what is sent to have a record of a kind signed: a lodged one is completed by the server."""
+    return DeclarationInput if stated.signing is Signing.LODGED else stated.model
+
+
+class PaperVerdictShape(Shape):
+    """A paper that the declaration would name, in its latest version, and what it is by itself."""
+
+    id: str
+    kind: str
+    number: str | None = Field(None, description="The number on the paper")
+    issuer: str
+    verdict: Conclusion
+
+
+class BalanceShape(Shape):
+    """What a certificate of origin covers and has left, and what the declaration would take, in its own unit."""
+
+    record: str
+    unit_code: str
+    certified: str = Field(description="A decimal, as all quantities")
+    left: str = Field(description="After what was released, by our count and the ledger's")
+    taken: str = Field(description="What the declaration would take when it is released")
+    left_after: str
+
+
+class PreCheckShape(Shape):
+    """What customs would be told of a declaration's papers if it were lodged now. Nothing is stored."""
+
+    verdict: VerdictShape
+    differences: int = Field(
+        description="Checks that prevent VALID and do not pass by themselves once the papers are on the ledger"
+    )
+    records: list[PaperVerdictShape]
+    balances: list[BalanceShape]
 
 
 class DecisionInput(Shape):

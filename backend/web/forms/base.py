@@ -16,6 +16,7 @@ from wtforms.widgets import DateInput, DateTimeLocalInput
 from backend.messages.fields import place_of
 from backend.web.forms import choices
 from backend.web.presentation.field_names import in_words
+from backend.web.presentation.languages import colon
 
 Problems = Iterable[tuple[str, str]]
 _NOT_STATED = {"csrf_token", "issuer"}
@@ -138,7 +139,7 @@ class PaperForm(FlaskForm):  # type: ignore[misc]
             place = place_of(path, message)
             target = _find(self, place.split(".")) if place else None
             if target is None:
-                self.loose = [*self.loose, f"{place}: {in_words(message)}" if place else in_words(message)]
+                self.loose = [*self.loose, f"{place}{colon()}{in_words(message)}" if place else in_words(message)]
             else:
                 target.errors = [*target.errors, in_words(message)]
 

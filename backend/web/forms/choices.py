@@ -3,15 +3,18 @@
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import accumulate, pairwise
+from typing import Any
 
 import pycountry
 from babel import Locale
 
 from backend.domain.agreements import AGREEMENTS
 from backend.domain.fields import ORIGIN_CRITERIA
-from backend.domain.units import UNITS
+from backend.domain.units import UNITS, in_plural
 from backend.messages.catalogue import SOURCE, Language, gettext, languages, name_in
 from backend.web.context import language
+from backend.web.presentation.languages import number
 
 Names = dict[str, dict[Language, str]]
 """Codes with their names by language."""
@@ -114,7 +117,42 @@ def agreement(code: str) -> str:
     return gettext(AGREEMENTS[code].name, language()) if code in AGREEMENTS else code
 
 
-def hs(code: str) -> str:
-    """Write an HS code with its dots, such as 9405.21.00."""
+def quantity(count: Any, code: str) -> str:
+    """Write a quantity with its unit, such as 2,000 pieces."""
+    shown = number(count)
+    if language() == SOURCE and code in UNITS and shown != "1":
+        return f"{shown} {in_plural(UNITS[code][SOURCE])}"
+    return f"{shown} {unit(code)}".strip()
+
+
+# fmt: off
+_EUROPEAN_UNION = (
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU",
+    "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+)
+# fmt: on
+_HS_GROUPS: Mapping[str, tuple[tuple[int, ...], str]] = {
+    "CN": ((4, 4, 2, 3), "."),
+    "JP": ((4, 2, 3), "-"),
+    "KR": ((4, 2, 4), "-"),
+    **dict.fromkeys(_EUROPEAN_UNION, ((4, 2, 2, 2), " ")),
+}
+"""How countries group the digits of their own codes, and what stands before the last groups.
+
+China's tariff writes 3924.1000, and two digits more for declarations; Japan's statistical code is 3924.10-000, the
+Republic of Korea's 3924.10-0000; the Combined Nomenclature and TARIC of the European Union write 3924 10 00 90.
+"""
+
+
+def hs(code: str, country: str = "CN") -> str:
+    """Write an HS code as a country groups it. Six digits are the same everywhere: 3924.10."""
     digits = str(code)
-    return ".".join([digits[:4], *(digits[i : i + 2] for i in range(4, len(digits), 2))])
+    if len(digits) <= 6:
+        return ".".join(filter(None, (digits[:4], digits[4:])))
+    sizes, mark = _HS_GROUPS.get(country, ((4, 2, 2, 2, 3), "."))
+    ends = [0, *accumulate(sizes)]
+    groups = [digits[a:b] for a, b in pairwise(ends) if digits[a:b]]
+    rest = [digits[ends[-1] :]] if digits[ends[-1] :] else []
+    if mark == "-":
+        return "-".join([".".join(groups[:2]), *groups[2:], *rest])
+    return mark.join([*groups, *rest])

@@ -30,18 +30,38 @@ HS_HELP = _("6 to 13 digits, with or without dots.")
 COUNTRY_HELP = _("Type the first letters of the name, in Chinese or English, or the code.")
 
 
+class OptionalParty(Form):
+    """A company that the paper may leave out."""
+
+    name = TextField(_("Name"), optional=True)
+    postal_address = TextField(_("Address"), optional=True)
+    country_code = CountryField(_("Country"), optional=True)
+    identifier = TextField(_("Company number"), optional=True)
+
+
+class HsField(TextField):
+    """An HS code, which can be looked up by words."""
+
+
 class ProductForm(PaperForm):
     """A product, from which other forms are filled in."""
 
     name = TextField(_("Name in English"), description=_("As it should read on papers."))
     local_name = TextField(_("Name in Chinese"), optional=True)
-    hs_code = TextField(_("HS code"), description=HS_HELP)
+    model = TextField(_("Model or article number"), optional=True, description=_("No two products in use share it."))
+    hs_code = HsField(_("HS code"), description=_("6 to 13 digits, or words such as desk lamp to look it up."))
     unit_code = ChoiceField(_("Unit"), choices=choices.unit_choices, default="H87")
     origin_country = CountryField(_("Made in"), default="CN", description=COUNTRY_HELP)
     description = LongField(
-        _("Description of the goods"), description=_("Material, use, model: what an officer needs to tell them apart.")
+        _("Description in English"),
+        description=_("Material, use, model. Certificates under most agreements must be in English."),
     )
     gtin = TextField(_("GTIN (bar code)"), optional=True)
+    net_weight = NumberField(_("Net weight of one unit, kg"), optional=True)
+    gross_weight = NumberField(
+        _("Gross weight of one unit, kg"), optional=True, description=_("Fills in weights on forms.")
+    )
+    consignee = FormField(OptionalParty, _("Usual consignee"))
 
 
 class PartyPart(Form):

@@ -12,7 +12,7 @@ from typing import Any
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 from pydantic.alias_generators import to_snake
-from wtforms import Field, FieldList, Form, FormField
+from wtforms import Field, FieldList, FormField
 
 from backend.domain.kinds import KINDS, Kind, Signing, own_words
 from backend.messages.catalogue import gettext
@@ -32,7 +32,7 @@ from backend.web.forms.base import (
     YesNoField,
     yes_or_no,
 )
-from backend.web.forms.documents import COUNTRY_HELP, HS_HELP, PartyPart
+from backend.web.forms.documents import COUNTRY_HELP, HS_HELP, OptionalParty, PartyPart
 from backend.web.presentation import field_names
 
 # The longest ``fields.Text``; what may be longer gets several lines.
@@ -40,15 +40,6 @@ _ONE_LINE = 200
 # How the schemas of decimals begin (``fields.Quantity``, ``Amount``): they are strings on the wire.
 _NUMBER_PATTERN = "^[0-9]"
 _BLANK = ("", "–")
-
-
-class OptionalParty(Form):
-    """A company that the paper may leave out."""
-
-    name = TextField(_("Name"), optional=True)
-    postal_address = TextField(_("Address"), optional=True)
-    country_code = CountryField(_("Country"), optional=True)
-    identifier = TextField(_("Company number"), optional=True)
 
 
 class TradeRow(Row):
@@ -100,12 +91,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """The fields of a form in their order, with labels, help texts and first values other than the usual ones."""
+    """The fields of a form in their order, with labels, help texts and first values other than the usual ones.
+
+    A first value is a text, or a function that gives it in the language of whoever opens the form.
+    """
 
     groups: tuple[Group, ...]
     labels: Mapping[str, Any] = field(default_factory=dict)
     help: Mapping[str, Any] = field(default_factory=dict)
-    start: Mapping[str, str] = field(default_factory=dict)
+    start: Mapping[str, str | Callable[[], str]] = field(default_factory=dict)
 
 
 def _flat(*fields: str, **more: Any) -> Layout:
@@ -129,7 +123,7 @@ LAYOUTS: Mapping[Kind, Layout] = {
                     "issueDate",
                     "validUntil",
                 ),
-                _("Origin"),
+                _("Where they were made"),
             ),
         ),
         help={
@@ -165,7 +159,7 @@ LAYOUTS: Mapping[Kind, Layout] = {
             "specification": _("What conformity is stated with."),
             "decisionRule": _("How measurement uncertainty was taken into account (ISO/IEC 17025, 7.8.6)."),
         },
-        start={"decisionRule": "Simple acceptance, ILAC-G8:09/2019, 4.2.1"},
+        start={"decisionRule": lambda: gettext("Simple acceptance, ILAC-G8:09/2019, 4.2.1", language())},
     ),
     Kind.INVOICE: _flat(
         "invoiceNumber",

@@ -1,6 +1,8 @@
 """Pages for people who sign in: merchants, issuers, officers, the authority and analysts."""
 
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
 
 from flask import Blueprint, Flask, request
 from flask.blueprints import BlueprintSetupState
@@ -64,6 +66,42 @@ def version_read() -> int:
     if not (sent.isascii() and sent.isdigit() and len(sent) < 10):
         raise VersionRequired("the form does not say which version of the page it rests on: open the page again")
     return int(sent)
+
+
+LONGEST_QUESTION = 100
+"""Characters of what is looked for in a list."""
+MOST_COUNTED = 10_000
+"""Totals of lists are counted up to here: to count all would read all."""
+MOST_FOUND_COUNTED = 500
+"""The same for what is found by words: each must be looked at."""
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """A page of a list, and whether there are rows before and behind it."""
+
+    rows: Sequence[Row]
+    has_before: bool
+    has_after: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all there is, so that nothing more need be counted."""
+        return not self.has_before and not self.has_after
+
+
+def turned(fetch: Callable[[str | None, bool, int], Sequence[Row]], size: int, oldest_first: bool = False) -> Page[Row]:
+    """Return the page that the request asks for by ``after`` or ``before``, the id at the end of the one beside it.
+
+    ``fetch`` takes such an id or None, whether the oldest come first, and how many rows are wanted.
+    """
+    before, after = request.args.get("before"), request.args.get("after")
+    if before:
+        found = fetch(before, not oldest_first, size + 1)
+        return Page(list(reversed(found[:size])), len(found) > size, True)
+    found = fetch(after, oldest_first, size + 1)
+    return Page(found[:size], after is not None, len(found) > size)
 
 
 from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the blueprint

@@ -15,13 +15,14 @@ from backend.domain.kinds import KINDS, Kind
 from backend.domain.ledger import Accreditation
 from backend.domain.parties import PLACES, Role
 from backend.domain.verdict import Unknown
-from backend.services import accreditation, organisations
+from backend.services import accreditation, keys, organisations
 from backend.services.organisations import OrganisationProfile
 from backend.web.context import current_context, only, person
 from backend.web.forms.choices import code_of, countries
 from backend.web.pages import blueprint, version_read
 from backend.web.presentation.field_names import in_words
 from backend.web.presentation.labels import Shown, kind_name, later_changes
+from backend.web.presentation.languages import listed
 
 _RANGE = re.compile(r"^(\d{1,2})(?:\s*[-–]\s*(\d{1,2}))?$")
 
@@ -189,7 +190,7 @@ def _rows(proposed: accreditation.ProposedTerms) -> list[tuple[str, object, obje
 
 def _kinds_of(held: Accreditation) -> str:
     covered = (kind for kind in Kind if held.covers_kind(KINDS[kind].accreditation_bit))
-    return ", ".join(kind_name(kind) for kind in covered)
+    return listed(kind_name(kind) for kind in covered)
 
 
 def _lost(proposed: accreditation.ProposedTerms) -> str:
@@ -234,6 +235,22 @@ def _day(name: str) -> datetime:
         return datetime.combine(date.fromisoformat(_typed(name)), time.min, UTC)
     except (ValueError, OverflowError) as error:
         raise Invalid("not a date", [(name, "should be a valid date")]) from error
+
+
+@blueprint.get("/keys/<thumbprint>/history")
+@only(Role.AUTHORITY)
+def key_history(thumbprint: str) -> str:
+    """List the versions of a key's accreditation, newest first, and its suspensions, as the ledger recorded them."""
+    before = request.args.get("before", "")
+    known = keys.history(current_context(), thumbprint, int(before[:9]) if before.isdecimal() else None)
+    recorded = known.history
+    return render_template(
+        "pages/key_history.html",
+        known=known,
+        versions=list(zip(recorded.versions, recorded.events(), strict=True))[::-1] if recorded else [],
+        kinds_of=_kinds_of,
+        chapters_of=chapters_of,
+    )
 
 
 @blueprint.post("/accreditations/<organisation_id>/suspend")

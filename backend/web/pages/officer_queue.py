@@ -63,7 +63,7 @@ def desk() -> str:
             alerted = work.consignments.alerted(PAGE, offices=offices, after=after)
         else:
             found = work.consignments.search(None, status, PAGE, after, oldest_first=waiting, offices=offices)
-            evaluated = zip(found, verdicts_on_consignments(ctx, work, found), strict=True)
+            evaluated = zip(found, verdicts_on_consignments(ctx, work, found, in_brief=True), strict=True)
             lines = [(one, result.verdict) for one, result in evaluated]
     return render_template(
         "pages/officer_queue.html",

@@ -1,6 +1,9 @@
 """Records on file: the list, the page of a record, its files, its evidence, and signing of trade papers."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -9,9 +12,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from backend.domain.errors import Conflict, Invalid, NotFound, StaleVersion
+from backend.domain.finding import words_asked
 from backend.domain.kinds import BY_SLUG, ISSUERS, OWN, PAPERS, Audience, Kind
 from backend.domain.ledger import DocumentStatus
-from backend.domain.parties import Role
+from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Verdict
 from backend.services import bundles, erasure, issuance
@@ -19,14 +23,15 @@ from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.statements import sign_own
 from backend.services.verification import RecordVerdict, evaluated, verdict_on
+from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
 from backend.web.forms.record_forms import form_for
-from backend.web.pages import blueprint, version_read
-from backend.web.pages.declarations import in_trade_zone
+from backend.web.pages import LONGEST_QUESTION, MOST_COUNTED, MOST_FOUND_COUNTED, blueprint, turned, version_read
+from backend.web.pages.declarations import in_trade_zone, time_cell
 from backend.web.pages.statements import offer_blank_rows, usual_start, with_zones
 from backend.web.presentation.field_names import in_words
-from backend.web.presentation.labels import kind_name, later_changes
-from backend.web.public.downloads import bundle_file
+from backend.web.presentation.labels import document_state, goods_of, kind_name, later_changes, name_of, number_of
+from backend.web.public.downloads import MOST_ROWS, bundle_file, table_file
 
 READERS = (Role.MERCHANT, *ISSUERS, Role.OFFICER)
 PAGE = 50
@@ -38,23 +43,102 @@ NAMED_BY = 20
 @only(Role.MERCHANT, *ISSUERS)
 def records() -> str:
     """List the papers that a merchant holds or an issuer signed. Replaced versions are shown on request only."""
-    actor = person()
-    chosen, all_of_them = BY_SLUG.get(request.args.get("kind", "")), "replaced" in request.args
-    kinds, after = [chosen] if chosen in PAPERS else PAPERS, request.args.get("after")
-    ctx = current_context()
+    own, wanted, ctx = person().organisation, _wanted(), current_context()
     with ctx.work(reading=True) as work:
-        found = work.records.of(actor.organisation, kinds, PAGE, after, current=not all_of_them)
-        asked = work.requests.for_statements([r.id for r in found if r.assurance is Assurance.STATED])
-        shown = evaluated(ctx, found)
+        page = turned(partial(_papers, work, own, wanted), PAGE, wanted.oldest_first)
+        stated = [r.id for r in page.rows if r.assurance is Assurance.STATED]
+        asked = work.requests.for_statements(stated)
+        total = len(page.rows) if page.is_whole else _total(work, own, wanted)
+        shown = evaluated(ctx, page.rows)
     return render_template(
         "pages/records.html",
         records=shown,
-        page=PAGE,
+        turn=page,
         asked=asked,
         kinds=PAPERS,
-        chosen=chosen,
-        all_of_them=all_of_them,
+        wanted=wanted,
+        total=total,
+        most=MOST_FOUND_COUNTED if wanted.words else MOST_COUNTED,
     )
+
+
+def _total(work: UnitOfWork, own: Organisation, wanted: "_Wanted") -> int:
+    if wanted.words:
+        return len(_papers(work, own, wanted, None, False, MOST_FOUND_COUNTED, ids_only=True))
+    return work.records.count(own, wanted.kinds, MOST_COUNTED, current=not wanted.replaced)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked of the list of papers."""
+
+    q: str
+    kind: Kind | None
+    replaced: bool
+    oldest_first: bool
+
+    @property
+    def words(self) -> list[str]:
+        return words_asked(self.q)
+
+    @property
+    def kinds(self) -> Sequence[Kind]:
+        return [self.kind] if self.kind is not None else tuple(PAPERS)
+
+    @property
+    def as_query(self) -> dict[str, str]:
+        """The same as parameters of an address."""
+        chosen = {"q": self.q, "kind": self.kind.slug if self.kind is not None else ""}
+        chosen |= {"replaced": "yes" if self.replaced else "", "order": "oldest" if self.oldest_first else ""}
+        return {name: value for name, value in chosen.items() if value}
+
+
+def _wanted() -> _Wanted:
+    given = request.args
+    kind = BY_SLUG.get(given.get("kind", ""))
+    # What issuers signed has no words here: only holders look for theirs.
+    question = given.get("q", "").strip()[:LONGEST_QUESTION] if person().role is Role.MERCHANT else ""
+    return _Wanted(question, kind if kind in PAPERS else None, "replaced" in given, given.get("order") == "oldest")
+
+
+def _papers(
+    work: UnitOfWork,
+    own: Organisation,
+    wanted: _Wanted,
+    beyond: str | None,
+    oldest_first: bool,
+    limit: int,
+    ids_only: bool = False,
+) -> Sequence[Any]:
+    if wanted.q and not wanted.words:
+        return []
+    if wanted.words:
+        place = work.records.place_of(own, beyond) if beyond else None
+        found = work.search.find(own, False, wanted.words, limit, place, oldest_first, wanted.kinds)
+        return found if ids_only else work.records.in_order(found)
+    return work.records.of(own, wanted.kinds, limit, beyond, current=not wanted.replaced, oldest_first=oldest_first)
+
+
+@blueprint.get("/records.<any('csv', 'xlsx'):form>")
+@only(Role.MERCHANT, *ISSUERS)
+def records_file(form: str) -> Response:
+    """Download the list of papers as a table."""
+    own, wanted, ctx = person().organisation, _wanted(), current_context()
+    with ctx.work(reading=True) as work:
+        found = _papers(work, own, wanted, None, wanted.oldest_first, MOST_ROWS)
+        rows = [
+            (
+                kind_name(r.kind),
+                number_of(r),
+                goods_of(r),
+                name_of(r.issuer),
+                document_state(r.status),
+                time_cell(r.issued_at),
+            )
+            for r in found
+        ]
+    names = (_("Paper"), _("Number"), _("Goods"), _("Issuer"), _("Status"), _("Date"))
+    return table_file(form, "papers", names, rows)
 
 
 @blueprint.get("/records/<record_id>")

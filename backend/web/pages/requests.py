@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -17,7 +17,10 @@ from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
 from backend.web.forms.documents import next_number
 from backend.web.pages import blueprint
+from backend.web.pages.declarations import time_cell
 from backend.web.presentation.field_names import in_words
+from backend.web.presentation.labels import goods_of, kind_name, name_of, request_state
+from backend.web.public.downloads import MOST_ROWS, table_file
 
 PAGE = 50
 LOOKED_AT = 20
@@ -45,6 +48,29 @@ def requests() -> str:
         states=sorted(RequestState, key=lambda one: one is not usual),
         is_merchant=is_merchant,
     )
+
+
+@blueprint.get("/requests.<any('csv', 'xlsx'):form>")
+@only(Role.MERCHANT, *ISSUERS)
+def requests_file(form: str) -> Response:
+    """Download the list of requests as a table."""
+    own, asked_for = person().organisation, request.args.get("state", "")
+    state = RequestState(asked_for) if asked_for in set(RequestState) else None
+    is_merchant = own.role is Role.MERCHANT
+    with current_context().work(reading=True) as work:
+        rows = [
+            (
+                kind_name(one.statement.kind),
+                goods_of(one.statement),
+                name_of(one.issuer if is_merchant else one.merchant),
+                request_state(one.state, not is_merchant).word,
+                time_cell(one.made_at),
+                one.reason or "",
+            )
+            for one in work.requests.search(own, state, MOST_ROWS)
+        ]
+    party = _("Issuer") if is_merchant else _("Merchant")
+    return table_file(form, "requests", (_("Paper"), _("Goods"), party, _("Status"), _("Date"), _("Reason")), rows)
 
 
 @blueprint.get("/requests/<request_id>")

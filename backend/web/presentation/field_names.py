@@ -11,7 +11,7 @@ from backend.messages import fields
 from backend.messages.catalogue import gettext
 from backend.web.context import language
 from backend.web.forms import choices
-from backend.web.presentation.languages import moment_text
+from backend.web.presentation.languages import day, moment_text, number
 
 
 def field_name(name: str) -> str:
@@ -190,10 +190,14 @@ def field_value(name: str, value: Any) -> str:
     }
     if name.endswith("DateTime"):
         return moment_text(str(value))
+    if name.endswith(("Date", "validUntil", "performedFrom", "performedTo")):
+        return day(str(value))
+    if name.endswith(("Measure", "Amount", "Quantity", "amount", "quantity")):
+        return number(str(value))
     plain: Callable[[str], str] = choices.country if name.endswith("Country") else str
     return shown.get(name, plain)(str(value))
 
 
 def _list_value(value: list[Any]) -> str:
     named = (item.get("fileName") or item.get("description") or item.get("characteristic") or item for item in value)
-    return "; ".join(str(item) for item in named)
+    return gettext("; ", language()).join(str(item) for item in named)

@@ -1,27 +1,34 @@
 """Names of statuses, steps, decisions and roles in the trade's words, and how each is shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NamedTuple
+from functools import cache, wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-from flask import Flask, g
+from flask import Flask
 from flask_babel import gettext as _
 
 from backend.domain.consignment import Consignment, Decision, DecisionState, Step
-from backend.domain.errors import Invalid, LaterChange
+from backend.domain.drawdowns import decimal_text
+from backend.domain.errors import LaterChange
 from backend.domain.kinds import ISSUERS, KINDS, Audience, Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.parties import AT_REGISTRATION, LOCAL_LANGUAGE, ApiToken
 from backend.domain.records import ConfirmationRequest, ProofState, RecordOnFile, RequestState
+from backend.domain.signature_terms import KeyEvent
 from backend.domain.simulation import SimulationState
 from backend.domain.verdict import ActionBy, Check, Conclusion, Outcome, Verdict
 from backend.messages import verdict as verdicts
 from backend.messages.catalogue import Language, gettext, languages, say
-from backend.web.context import current_context, language, person
+from backend.services.products import Heading
+from backend.web.context import current_context, language, name_in_language, person, with_issuer_named
 from backend.web.forms import choices
 from backend.web.presentation.field_names import field_name, field_value, in_words, role_name
-from backend.web.presentation.languages import duration, moment
+from backend.web.presentation.languages import colon, duration, listed, moment
+
+Arguments = ParamSpec("Arguments")
+Name = TypeVar("Name")
 
 
 # Names are looked up in functions and not at import: gettext translates into the language of the request at hand.
@@ -32,10 +39,26 @@ class Shown(NamedTuple):
     tone: str
 
 
+def _once_a_language(name: Callable[Arguments, Name]) -> Callable[Arguments, Name]:
+    """Keep what a function of few arguments answers in each language: a list asks for it row by row."""
+    named: Callable[..., Name] = name
+
+    @cache
+    def kept(_: Language, *arguments: Any) -> Name:
+        return named(*arguments)
+
+    @wraps(name)
+    def asked(*arguments: Arguments.args, **_: Arguments.kwargs) -> Name:
+        return kept(language(), *arguments)
+
+    return asked
+
+
 def install_words(app: Flask) -> None:
     """Give templates the functions that name things."""
     app.jinja_env.globals.update(
         kind_name=kind_name,
+        key_event=key_event,
         role_name=role_name,
         standing_detail=standing_detail,
         request_state=request_state,
@@ -61,6 +84,7 @@ def install_words(app: Flask) -> None:
         hours=hours,
         number_of=number_of,
         goods_of=goods_of,
+        heading_text=heading_text,
         field_name=field_name,
         field_value=field_value,
         audience_name=audience_name,
@@ -68,6 +92,7 @@ def install_words(app: Flask) -> None:
         record_kinds=KINDS,
         sheet_titles=sheet_titles,
         said=said,
+        shared_name=shared_name,
         issuer_roles=ISSUERS,
         refusal_words=refusal_words,
     )
@@ -78,8 +103,27 @@ def install_words(app: Flask) -> None:
         agreement=choices.agreement,
         hs=choices.hs,
         size=size,
+        steps=steps,
+        quantity=choices.quantity,
         in_words=in_words,
     )
+
+
+def shared_name(link: str) -> str:
+    """Say what a paper has in common with those chosen for a declaration; ``link`` is a name of ``Links``."""
+    words = {
+        "order": _("same order"),
+        "waybill": _("same waybill"),
+        "invoice": _("same invoice"),
+        "product": _("same product"),
+        "goods": _("same HS code"),
+    }
+    return str(words[link])
+
+
+def steps(count: int, unit: str) -> str:
+    """Write a quantity in thousandths of a unit, such as 2,000 pieces."""
+    return choices.quantity(decimal_text(count), unit)
 
 
 def name_of(organisation: Any) -> str:
@@ -87,29 +131,24 @@ def name_of(organisation: Any) -> str:
     return _own_name(organisation)
 
 
-def name_in_language(name: str) -> str:
-    """Return an organisation's name in the reader's language, where it is known here by the name that a text gives."""
-    if language() != LOCAL_LANGUAGE:
-        return name
-    known = g.setdefault("names_in_language", {})
-    if name not in known:
-        with current_context().work(reading=True) as work:
-            found = work.organisations.find_by_name(name)
-        known[name] = name_of(found) if found is not None else name
-    return str(known[name])
-
-
 def number_of(record: RecordOnFile) -> str:
     """Return the number on the paper as it was written, or an empty text."""
-    return str(_fields(record).get(KINDS[record.kind].number_field, ""))
+    return str(record.readable_fields.get(KINDS[record.kind].number_field, ""))
 
 
 def goods_of(record: RecordOnFile) -> str:
     """Describe in one line what the paper is about."""
-    fields = _fields(record)
+    fields = record.readable_fields
     if record.product is not None:
         return _own_name(record.product)
     return str(fields.get("description") or fields.get("itemDescription") or "")
+
+
+def heading_text(heading: Heading) -> str:
+    """Return what an HS code covers in the reader's language, if the nomenclature has it."""
+    if language() == LOCAL_LANGUAGE:
+        return heading.local_text or heading.text
+    return heading.text or heading.local_text
 
 
 def _own_name(named: Any) -> str:
@@ -117,17 +156,22 @@ def _own_name(named: Any) -> str:
     return str({LOCAL_LANGUAGE: named.local_name}.get(language()) or named.name)
 
 
-def _fields(record: RecordOnFile) -> Mapping[str, Any]:
-    try:
-        return record.fields
-    except Invalid:
-        return {}
-
-
 def kind_name(kind: Kind, inside: bool = False) -> str:
     """Return the name of a kind. ``inside`` a message it begins with a small letter in English."""
     name = gettext(KINDS[kind].names, language())
     return name[0].lower() + name[1:] if inside else name
+
+
+@_once_a_language
+def key_event(event: KeyEvent) -> Shown:
+    """Return what was done with a version of a key's accreditation."""
+    return {
+        KeyEvent.ACCREDITED: Shown(_("Accredited"), "good"),
+        KeyEvent.SUSPENDED: Shown(_("Suspended"), "bad"),
+        KeyEvent.REINSTATED: Shown(_("Reinstated"), "good"),
+        KeyEvent.ROTATED: Shown(_("Gave way to another key"), "plain"),
+        KeyEvent.SUCCEEDED: Shown(_("Took the place of another key"), "good"),
+    }[event]
 
 
 def said(text: str) -> str:
@@ -145,6 +189,7 @@ def kind_help(kind: Kind) -> str:
     return gettext(KINDS[kind].help, language())
 
 
+@_once_a_language
 def audience_name(audience: Audience) -> str:
     """Return the name of an audience for disclosed fields."""
     names: dict[Audience, str] = {
@@ -200,6 +245,7 @@ def open_check(check: Check) -> str:
     return str(_("not certain: %(check)s", check=check_title(check)))
 
 
+@_once_a_language
 def request_state(state: RequestState, to_reader: bool = False) -> Shown:
     """Return the state of a request, worded for the issuer itself if ``to_reader``."""
     names = {
@@ -217,6 +263,12 @@ def token_name(token: ApiToken) -> str:
     return _("registration") if token.name == AT_REGISTRATION else token.name
 
 
+def document_state(status: int) -> str:
+    """Return the status of a certificate, report or other paper in a word."""
+    return _done(DocumentStatus(status).name)
+
+
+@_once_a_language
 def declaration_state(status: DeclarationStatus) -> Shown:
     """Return the status of a declaration in words."""
     names = {
@@ -233,6 +285,7 @@ def declaration_state(status: DeclarationStatus) -> Shown:
     return names[status]
 
 
+@_once_a_language
 def simulation_state(state: SimulationState) -> Shown:
     """Return the state of a simulation in words."""
     names = {
@@ -246,6 +299,7 @@ def simulation_state(state: SimulationState) -> Shown:
     return names[state]
 
 
+@_once_a_language
 def decision_name(decision: Decision) -> str:
     """Return the name of a decision, as an officer orders it."""
     names: dict[Decision, str] = {
@@ -260,6 +314,7 @@ def decision_name(decision: Decision) -> str:
     return names[decision]
 
 
+@_once_a_language
 def decision_state(state: DecisionState) -> Shown:
     """How far a decision has come."""
     names = {
@@ -271,6 +326,7 @@ def decision_state(state: DecisionState) -> Shown:
     return names[state]
 
 
+@_once_a_language
 def step_name(step: Step) -> str:
     """Return the name of a step of a consignment."""
     names: dict[Step, str] = {
@@ -363,6 +419,7 @@ def proof_stages(record: RecordOnFile) -> list[Mapping[str, Any]]:
     ]
 
 
+@_once_a_language
 def conclusion(value: Conclusion | str) -> Shown:
     """Return the word of a verdict with its tone."""
     tones = {Conclusion.VALID: "good", Conclusion.INVALID: "bad", Conclusion.INDETERMINATE: "wait"}
@@ -394,8 +451,7 @@ def check_rule(check: Check) -> tuple[str, str] | None:
 
 def _named(check: Check) -> Check:
     """Return the check with names in place of codes for countries and units, the issuer's in the reader's language."""
-    if isinstance(issuer := check.values.get("issuer"), str):
-        check = replace(check, values={**check.values, "issuer": name_in_language(issuer)})
+    check = with_issuer_named(check)
     named = {"MATCH_ORIGIN": choices.country, "MATCH_DESTINATION": choices.country, "MATCH_QUANTITY": _quantity}
     named |= {"QUANTITY_AVAILABLE": _quantity, "MATCH_GOODS_QUANTITY": _quantity}
     shown = named.get(check.code)
@@ -407,9 +463,10 @@ def _named(check: Check) -> Check:
 
 def _quantity(text: str) -> str:
     parts = (part.partition(" ") for part in text.split(", "))
-    return ", ".join(f"{number} {choices.unit(code)}".strip() for number, _blank, code in parts)
+    return listed(choices.quantity(number, code) for number, _blank, code in parts)
 
 
+@_once_a_language
 def outcome(value: Outcome) -> Shown:
     """Return the outcome of a check in words."""
     names = {
@@ -444,7 +501,7 @@ def why_held(consignment: Consignment) -> str:
     if not consignment.decisions:
         return ""
     last = consignment.decisions[-1]
-    return f"{decision_state(last.state).word}: {undone(last.undone)}" if last.undone else last.reason
+    return f"{decision_state(last.state).word}{colon()}{undone(last.undone)}" if last.undone else last.reason
 
 
 def undone(why: str) -> str:

@@ -1,14 +1,19 @@
 """Languages of the pages, and times and durations in the reader's language."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from functools import cache
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import cache, lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale
+from babel.dates import format_date
+from babel.numbers import format_decimal
 from babel.support import NullTranslations
 from flask import Flask
 from flask_babel import Babel, Domain
+from markupsafe import Markup
 
 from backend.domain.parties import LOCAL_LANGUAGE
 from backend.messages import catalogue
@@ -51,7 +56,28 @@ def install_languages(app: Flask) -> None:
     app.jinja_env.globals.update(
         language=language, languages=languages, tag=tag, own=own, LOCAL_LANGUAGE=LOCAL_LANGUAGE
     )
-    app.jinja_env.filters.update(moment=moment, duration=duration)
+    # In place of Jinja's own, which look for the reader's language and make a mark-up of each text anew.
+    app.jinja_env.globals.update(colon=colon, gettext=template_text, _=template_text)
+    app.jinja_env.filters.update(moment=moment, duration=duration, day=day, number=number)
+
+
+def template_text(text: str, **values: Any) -> Markup:
+    """Return a template's text in the reader's language, filled with values that are escaped. ``%`` is always a format.
+
+    Raises:
+        KeyError: if a value that the text names is missing.
+    """
+    return _marked(text, language()) % values if values else _filled(text, language())
+
+
+@lru_cache(maxsize=4096)
+def _marked(text: str, code: Language) -> Markup:
+    return Markup(translations(code).ugettext(text))
+
+
+@lru_cache(maxsize=4096)
+def _filled(text: str, code: Language) -> Markup:
+    return _marked(text, code) % {}
 
 
 def own(words: Mapping[Language, str]) -> str:
@@ -68,9 +94,45 @@ def tag(code: Language) -> str:
 _TAGS = {"zh": "zh-CN"}
 
 
+def colon() -> str:
+    """Return what stands between a label and its value in the reader's language."""
+    return gettext(": ", language())
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Write texts one after another, with what stands between them in the reader's language."""
+    return gettext(", ", language()).join(texts)
+
+
+def number(value: Any) -> str:
+    """Write a number with its thousands separated, and with the decimals that it has. Other text stays as it is."""
+    try:
+        exact = Decimal(str(value))
+        decimals = max(0, -int(exact.as_tuple().exponent))
+    except (InvalidOperation, ValueError):  # the second for NaN and infinity
+        return str(value or "")
+    return str(format_decimal(exact, format=f"#,##0.{'0' * decimals}".rstrip("."), locale=language()))
+
+
+def day(value: Any) -> str:
+    """Write a date, given as such or in the form 2026-03-31. Text that is no date stays as it is."""
+    try:
+        given = value if isinstance(value, date) else date.fromisoformat(str(value))
+    except ValueError:
+        return str(value or "")
+    return _day(given.year, given.month, given.day, language())
+
+
+@lru_cache(maxsize=4096)  # a list shows the same days in each row
+def _day(year: int, month: int, number: int, code: Language) -> str:
+    # The medium form of "en" is that of the United States; the trade of the rest writes the day first.
+    return str(format_date(date(year, month, number), "d MMM y" if code == SOURCE else "medium", locale=code))
+
+
 def moment(value: datetime) -> str:
     """Write a time in China time and name the zone. A script on the page may show the reader's own."""
-    return f"{value.astimezone(_ZONE):%Y-%m-%d %H:%M} {gettext('China time', language())}"
+    here = value.astimezone(_ZONE)
+    return f"{day(here.date())} {here:%H:%M} {gettext('China time', language())}"
 
 
 def moment_text(text: str) -> str:

@@ -7,13 +7,15 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from backend.domain.errors import Invalid
 from backend.domain.kinds import Kind
-from backend.domain.records import RecordOnFile
+from backend.domain.records import fields_of
 from backend.domain.verdict import Check, Outcome
+from backend.services.declarations import PreCheck
 from backend.services.verification import DossierVerdict
-from backend.web.forms.choices import country, hs, unit
+from backend.web.forms import choices
+from backend.web.forms.choices import country, hs
 from backend.web.presentation.labels import kind_name
+from backend.web.presentation.languages import day, listed, moment_text, number
 
 Fields = dict[str, Any]
 
@@ -44,13 +46,24 @@ class _Fact:
 def match_table(dossier: DossierVerdict) -> MatchTable:
     """Build the table of a declaration and its papers."""
     records = [dossier.declaration.record, *(evaluated.record for evaluated in dossier.papers)]
-    outcomes = _outcomes(dossier.verdict.checks)
+    return _table([(r.kind, r.id, r.readable_fields) for r in records], dossier.verdict.checks)
+
+
+def match_table_before(checked: PreCheck) -> MatchTable:
+    """Build the same table of a declaration that is not lodged yet, whose column has no record."""
+    papers = [(one.record.kind, one.record.id, one.record.readable_fields) for one in checked.found.papers]
+    declared = Kind.DECLARATION, "", fields_of(checked.document)
+    return _table([declared, *papers], checked.found.verdict.checks)
+
+
+def _table(columns: Sequence[tuple[Kind, str, Fields]], checks: Sequence[Check]) -> MatchTable:
+    outcomes = _outcomes(checks)
     rows = []
     for fact in _facts():
-        cells = [Cell(fact.read(r.kind, _fields(r)), _worst(outcomes, r.id, fact.codes)) for r in records]
+        cells = [Cell(fact.read(kind, fields), _worst(outcomes, id_, fact.codes)) for kind, id_, fields in columns]
         if any(cell.text for cell in cells):
             rows.append((fact.name, cells))
-    return MatchTable([(kind_name(r.kind), r.id) for r in records], rows)
+    return MatchTable([(kind_name(kind), id_) for kind, id_, _fields in columns], rows)
 
 
 def _outcomes(checks: Sequence[Check]) -> dict[tuple[str, str], set[Outcome]]:
@@ -67,13 +80,6 @@ def _worst(outcomes: Mapping[tuple[str, str], set[Outcome]], record: str, codes:
     return next((outcome for outcome in order if outcome in found), None)
 
 
-def _fields(record: RecordOnFile) -> Fields:
-    try:
-        return record.fields
-    except Invalid:
-        return {}
-
-
 def _facts() -> list[_Fact]:
     return [
         _Fact(_("HS code"), ("MATCH_HS_CODE",), lambda kind, f: _joined(f, "hsCode", hs)),
@@ -84,10 +90,11 @@ def _facts() -> list[_Fact]:
         _Fact(_("Company"), ("MATCH_EXPORTER",), _company),
         _Fact(_("Buyer"), ("MATCH_BUYER",), lambda kind, f: _party(f, "buyer", "consignee", "payer")),
         _Fact(_("Conformity"), ("CONFORMITY",), _conformity),
+        _Fact(_("Order number"), ("MATCH_ORDER",), lambda kind, f: _first(f, "orderReference")),
         _Fact(
-            _("Order, invoice"),
-            ("MATCH_ORDER", "MATCH_INVOICE"),
-            lambda kind, f: _first(f, "orderReference", "invoiceReference", "invoiceNumber"),
+            _("Invoice number"),
+            ("MATCH_INVOICE",),
+            lambda kind, f: _first(f, "invoiceReference", "invoiceNumber"),
         ),
         _Fact(_("Waybill number"), ("MATCH_WAYBILL",), lambda kind, f: _first(f, "waybillReference")),
         _Fact(_("Transport"), ("MATCH_TRANSPORT",), lambda kind, f: _first(f, "transportMeans", "voyageReference")),
@@ -100,7 +107,7 @@ def _facts() -> list[_Fact]:
         _Fact(
             _("Date"),
             ("MATCH_DATES",),
-            lambda kind, f: _first(f, "issueDate", "orderDate", "paidDateTime", "eventDateTime", "movementDate"),
+            lambda kind, f: _date(f, "issueDate", "orderDate", "paidDateTime", "eventDateTime", "movementDate"),
         ),
     ]
 
@@ -113,16 +120,20 @@ _OF_AMOUNTS = (
     "MATCH_DISCOUNT",
     "MATCH_PAYMENT",
 )
-_REFERENCES = ("orderReference", "invoiceReference", "invoiceNumber")
 
 
 def _first(fields: Fields, *names: str) -> str:
     return next((str(fields[name]) for name in names if fields.get(name)), "")
 
 
+def _date(fields: Fields, *names: str) -> str:
+    value = _first(fields, *names)
+    return moment_text(value) if "T" in value else day(value)
+
+
 def _joined(fields: Fields, name: str, shown: Callable[[str], str]) -> str:
     values = [fields[name]] if name in fields else [item.get(name) for item in fields.get("items", [])]
-    return ", ".join(dict.fromkeys(shown(value) for value in values if value))
+    return listed(dict.fromkeys(shown(value) for value in values if value))
 
 
 def _goods(kind: Kind, fields: Fields) -> str:
@@ -133,7 +144,7 @@ def _goods(kind: Kind, fields: Fields) -> str:
 
 def _quantity(kind: Kind, fields: Fields) -> str:
     lines = [fields] if "quantity" in fields else fields.get("items", [])
-    return ", ".join(f"{line['quantity']} {unit(line.get('unitCode', ''))}" for line in lines if "quantity" in line)
+    return listed(choices.quantity(line["quantity"], line.get("unitCode", "")) for line in lines if "quantity" in line)
 
 
 def _destination(kind: Kind, fields: Fields) -> str:
@@ -153,12 +164,12 @@ def _party(fields: Fields, *names: str) -> str:
 def _amount(kind: Kind, fields: Fields) -> str:
     amount = _first(fields, "totalAmount", "amount", "freeOnBoardAmount")
     if amount:
-        return f"{amount} {_first(fields, 'currency')}".strip()
+        return f"{number(amount)} {_first(fields, 'currency')}".strip()
     sums: dict[str, Decimal] = {}
     for line in fields.get("items", []) if kind is Kind.DECLARATION else []:
         value = Decimal(line.get("totalPrice") or Decimal(line["unitPrice"]) * Decimal(line["quantity"]))
         sums[line["currency"]] = sums.get(line["currency"], Decimal(0)) + value
-    return ", ".join(f"{value.normalize():f} {currency}" for currency, value in sums.items())
+    return listed(f"{number(value.normalize())} {currency}" for currency, value in sums.items())
 
 
 def _conformity(kind: Kind, fields: Fields) -> str:

@@ -1,8 +1,10 @@
 """Files for readers: the one-file verifier, the trust file, the schemas and the interface's documentation."""
 
 import base64
+import csv
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.resources import as_file, files
@@ -166,3 +168,53 @@ def documentation_asset(name: str) -> Response:
     folder = files("flask_openapi_swagger") / "templates" / "swagger" / _DOCUMENTATION_ASSETS[name]
     with as_file(folder) as path:
         return send_from_directory(Path(path), name, max_age=86400)
+
+
+MOST_ROWS = 5_000
+"""Of a list that is downloaded as a table."""
+_TABLES = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def table_file(form: str, name: str, names: Sequence[str], rows: Iterable[Sequence[str]]) -> Response:
+    """Return a list as a file for spreadsheets, ``csv`` or ``xlsx``, in which no cell is a formula."""
+    lines = [names, *rows]
+    answer = make_response(_csv(lines) if form == "csv" else _xlsx(lines))
+    answer.headers["Content-Type"] = _TABLES[form]
+    answer.headers.set("Content-Disposition", "attachment", filename=f"{name}.{form}")
+    return answer
+
+
+def _csv(lines: Iterable[Sequence[str]]) -> bytes:
+    written = io.StringIO(newline="")
+    csv.writer(written).writerows([harmless(cell) for cell in line] for line in lines)
+    # With a byte order mark: Excel takes the file for the system's own encoding otherwise.
+    return written.getvalue().encode("utf-8-sig")
+
+
+def harmless(shown: str) -> str:
+    """Return a cell that no spreadsheet carries out: one that would begin a formula begins with an apostrophe."""
+    plain = _UNPRINTABLE.sub("", str(shown))
+    return f"'{plain}" if plain.startswith(_BEGINS_FORMULA) else plain
+
+
+def _xlsx(lines: Iterable[Sequence[str]]) -> bytes:
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet()
+    for line in lines:
+        cells = []
+        for shown in line:
+            cell = WriteOnlyCell(sheet, harmless(shown))
+            cell.data_type = "s"  # openpyxl would take a text that begins with = for a formula
+            cells.append(cell)
+        sheet.append(cells)
+    written = io.BytesIO()
+    book.save(written)
+    return written.getvalue()

@@ -4,7 +4,7 @@ from hmac import compare_digest
 from ipaddress import ip_address
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
@@ -14,6 +14,7 @@ from backend.domain.errors import ForeignLedger, TraceabilityError
 from backend.domain.records import ProofState
 from backend.services.records import check_intake
 from backend.web.context import FORWARDED, current_context, instance
+from backend.web.security import limits_are_shared
 
 blueprint = Blueprint("health", __name__)
 LATE_SECONDS = 600
@@ -21,6 +22,11 @@ LATE_SECONDS = 600
 FEW_TRANSACTIONS = 100
 """An account that can pay for fewer transactions is reported as nearly empty."""
 
+NODES = {
+    "agreeing": "Nodes of the ledger that agree on its newest block",
+    "needed": "Nodes of the ledger that must agree",
+    "all": "Nodes of the ledger",
+}
 _WAITING = (ProofState.STORED, ProofState.SEALED, ProofState.SUBMITTED, ProofState.ANCHORED)
 
 
@@ -28,6 +34,7 @@ _WAITING = (ProofState.STORED, ProofState.SEALED, ProofState.SUBMITTED, ProofSta
 def healthz() -> ResponseReturnValue:
     """Answer 200 while database, ledger and anchoring work and records are taken in, else 503, with details."""
     checks: dict[str, Any] = {"database": _asked(_database), "ledger": _asked(_ledger), "intake": _asked(_admission)}
+    checks["ledger"] |= _nodes()
     proofs = checks["database"].pop("proofs", {})
     oldest = checks["database"].pop("oldestUnanchoredSeconds", None)
     checks["anchoring"] = {
@@ -46,11 +53,12 @@ def healthz() -> ResponseReturnValue:
 def readyz() -> ResponseReturnValue:
     """Answer 200 while this process can answer requests, else 503: a proxy before several then asks another one.
 
-    Ledger and anchoring do not count: records are taken in and shown without them.
+    Ledger and anchoring do not count: records are taken in and shown without them. Where the ledger is on several
+    nodes, it is told how many of them agree; where limits on clients are shared, whether they are now.
     """
     with current_context().work(reading=True) as work:
         work.leases.find("anchoring")
-    return jsonify({"status": "ready", "version": instance().version})
+    return jsonify({"status": "ready", "version": instance().version, **_nodes(), **_limits()})
 
 
 @blueprint.get("/metrics")
@@ -69,6 +77,8 @@ def metrics() -> Response:
     gauge("intake_open", "Whether new records are taken in", _asked(_admission)["ok"])
     gauge("ledger_up", "Whether the ledger answers and is ours", ledger["ok"])
     gauge("ledger_foreign", "Whether another chain than ours answers", ledger.get("error") == ForeignLedger.code)
+    for name, number in _nodes().get("nodes", {}).items():
+        gauge(f"ledger_nodes_{name}", NODES[name], number)
     gauge("ledger_block", "The newest block", ledger.get("block"))
     gauge("quarantined_records", "Records set aside: not what was signed", database.get("quarantined"))
     gauge(
@@ -85,6 +95,11 @@ def metrics() -> Response:
     for account, number in ledger.get("transactionsLeft", {}).items():
         left.labels(account).set(number)
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _limits() -> dict[str, Any]:
+    shared = limits_are_shared(current_app)
+    return {} if shared is None else {"rateLimits": "shared" if shared else "each process by itself"}
 
 
 def _refuse_strangers() -> None:
@@ -139,6 +154,15 @@ def _admission() -> dict[str, Any]:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         return {"waiting": check_intake(ctx, work)}
+
+
+def _nodes() -> dict[str, dict[str, int]]:
+    """How many of the ledger's nodes agree and must, where there are several."""
+    ask = instance().ledger_nodes
+    if ask is None:
+        return {}
+    found = ask()
+    return {"nodes": {"agreeing": found.agreeing, "needed": found.needed, "all": found.nodes}}
 
 
 def _ledger() -> dict[str, Any]:

@@ -10,7 +10,6 @@ import segno
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from backend.domain.errors import Invalid
 from backend.domain.kinds import KINDS, Audience
 from backend.domain.records import RecordOnFile
 from backend.domain.selective_disclosure import fields_for
@@ -64,10 +63,7 @@ def label(label_code: str) -> ResponseReturnValue:
 
 
 def _facts(record: RecordOnFile) -> dict[str, Any]:
-    try:
-        fields = record.fields
-    except Invalid:
-        return {}
+    fields = record.readable_fields
     return {name: fields[name] for name in SHOWN[record.kind] if name in fields}
 
 

@@ -2,15 +2,16 @@
 window.localiseTimes = (root) => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   if (!zone || zone === "Asia/Shanghai") return;
-  const parts = new Intl.DateTimeFormat("en-GB", {
-    year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+  const tongue = document.documentElement.lang;
+  const parts = new Intl.DateTimeFormat(tongue === "en" ? "en-GB" : tongue, {
+    year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+    hourCycle: "h23",
   });
   for (const time of root.querySelectorAll("time[datetime]")) {
     const moment = new Date(time.getAttribute("datetime"));
     if (Number.isNaN(moment.getTime())) continue;
-    const part = Object.fromEntries(parts.formatToParts(moment).map((p) => [p.type, p.value]));
     time.title = time.title || time.textContent;
-    time.textContent = `${part.year}-${part.month}-${part.day} ${part.hour}:${part.minute} ${part.timeZoneName}`;
+    time.textContent = parts.format(moment);
   }
 };
 window.localiseTimes(document);

@@ -7,7 +7,7 @@ import pytest
 from clearance_sim import loads, run, varied
 from clearance_sim.analysis.summary import mser5
 from clearance_sim.commands.files import opened
-from clearance_sim.execution.executors import Processes, Serial
+from clearance_sim.execution.runner import Processes, Serial
 from tests.clearance_sim.scenario.builders import SOUND
 
 

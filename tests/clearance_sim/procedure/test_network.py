@@ -4,8 +4,7 @@ import pytest
 
 from clearance_sim.procedure.context import context, contexts
 from clearance_sim.procedure.levers import ARMS, Levers
-from clearance_sim.procedure.network import OWNERS, network
-from clearance_sim.procedure.pruning import pruned
+from clearance_sim.procedure.network import OWNERS, network, pruned
 from clearance_sim.procedure.toml_writer import scenario_text
 from clearance_sim.scenario.checks import loads_of
 from clearance_sim.scenario.loader import from_values, loads

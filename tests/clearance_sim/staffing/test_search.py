@@ -4,8 +4,7 @@ import pytest
 
 from clearance_sim.scenario.loader import loads
 from clearance_sim.staffing.rosters import cost, read_offer
-from clearance_sim.staffing.search import Bench, Fate, search
-from clearance_sim.staffing.targets import read_target
+from clearance_sim.staffing.search import Bench, Fate, read_target, search
 
 OFFICE = """
 name = "office"

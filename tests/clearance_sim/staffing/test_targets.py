@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clearance_sim.staffing.targets import TargetError, read_target
+from clearance_sim.staffing.search import TargetError, read_target
 
 CLOCKS = ["arrival → release", "lodgement → release"]
 
