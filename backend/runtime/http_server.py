@@ -9,7 +9,10 @@ A client that does not keep the server waiting is never disconnected. When there
 request has been incomplete for the longest time, of the address that has the most connections.
 """
 
+import ctypes
 import socket
+import struct
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +36,18 @@ if TYPE_CHECKING:
 _REFUSED = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
     b"Content-Type: text/plain\r\nContent-Length: 29\r\n\r\nToo many connections at once\r\n"
+)
+HANDSHAKE_SECONDS = 0.3
+"""For connections that are half made when the server is stopped: the third packet takes one way of the network."""
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h; Python's socket module does not name it
+_ALL_BUT_OPENING_PACKETS = b"".join(
+    struct.pack("=HBBI", *instruction)  # struct sock_filter of linux/filter.h
+    for instruction in (
+        (0x30, 0, 0, 13),  # load the byte of the TCP header that holds the flags (RFC 9293, 3.1)
+        (0x45, 0, 1, 0x02),  # is SYN among them?
+        (0x06, 0, 0, 0),  # then drop the packet
+        (0x06, 0, 0, 0xFFFFFFFF),  # else keep all of it
+    )
 )
 
 
@@ -302,11 +317,20 @@ class Server(TcpWSGIServer):
             self.pull_trigger()
 
     def _finish(self) -> None:
-        # Who has connected already is heard; whoever connects from now on is refused, and asks another server.
-        self.asyncore.poll2(0, self._sockets)
+        """Answer what has begun.
+
+        Who has connected is heard. Who connects from now on is refused, and asks another server. Closing a listening
+        socket resets what is in its queue: so first nobody joins the queue any more, and then it is emptied.
+        """
+        began = time.monotonic()
+        if _ignore_newcomers(self._listener):
+            while time.monotonic() < began + HANDSHAKE_SECONDS:
+                self.asyncore.poll2(0.05, self._sockets)
+        self.handle_accept()
+        while self.accepted:
+            self.handle_accept()
         self.del_channel()
         self._listener.close()
-        began = time.monotonic()
         while (channels := self._channels()) and (now := time.monotonic()) < began + self.limits.finish_seconds:
             for channel in channels:
                 if channel.is_idle or (channel.is_unused and now > began + 1):
@@ -382,3 +406,20 @@ class Server(TcpWSGIServer):
 
     def _is_trusted(self, address: str) -> bool:
         return is_within(address, self.limits.trusted)
+
+
+def _ignore_newcomers(listener: socket.socket) -> bool:
+    """Let the kernel drop what would open a connection; False where it cannot (only Linux has such filters).
+
+    Their senders try again after a second, and are refused then, as the socket is closed by that time.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    instructions = ctypes.create_string_buffer(_ALL_BUT_OPENING_PACKETS)
+    count = len(_ALL_BUT_OPENING_PACKETS) // struct.calcsize("=HBBI")
+    program = struct.pack("HP", count, ctypes.addressof(instructions))  # struct sock_fprog
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    except OSError:  # a sandbox that knows no filters
+        return False
+    return True

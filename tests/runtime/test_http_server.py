@@ -4,6 +4,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -329,6 +330,30 @@ def test_idle_connections_do_not_hold_up_the_stop():
         assert used.recv(1000) == b""
         assert unused.recv(1000) == b""
         assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("run", range(5))
+def test_stop_loses_no_connection(run):
+    told: Counter[str] = Counter()
+
+    def knock(port: int) -> None:
+        for _ in range(100_000):
+            try:
+                told[ask(port)[:15].decode()] += 1
+            except ConnectionRefusedError:
+                return
+            except OSError as error:
+                told[repr(error)] += 1
+
+    with stoppable(ConnectionLimits()) as (_, server, port):
+        clients = [threading.Thread(target=knock, args=(port,), daemon=True) for _ in range(16)]
+        for client in clients:
+            client.start()
+        assert within(20, lambda: told["HTTP/1.1 200 OK"] > 200)
+        server.stop()
+        for client in clients:
+            client.join(timeout=20)
+    assert set(told) == {"HTTP/1.1 200 OK"}, told
 
 
 def test_stop_waits_for_nobody_for_ever():
