@@ -42,6 +42,7 @@ KINDS = {
     7: ("Waybill", 3, 7, False),
     8: ("MovementEvent", 3, 7, False),
     9: ("PhytosanitaryCertificate", 3, 0, True),
+    10: ("Listing", 3, 5, False),
 }
 # Kind of record: its fields that tell of the past.
 DATES_OF_THE_PAST = {
@@ -54,6 +55,7 @@ DATES_OF_THE_PAST = {
     7: "issueDate",
     8: "eventDateTime",
     9: "inspectionDate treatmentDate issueDate",
+    10: "",
 }
 # Trade agreement: months that a certificate holds, its origin criteria, since when it is in force for whom, and what
 # else it says: "late", the days and months after shipment for issue; "from", the countries whose goods a one-sided

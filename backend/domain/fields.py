@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, PydanticKnownError
+from stdnum import ean
 from stdnum.cn import uscc
 
 from backend.domain.agreements import AGREEMENTS
@@ -223,6 +224,12 @@ HsCode = Annotated[
 ]
 
 
+def _gtin(code: str) -> str:
+    if not ean.is_valid(code):
+        raise fault("gtin", "the check digit of {code} is not right: read the bar code again", code=code)
+    return code
+
+
 def _plain_text(text: str, info: ValidationInfo) -> str:
     if text.isascii() and text.isprintable():
         return text  # most texts: nothing of what follows can be about them
@@ -306,6 +313,7 @@ _MOMENT = WithJsonSchema({"type": "string", "format": "date-time"})
 Text = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain_text)]
 LongText = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_plain_text)]
 Reference = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_plain_text)]
+Gtin = Annotated[str, Field(pattern="^([0-9]{8}|[0-9]{12,14})$"), AfterValidator(_gtin)]
 Day = Annotated[date, BeforeValidator(_day)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 """A moment with its time zone, as in a request."""

@@ -9,20 +9,19 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import uuid4
 
-from pydantic import AfterValidator, Field, ValidationError
-from stdnum import ean
+from pydantic import Field, ValidationError
 
 from backend.domain.errors import Conflict, Invalid, Message, NotAllowed
 from backend.domain.fields import (
     CountryCode,
     Document,
+    Gtin,
     HsCode,
     LongText,
     Party,
     Quantity,
     Text,
     UnitCode,
-    fault,
     problems_of,
 )
 from backend.domain.finding import words_of
@@ -31,14 +30,6 @@ from backend.domain.records import Product
 from backend.services.ports import AppContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
-
-def _checked_gtin(code: str) -> str:
-    if not ean.is_valid(code):
-        raise fault("gtin", "the check digit of {code} is not right: read the bar code again", code=code)
-    return code
-
-
-Gtin = Annotated[str, Field(pattern="^([0-9]{8}|[0-9]{12,14})$"), AfterValidator(_checked_gtin)]
 Model = Annotated[str, Field(min_length=1, max_length=80)]
 
 

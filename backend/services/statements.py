@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
 from backend.domain.kinds import KINDS, Kind, Signing, certified_by
+from backend.domain.kinds.listing import Listing
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import (
     Assurance,
@@ -132,28 +133,44 @@ def withdraw_request(ctx: AppContext, actor: Person, request_id: str) -> Confirm
     return request
 
 
-def sign_own(ctx: AppContext, actor: Person, kind: Kind, fields: Any) -> RecordOnFile:
-    """Sign a paper of the merchant's own trade (decision 0007): invoice, order, payment receipt, waybill or movement.
+def sign_own(ctx: AppContext, actor: Person, kind: Kind, fields: Any, product_id: str | None = None) -> RecordOnFile:
+    """Sign a paper of the merchant's own trade (decision 0007), such as an invoice or a shop listing.
 
     Raises:
         NotAllowed: The actor is not a merchant.
+        NotFound: There is no such product of this merchant.
         Invalid: A field is wrong, or the kind is not a merchant's to sign.
         Conflict: The number is taken, or the merchant's key cannot sign now.
         OutsideAccreditation: The ledger does not accredit the merchant for it.
         TooMuchWaiting: No more records are taken in at the moment.
     """
     return sign_once(
-        ctx, lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields), signer=actor.organisation
+        ctx,
+        lambda work, inputs: draft_own(ctx, work, inputs, actor, kind, fields, product_id),
+        signer=actor.organisation,
     )
 
 
 def draft_own(
-    ctx: AppContext, work: UnitOfWork, inputs: DraftInputs, actor: Person, kind: Kind, fields: Any
+    ctx: AppContext,
+    work: UnitOfWork,
+    inputs: DraftInputs,
+    actor: Person,
+    kind: Kind,
+    fields: Any,
+    product_id: str | None = None,
 ) -> UnsignedRecord:
-    """Build the record that ``sign_own`` signs. Raises what ``sign_own`` raises, except for a reused key."""
+    """Build the record that ``sign_own`` signs. Raises what ``sign_own`` raises, except for a reused key.
+
+    A listing whose product is not named by its id is of the product in use that has its bar code, if there is one.
+    """
     if actor.role is not Role.MERCHANT:
         raise NotAllowed("only merchants sign {kind}s here", kind=kind.slug)
     if KINDS[kind].signing is not Signing.OWN:
         raise Invalid("this kind of record is not a merchant's to sign", [("kind", "is not a paper of the trade")])
     merchant = work.organisations.get(actor.organisation.id)
-    return draft(ctx, work, inputs, kind, document_of(kind, fields), merchant, merchant)
+    document = document_of(kind, fields)
+    product = work.products.get(product_id, merchant) if product_id else None
+    if product is None and isinstance(document, Listing) and document.gtin:
+        product = work.products.with_gtin(merchant, document.gtin)
+    return draft(ctx, work, inputs, kind, document, merchant, merchant, product=product)

@@ -368,6 +368,9 @@ _index("uq_record_successor", record, "supersedes_id", where=record.c.supersedes
 _index("ix_record_issued", record, "issuer_id", "kind", "recorded_at", "id", "superseded_by_id", "status")
 _index("ix_record_held", record, "holder_id", "kind", "recorded_at", "id", "superseded_by_id", "status")
 _index("ix_record_product", record, "product_id", "recorded_at")
+certified = issued & record.c.product_id.is_not(None)
+"""What issuers stand for about a product."""
+_index("ix_record_certified", record, "product_id", "kind", "recorded_at", where=certified)
 _index("ix_record_batch", record, "batch_id", "recorded_at", where=record.c.batch_id.is_not(None))
 _index("ix_record_unsealed", record, "batch_id", "recorded_at", "issuer_id", where=unsealed)
 _index("ix_record_quarantined", record, "id", where=record.c.quarantined.is_not(None))

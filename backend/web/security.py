@@ -137,6 +137,8 @@ def _limit_rates(app: Flask) -> None:
         "public.label": [limiter.limit("600 per minute")],
         "public.label_bundle": [limiter.limit("120 per minute")],
         "public.label_image": [limiter.limit("120 per minute")],
+        "public.badge": [limiter.limit("600 per minute")],
+        "public.linked_product": [limiter.limit("120 per minute")],
         "downloads.trust_file": [limiter.limit("120 per minute")],
     }
     bulk = limiter.shared_limit(

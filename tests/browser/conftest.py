@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 from tests.journeys.conftest import Server, start
 
 FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+# A shop on the internet may ask a server on this machine here, which people are asked about.
+FLAGS.append("--disable-features=LocalNetworkAccessChecks")
 PICTURES = Path(__file__).resolve().parents[2] / "build" / "pictures"
 
 SignIn = Callable[..., Page]

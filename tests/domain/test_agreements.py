@@ -29,6 +29,8 @@ AHEAD = {
     (Kind.CERTIFICATE_OF_ORIGIN, "validUntil"): "the last day",
     (Kind.CERTIFICATE_OF_ORIGIN, "departureDate"): "certificates are issued before the ship sails",
     (Kind.DECLARATION, "movementDate"): "goods are declared before they come",
+    (Kind.LISTING, "listedFrom"): "a badge may be made before the offer begins",
+    (Kind.LISTING, "listedUntil"): "the last day",
 }
 """Dates that may lie ahead, and why."""
 
@@ -347,7 +349,7 @@ def in_the_page():
         for code, (months, criteria, since, more) in rows
     }
     dates = text.partition("const DATES_OF_THE_PAST = {")[2].partition("};")[0]
-    return agreements, {int(kind): names for kind, names in re.findall(r'(\d): "([^"]+)"', dates)}
+    return agreements, {int(kind): names for kind, names in re.findall(r'(\d+): "([^"]*)"', dates)}
 
 
 def test_verifiers_hold_the_same_tables():

@@ -223,7 +223,12 @@ def _plausible(control: Control, page: Page) -> str:
         "email": f"{uuid4().hex[:12]}@example.org",
         "number": control.attributes.get("min") or "1",
     }
-    by_name = {"hs_code": "9405.21", "gtin": a_gtin(), "chapters": "1-24, 61"}
+    by_name = {
+        "hs_code": "9405.21",
+        "gtin": a_gtin(),
+        "listing_url": "https://shop.example/lamp",
+        "chapters": "1-24, 61",
+    }
     if control.attributes.get("inputmode") == "decimal":
         return "12"
     return by_type.get(control.type) or by_name.get(name) or f"Some {name.replace('_', ' ')} {uuid4().hex[:6]}"

@@ -7,6 +7,7 @@ from backend.domain.kinds import (
     declaration,
     inspection_report,
     invoice,
+    listing,
     movement_event,
     order,
     payment_receipt,
@@ -29,6 +30,7 @@ KINDS: Mapping[Kind, RecordKind] = {
         waybill.KIND,
         invoice.KIND,
         movement_event.KIND,
+        listing.KIND,
     )
 }
 BY_SLUG: Mapping[str, Kind] = {kind.slug: kind for kind in Kind}

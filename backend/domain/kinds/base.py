@@ -21,6 +21,7 @@ class Kind(IntEnum):
     WAYBILL = 7
     MOVEMENT_EVENT = 8
     PHYTOSANITARY_CERTIFICATE = 9
+    LISTING = 10
 
     @property
     def slug(self) -> str:
@@ -107,7 +108,8 @@ class RecordKind:
     ``shares_bit_with`` names the kind whose bit it is, where the two are accredited together. ``dates_of_the_past`` are
     fields about events that have happened, such as the day of issue, so that none may be in the future. With
     ``is_bound_to_chapters`` an accreditation must also cover the HS chapter of its ``hsCode``. ``without_form`` and
-    ``without_import`` say why there is no form or import, where there is none.
+    ``without_import`` say why there is no form or import, where there is none. ``is_badge`` tells that its public page
+    is a shop's badge, which speaks of the product's papers.
     """
 
     kind: Kind
@@ -132,6 +134,7 @@ class RecordKind:
     words: Mapping[str, FieldWords] = field(default_factory=dict)
     without_form: str | None = None
     without_import: str | None = None
+    is_badge: bool = False
 
     @property
     def credential_type(self) -> str:
@@ -151,8 +154,9 @@ class RecordKind:
 
     @property
     def has_label(self) -> bool:
-        """Whether it has a public page for labels, which only certified kinds have."""
-        return self.certification is not None and Audience.PUBLIC_LABEL in self.shown_to
+        """Whether it has a public page, for labels or as a badge."""
+        is_public = self.certification is not None or self.is_badge
+        return is_public and Audience.PUBLIC_LABEL in self.shown_to
 
     @property
     def every_field(self) -> tuple[str, ...]:

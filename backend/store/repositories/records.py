@@ -28,7 +28,7 @@ from sqlalchemy import (
 from backend.domain import finding
 from backend.domain.consignment import Event, Step
 from backend.domain.errors import LaterChange, Message, NotFound
-from backend.domain.kinds import ISSUERS, Kind
+from backend.domain.kinds import CERTIFIED, ISSUERS, Kind
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.outbox import OFFICE, OPEN_STATES, UNMINED_STATES, IdempotencyRecord, OutboundTransaction
 from backend.domain.parties import Organisation
@@ -105,6 +105,11 @@ class ProductRepository(Repository):
     def next_version(self, product: Product, read: int | None = None) -> None:
         """Begin a change that rests on this version; raises StaleVersion where it has moved on since."""
         self._next_version(t.product, product, read, lambda version: [])
+
+    def with_gtin(self, merchant: Organisation, gtin: str) -> Product | None:
+        """Return the merchant's product in use that has this bar code."""
+        c = t.product.c
+        return self._one(select(Product).where(c.merchant_id == merchant.id, c.gtin_key == gtin.zfill(14)), Product)
 
     def twin_of(self, product: Product) -> tuple[str, Product] | None:
         """Return another product in use of the same merchant with the same model or bar code, and the field shared."""
@@ -336,6 +341,18 @@ class RecordRepository(Repository):
             found += [one for one in page if one.superseded_by_id is None]
             page = self._about(product, limit, page[-1].id) if len(page) == limit else ()
         return found[:limit]
+
+    def certified_about(self, product: Product) -> Sequence[RecordOnFile]:
+        """Return what issuers stand for about a product: of each kind that they certify the newest, if any."""
+        c = t.record.c
+        newest = (
+            select(RecordOnFile)
+            .where(c.product_id == product.id, c.kind == kind, t.certified, c.superseded_by_id.is_(None))
+            .order_by(c.recorded_at.desc(), c.id.desc())
+            .limit(1)
+            for kind in CERTIFIED
+        )
+        return [found for query in newest if (found := self._one(query, RecordOnFile)) is not None]
 
     def _about(self, product: Product, limit: int, after: str | None) -> Sequence[RecordOnFile]:
         c = t.record.c

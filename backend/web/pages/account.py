@@ -15,9 +15,9 @@ from backend.services import credentials, keys, organisations
 from backend.store.repositories.organisations import token_digest
 from backend.web.context import COOKIE, SignedIn, current_context, instance, language, only, person
 from backend.web.pages import blueprint
-from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
+from backend.web.pages.declarations import in_trade_zone
 from backend.web.presentation.field_names import in_words
-from backend.web.presentation.languages import languages
+from backend.web.presentation.languages import TRADE_ZONE, languages
 
 ONE_YEAR = 365 * 24 * 3600
 """Seconds."""

@@ -16,9 +16,9 @@ from backend.services import customs_offices as use_cases
 from backend.services.anchoring import requests
 from backend.web.context import current_context, language, only, person
 from backend.web.pages import blueprint
-from backend.web.pages.declarations import TRADE_ZONE
 from backend.web.presentation.field_names import in_words
 from backend.web.presentation.labels import Shown, name_of, said
+from backend.web.presentation.languages import TRADE_ZONE
 
 
 @blueprint.get("/customs-offices")

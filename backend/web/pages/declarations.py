@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -34,13 +33,13 @@ from backend.web.forms.documents import DeclarationForm, next_number
 from backend.web.pages import LONGEST_QUESTION, MOST_COUNTED, MOST_FOUND_COUNTED, Page, blueprint, turned, version_read
 from backend.web.presentation.field_names import in_words
 from backend.web.presentation.labels import declaration_state, later_changes
+from backend.web.presentation.languages import TRADE_ZONE
 from backend.web.presentation.match_table import match_table, match_table_before
 from backend.web.public.downloads import MOST_ROWS, table_file
 
 PAGE = 50
 """Rows of a list, and papers to choose from at once."""
 BLANK_ITEMS = 3
-TRADE_ZONE = ZoneInfo("Asia/Shanghai")
 """The zone of times that are typed without one, as the form tells."""
 MOST_CHOSEN = 200
 """The largest number of papers for one declaration in the form."""

@@ -13,10 +13,10 @@ from flask_babel import gettext as _
 
 from backend.domain.errors import Conflict, Invalid, NotFound, StaleVersion
 from backend.domain.finding import words_asked
-from backend.domain.kinds import BY_SLUG, ISSUERS, OWN, PAPERS, Audience, Kind
+from backend.domain.kinds import BY_SLUG, ISSUERS, KINDS, OWN, PAPERS, Audience, Kind
 from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Organisation, Role
-from backend.domain.records import Assurance, RecordOnFile
+from backend.domain.records import Assurance, Product, RecordOnFile
 from backend.domain.verdict import Verdict
 from backend.services import bundles, erasure, issuance
 from backend.services.access_policy import visible_record
@@ -32,6 +32,7 @@ from backend.web.pages.statements import offer_blank_rows, usual_start, with_zon
 from backend.web.presentation.field_names import in_words
 from backend.web.presentation.labels import document_state, goods_of, kind_name, later_changes, name_of, number_of
 from backend.web.public.downloads import MOST_ROWS, bundle_file, table_file
+from backend.web.public.label import badge_snippet
 
 READERS = (Role.MERCHANT, *ISSUERS, Role.OFFICER)
 PAGE = 50
@@ -161,6 +162,7 @@ def _sheet(record_id: str, wrong: str | None = None, stale: StaleVersion | None 
     verdict, past_fault = _verdict(found)
     page = render_template(
         "pages/record.html",
+        snippet=badge_snippet(found) if KINDS[found.kind].is_badge else None,
         record=found,
         fields=_fields(found),
         slug=found.kind.slug,
@@ -394,14 +396,20 @@ def choose_paper() -> str:
 @blueprint.route("/papers/new/<slug>", methods=["GET", "POST"])
 @only(Role.MERCHANT)
 def new_paper(slug: str) -> ResponseReturnValue:
-    """Fill in and sign a paper of the merchant's own trade."""
+    """Fill in and sign a paper of the merchant's own trade, about a product if that is named."""
     kind = BY_SLUG.get(slug)
     if kind not in OWN:
         abort(404)
-    form = form_for(kind)(data=usual_start(kind))
+    product = None
+    if named := request.args.get("product"):
+        with current_context().work(reading=True) as work:
+            product = work.products.get(named, person().organisation)
+    form = form_for(kind)(data=usual_start(kind) | (_about(product) if product else {}))
     if request.method == "POST":
         try:
-            made = sign_own(current_context(), person(), kind, with_zones(form.document))
+            made = sign_own(
+                current_context(), person(), kind, with_zones(form.document), product.id if product else None
+            )
         except Invalid as error:
             form.show(error.problems)
         except Conflict:
@@ -410,5 +418,10 @@ def new_paper(slug: str) -> ResponseReturnValue:
             flash(_("Signed."))
             return redirect(url_for("pages.record", record_id=made.id))
     offer_blank_rows(form)
-    page = render_template("pages/record_form.html", title=kind_name(kind), form=form)
+    page = render_template("pages/record_form.html", title=kind_name(kind), form=form, product=product)
     return page, 422 if form.has_faults else 200
+
+
+def _about(product: Product) -> dict[str, str]:
+    """Return what a form takes from the product that it is about."""
+    return {"description": product.name, "gtin": product.gtin or ""}

@@ -25,9 +25,10 @@ from backend.web.forms.base import Problems, add_blank_rows, filled_in
 from backend.web.forms.documents import ProductForm, receive
 from backend.web.forms.record_forms import RecordForm, form_for
 from backend.web.pages import blueprint, version_read
-from backend.web.pages.declarations import TRADE_ZONE, in_trade_zone
+from backend.web.pages.declarations import in_trade_zone
 from backend.web.presentation.field_names import in_words
 from backend.web.presentation.labels import heading_text, kind_name, name_of
+from backend.web.presentation.languages import TRADE_ZONE
 from backend.web.public.downloads import MOST_ROWS, table_file
 
 BLANK_ROWS = 3

@@ -20,7 +20,7 @@ from backend.messages import catalogue
 from backend.messages.catalogue import SOURCE, Language, gettext, translations
 from backend.web.context import language
 
-_ZONE = ZoneInfo("Asia/Shanghai")
+TRADE_ZONE = ZoneInfo("Asia/Shanghai")
 
 
 class SourceDomain(Domain):  # type: ignore[misc]
@@ -131,7 +131,7 @@ def _day(year: int, month: int, number: int, code: Language) -> str:
 
 def moment(value: datetime) -> str:
     """Write a time in China time and name the zone. A script on the page may show the reader's own."""
-    here = value.astimezone(_ZONE)
+    here = value.astimezone(TRADE_ZONE)
     return f"{day(here.date())} {here:%H:%M} {gettext('China time', language())}"
 
 

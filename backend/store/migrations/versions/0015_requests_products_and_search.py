@@ -26,6 +26,7 @@ INDEXES = (
 )
 
 
+CERTIFIED = sa.text("assurance = 'issued' AND product_id IS NOT NULL")
 PENDING = sa.text("transaction_id IS NULL AND settled IS NULL")
 
 
@@ -40,6 +41,13 @@ def upgrade() -> None:
         op.create_index(
             name, "product", columns, unique=unique, sqlite_where=sa.text(where), postgresql_where=sa.text(where)
         )
+    op.create_index(
+        "ix_record_certified",
+        "record",
+        ["product_id", "kind", "recorded_at"],
+        sqlite_where=CERTIFIED,
+        postgresql_where=CERTIFIED,
+    )
     op.create_table(
         "hs_heading",
         sa.Column("code", sa.String(13), nullable=False),
@@ -118,6 +126,7 @@ def downgrade() -> None:
     op.drop_table("search_word")
     op.drop_table("hs_word")
     op.drop_table("hs_heading")
+    op.drop_index("ix_record_certified", "record")
     for name, *_ in INDEXES:
         op.drop_index(name, "product")
     op.drop_index("ix_product_merchant", "product")
