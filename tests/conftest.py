@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import structlog
 from filelock import FileLock
 from flask import Flask
 from flask.testing import FlaskClient
@@ -35,6 +36,8 @@ _OWN = pytest.StashKey[ExitStack]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """With TEST_DATABASE=postgresql, start one server for all workers of the run; each has the folder by its name."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure([*structlog.get_config()["processors"][:-1], plain])  # as the commands log, and quicker
     wanted = os.environ.get("TEST_DATABASE", "sqlite")
     assert wanted in ("sqlite", "postgresql"), f"TEST_DATABASE is {wanted}"
     if wanted == "postgresql" and not hasattr(config, "workerinput"):

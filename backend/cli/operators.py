@@ -115,7 +115,15 @@ def _log_to_stderr(level: str, form: str) -> None:
     filtering = structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level])
     if form == "text":
         logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-        structlog.configure(wrapper_class=filtering, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+        # structlog's own renderer would show the local variables of each frame: keys, tokens, what records say.
+        plain = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        structlog.configure(
+            processors=[*structlog.get_config()["processors"][:-1], plain],
+            wrapper_class=filtering,
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
         return
     # Of both kinds of loggers, ours and the libraries', each line gets the same names.
     first = (

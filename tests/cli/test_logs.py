@@ -15,8 +15,11 @@ structlog.contextvars.bind_contextvars(request_id="r-1")
 structlog.get_logger().info("batch sealed", size=3)
 logging.getLogger("backend.web.context").info("GET %r", "/x\\n", extra=dict(path="/x\\n", status=200))
 structlog.get_logger().debug("not wanted")
-try:
+def sign(secret):
     1 / 0
+
+try:
+    sign("s3cr3t-" + "in-the-frame")
 except ZeroDivisionError:
     structlog.get_logger().exception("没有")
 """
@@ -49,6 +52,14 @@ def test_text_log_is_for_people() -> None:
     with pytest.raises(json.JSONDecodeError):
         json.loads(lines[0])
     assert any("batch sealed" in line for line in lines)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_failure_is_logged_without_local_variables(form) -> None:
+    told = "\n".join(logged(form))
+    assert "in sign" in told
+    assert "ZeroDivisionError" in told
+    assert "s3cr3t-in-the-frame" not in told
 
 
 def test_request_is_logged_with_its_names(client, caplog) -> None:
