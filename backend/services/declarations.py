@@ -14,7 +14,7 @@ from uuid import uuid4
 from backend.domain.consignment import Consignment, Event, NamedPaper, PlannedDrawdown, Step
 from backend.domain.drawdowns import Count, share_out
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.evidence import quantity_steps
+from backend.domain.evidence import QUANTITY_STEPS, quantity_steps
 from backend.domain.fields import in_base_unit
 from backend.domain.finding import plain_code
 from backend.domain.kinds import ISSUERS, PAPERS, Kind
@@ -252,16 +252,20 @@ def _destination(paper: RecordOnFile) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def filled_from(papers: Sequence[RecordOnFile]) -> dict[str, Any]:
+def filled_from(papers: Sequence[RecordOnFile], left: Iterable[Count] = ()) -> dict[str, Any]:
     """Return the fields of a declaration as far as its papers state them, by their JSON names.
 
     Numbers, packages and weight come from the order and the waybill, goods from the certificates of origin, with
-    quantities and prices from the lines of the invoice or the order. What papers state differently is taken from the
-    first: the pre-check tells of the others.
+    quantities and prices from the lines of the invoice or the order; a certificate alone brings what is ``left`` of it.
+    What papers state differently is taken from the first: the pre-check tells of the others.
     """
     by_kind: dict[Kind, list[dict[str, Any]]] = defaultdict(list)
+    remaining = {count.certificate_id: count.remaining for count in left}
     for paper in papers:
-        by_kind[paper.kind].append(paper.readable_fields)
+        fields = paper.readable_fields
+        if 0 < (steps := remaining.get(paper.id, paper.quantity)) < paper.quantity:
+            fields = {**fields, "quantity": f"{(Decimal(steps) / QUANTITY_STEPS).normalize():f}"}
+        by_kind[paper.kind].append(fields)
     orders, waybills = by_kind[Kind.ORDER], by_kind[Kind.WAYBILL]
     certificates, invoices = by_kind[Kind.CERTIFICATE_OF_ORIGIN], by_kind[Kind.INVOICE]
     sources = {
@@ -546,11 +550,7 @@ def _no_paper_of_yours(place: int) -> Invalid:
 def _may_name(merchant: Organisation, paper: RecordOnFile) -> bool:
     """Allow the merchant's own papers, and those that an issuer holds because it matched no merchant here."""
     is_kept_for_somebody = paper.holder.id == paper.issuer.id and paper.issuer.role in ISSUERS
-    return (
-        paper.kind is not Kind.DECLARATION
-        and paper.erased_at is None
-        and (paper.holder.id == merchant.id or is_kept_for_somebody)
-    )
+    return paper.kind in PAPERS and paper.erased_at is None and (paper.holder.id == merchant.id or is_kept_for_somebody)
 
 
 def _check_arrival(now: datetime, arrived: datetime | None) -> None:

@@ -15,10 +15,11 @@ from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Role
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, decisions, declarations, erasure, issuance, statements
+from backend.services.drawdowns import balances
 from backend.services.verification import verdict_on_consignment
 from backend.store import tables
 from backend.store.encryption import EncryptedMembers, KeyDestroyed, keys_of
-from tests.helpers.builders import goods_item, lodgement_fields, order_fields, waybill_fields
+from tests.helpers.builders import FIELDS, goods_item, lodgement_fields, order_fields, waybill_fields
 from tests.helpers.consignments import PAPERS, PLANTED, with_changes
 from tests.services.conftest import somebody
 from tests.services.encrypted_texts import bytes_on_disk
@@ -332,6 +333,27 @@ def test_price_is_of_the_certificates_unit(installation, line, expected):
     )
     (item,) = declarations.filled_from([installation.issue_certificate(), order])["items"][:1]
     assert (item["quantity"] if "unitPrice" in item else None, item.get("unitPrice")) == expected
+
+
+def test_certificate_alone_brings_what_is_left(installation):
+    certificate, report = installation.issue_certificate(), installation.issue_report()
+    lodged = installation.lodge([certificate, report])
+    installation.settle()
+    decisions.decide(
+        installation.ctx, installation.officer, lodged.id, Decision.RELEASE, "in order", accept_indeterminate=True
+    )
+    with installation.ctx.work(reading=True) as work:
+        left = balances(installation.ctx, work, [certificate])
+    (item,) = declarations.filled_from([certificate], left)["items"]
+    assert certificate.fields["quantity"] == "500"
+    assert item["quantity"] == "300"
+    assert declarations.filled_from([certificate])["items"][0]["quantity"] == "500"
+
+
+def test_listing_is_no_paper_of_a_declaration(installation):
+    listing = statements.sign_own(installation.ctx, installation.merchant, Kind.LISTING, FIELDS[Kind.LISTING]())
+    with pytest.raises(Invalid):
+        installation.lodge([listing])
 
 
 # Drafts

@@ -34,8 +34,10 @@ KINDS: Mapping[Kind, RecordKind] = {
     )
 }
 BY_SLUG: Mapping[str, Kind] = {kind.slug: kind for kind in Kind}
-PAPERS = tuple(kind for kind, stated in KINDS.items() if stated.signing is not Signing.LODGED)
-"""Kinds that a declaration can rely on: all except declarations."""
+HELD = tuple(kind for kind, stated in KINDS.items() if stated.signing is not Signing.LODGED)
+"""Kinds in lists of papers: all except declarations."""
+PAPERS = tuple(kind for kind in HELD if not KINDS[kind].is_badge)
+"""Kinds that a declaration can rely on."""
 CERTIFIED = tuple(kind for kind, stated in KINDS.items() if stated.signing is Signing.CERTIFIED)
 """Kinds that issuers sign for merchants."""
 OWN = tuple(kind for kind, stated in KINDS.items() if stated.signing is Signing.OWN)
@@ -67,6 +69,7 @@ def accreditation_bits(role: Role) -> int:
 __all__ = [
     "BY_SLUG",
     "CERTIFIED",
+    "HELD",
     "ISSUERS",
     "KINDS",
     "OWN",

@@ -453,7 +453,7 @@ def _start(work: UnitOfWork, papers: list[RecordOnFile], products: list[Product]
     start["declaration_reference"] = next_number(
         last.reference if last else None, first, lambda number: work.consignments.reference_is_taken(own, number)
     )
-    start |= filled_in(use_cases.filled_from(papers))
+    start |= filled_in(use_cases.filled_from(papers, balances(current_context(), work, papers)))
     start["items"] = [*start.get("items", []), *map(_item_of, products)]
     return start
 

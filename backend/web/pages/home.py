@@ -6,7 +6,7 @@ from flask import Response, render_template
 from flask_babel import gettext as _
 from flask_login import current_user
 
-from backend.domain.kinds import ISSUERS, PAPERS, Kind, certified_by
+from backend.domain.kinds import HELD, ISSUERS, Kind, certified_by
 from backend.domain.ledger import Accreditation, DeclarationStatus
 from backend.domain.parties import Person, Role
 from backend.domain.records import RequestState
@@ -90,7 +90,7 @@ def _for_issuer(work: UnitOfWork, actor: Person) -> dict[str, Any]:
     return {
         "waiting": work.requests.search(own, RequestState.WAITING, SHOWN),
         "count": work.requests.count(own, RequestState.WAITING),
-        "signed": evaluated(current_context(), work.records.of(own, PAPERS, SHOWN)),
+        "signed": evaluated(current_context(), work.records.of(own, HELD, SHOWN)),
     }
 
 

@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 
 from backend.domain.errors import Conflict, Invalid, NotFound, StaleVersion
 from backend.domain.finding import words_asked
-from backend.domain.kinds import BY_SLUG, ISSUERS, KINDS, OWN, PAPERS, Audience, Kind
+from backend.domain.kinds import BY_SLUG, HELD, ISSUERS, KINDS, OWN, Audience, Kind
 from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, Product, RecordOnFile
@@ -56,7 +56,7 @@ def records() -> str:
         records=shown,
         turn=page,
         asked=asked,
-        kinds=PAPERS,
+        kinds=HELD,
         wanted=wanted,
         total=total,
         most=MOST_FOUND_COUNTED if wanted.words else MOST_COUNTED,
@@ -84,7 +84,7 @@ class _Wanted:
 
     @property
     def kinds(self) -> Sequence[Kind]:
-        return [self.kind] if self.kind is not None else tuple(PAPERS)
+        return [self.kind] if self.kind is not None else tuple(HELD)
 
     @property
     def as_query(self) -> dict[str, str]:
@@ -99,7 +99,7 @@ def _wanted() -> _Wanted:
     kind = BY_SLUG.get(given.get("kind", ""))
     # What issuers signed has no words here: only holders look for theirs.
     question = given.get("q", "").strip()[:LONGEST_QUESTION] if person().role is Role.MERCHANT else ""
-    return _Wanted(question, kind if kind in PAPERS else None, "replaced" in given, given.get("order") == "oldest")
+    return _Wanted(question, kind if kind in HELD else None, "replaced" in given, given.get("order") == "oldest")
 
 
 def _papers(
