@@ -2,7 +2,7 @@
 
 import re
 from html import unescape
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -206,6 +206,19 @@ def test_draft_for_other_papers_is_not_lost_unsaid(desk, api):
     assert "You have a draft for other papers." in page
     assert fresh["carrier_name"] != "Slow Boats"
     assert desk.form("/declarations/new")[1]["carrier_name"] == "Slow Boats"
+
+
+def test_papers_all_unticked_do_not_come_back(desk, api):
+    certificate = api.certificate()["id"]
+    _, fields = desk.form(f"/declarations/new?records={certificate}")
+    desk.press("autosave", fields, carrier_name="Slow Boats")
+    page = desk.get(f"/declarations/new?choose=1&draft=1&records={certificate}")
+    hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page)
+    (pressed,) = re.findall(r'<button class="btn btn-primary" name="([^"]+)" value="([^"]*)"', page)
+    sent = urlencode([*(one for one in hidden if one[0] != "csrf_token"), pressed])
+    _, typed = desk.form(f"/declarations/new?{sent}")
+    assert typed.get("records", []) == []
+    assert typed["carrier_name"] == "Slow Boats"
 
 
 @pytest.mark.parametrize("role", ["chamber", "officer", "analyst", "authority"])

@@ -197,7 +197,8 @@ class _Entry:
 
 def _entry(work: UnitOfWork, draft: FormDraft | None) -> _Entry:
     given, kept = request.args, draft.typed if draft is not None else {}
-    names_papers = bool(given.get("records") or given.get("products"))
+    # Whoever has chosen none wants none, not those of before.
+    names_papers = any(name in given for name in ("records", "products", "chosen"))
     asked = {name: given.getlist(name) if names_papers else kept.get(name, []) for name in ("records", "products")}
     papers, products = _chosen(work, asked["records"]), _chosen_products(work, asked["products"])
     if draft is not None and all(set(asked[name]) == set(kept.get(name, [])) for name in asked):
