@@ -192,11 +192,11 @@ class RolesOnLedger:
         return self.holders.admins - len(self.holders.of(LedgerRole.ADMIN))
 
 
-def roles_on_ledger(ctx: AppContext, actor: Person) -> RolesOnLedger | Unknown | None:
+def roles_on_ledger(ctx: AppContext, actor: Person, also: str | None = None) -> RolesOnLedger | Unknown | None:
     """Return who has which role over the contracts; None where they are of an earlier version.
 
     The contracts do not list it. Asked about are the accounts that are kept here, those that had a role from the start,
-    and those about which the newest requests were made.
+    those about which the newest requests were made, and another that is named.
 
     Raises:
         NotAllowed: The actor is not the authority.
@@ -205,7 +205,7 @@ def roles_on_ledger(ctx: AppContext, actor: Person) -> RolesOnLedger | Unknown |
     with ctx.work(reading=True) as work:
         named = [str(one.terms["account"]) for one in work.ledger_requests.newest(NEWEST) if "role" in one.terms]
     try:
-        holders = ctx.ledger.role_holders(list(dict.fromkeys(named)))
+        holders = ctx.ledger.role_holders(list(dict.fromkeys([*named, *([also] if also else [])])))
     except (LedgerUnavailable, ForeignLedger) as error:
         return Unknown(str(error))
     if holders is None:

@@ -80,7 +80,7 @@ PATHS = {
     ],
     "chamber": ["/", "/records", "/requests", "/requests?state=all"],
     "officer": ["/", "/desk", "/desk?status=all", "/desk?status=released", "/desk?alerted=yes"],
-    "authority": ["/", "/accreditations", "/ledger-accounts"],
+    "authority": ["/", "/accreditations", "/ledger-accounts", "/ledger-roles"],
     "analyst": ["/", "/release-times", "/simulations"],
     "": ["/healthz", "/readyz", "/metrics"],
 }

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import structlog
 
-from backend.domain.errors import Conflict, Invalid, LedgerRefused, NotAllowed, NotFound
+from backend.domain.errors import Conflict, Invalid, LedgerRefused, Message, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.ledger import (
     Accredit,
@@ -403,13 +403,15 @@ def revoke_role(ctx: AppContext, actor: Person, typed_role: str, typed_account: 
     return _ask_for_change(ctx, actor, f"{role.name} {account}", REVOKE, terms)
 
 
-LAST_ADMIN = (
+LAST_ADMIN = Message(
     "the last admin stays, or nobody could give or take a role any more: give the role to another account first"
 )
-GUARDIANS_BRAKE = "a guardian keeps the brake until it goes, after seven days: provenport chain guardian propose"
+GUARDIANS_BRAKE = Message(
+    "a guardian keeps the brake until it goes, after seven days: provenport chain guardian propose"
+)
 
 
-def why_kept(holders: RoleHolders, role: LedgerRole, account: str) -> str | None:
+def why_kept(holders: RoleHolders, role: LedgerRole, account: str) -> Message | None:
     """Return why the contracts do not take a role away from an account, or None where they do."""
     if role is LedgerRole.ADMIN and holders.admins == 1:
         return LAST_ADMIN
@@ -428,6 +430,9 @@ def notice_of(holders: RoleHolders, role: LedgerRole) -> int:
     return max((one.notice_seconds for one in holders.of(role) or holders.of(LedgerRole.ADMIN)), default=0)
 
 
+NO_ADDRESS = Message("should be 0x and 40 hexadecimal digits, copied whole and unchanged")
+
+
 def read_role(ctx: AppContext, typed_role: str, typed_account: str) -> tuple[LedgerRole, str]:
     """Read a role's name and an account's address, whose letters' case is checked where both cases occur.
 
@@ -436,11 +441,11 @@ def read_role(ctx: AppContext, typed_role: str, typed_account: str) -> tuple[Led
     """
     role = next((one for one in GIVEN_BY_REQUEST if one.name == typed_role), None)
     account = ctx.ledger.read_address(typed_account.strip())
-    problems = []
+    problems: list[tuple[str, str]] = []
     if role is None:
-        problems.append(("role", "is none of the roles that are given here"))
+        problems.append(("role", Message("is none of the roles that are given here")))
     if account is None:
-        problems.append(("account", "should be 0x and 40 hexadecimal digits, copied whole and unchanged"))
+        problems.append(("account", NO_ADDRESS))
     if role is None or account is None:
         raise Invalid("this is no role or no account", problems)
     return role, account
@@ -456,9 +461,7 @@ def administered(ctx: AppContext, *accounts: str) -> RoleHolders:
     if holders is None:
         raise Conflict("the contracts are of an earlier version, where the authority has all roles")
     if not any(one.account == admin and one.since <= ctx.now() for one in holders.of(LedgerRole.ADMIN)):
-        raise Conflict(
-            "the account that gives and takes roles is not kept here: use provenport chain role from its wallet"
-        )
+        raise Conflict("the account that gives and takes roles is not kept here: provenport chain role --dry-run")
     return holders
 
 
@@ -767,7 +770,8 @@ def _note_due(ctx: AnchoringContext, request_id: str, due: datetime) -> None:
 @rerunnable
 def _settle(ctx: AnchoringContext, request_id: str, why: str) -> None:
     # What an operator asked for is not tried for ever: a pause, or a missing role, is for the operator to see.
-    log.error("the ledger does not take what was asked for", request=request_id, why=why)
+    note = log.info if why == WITHDRAWN else log.error
+    note("what was asked of the ledger will not be done", request=request_id, why=why)
     with ctx.work() as work:
         end_request(work, work.ledger_requests.get(request_id), why)
         work.commit()
