@@ -154,7 +154,7 @@ def test_role_is_given_then_taken(installation):
     assert audit(installation.ctx).discrepancies == ()
 
 
-def test_role_is_given_after_notice_and_taken_at_once(installation):
+def test_role_comes_after_notice_and_goes_at_once(installation):
     installation.ledger._state.delay = DAY
     asked = grant(installation)
     installation.settle()
@@ -363,7 +363,7 @@ def test_grant_is_not_made_where_nobody_announced_it(installation):
     assert not has_role(installation, "REGISTRAR")
 
 
-def test_call_that_is_early_by_the_chains_clock_waits(installation):
+def test_call_early_by_the_chains_clock_waits(installation):
     """The chain's clock is behind ours: the ledger refuses, and the call is made once it is due there too."""
     installation.ledger._state.delay = DAY
     asked = grant(installation)

@@ -215,8 +215,14 @@ SHARED = {ANCHORER: Agent.ANCHORER, OFFICE: Agent.OFFICE}
 """The accounts that are no customs office's own, and their roles."""
 THE_LEDGER = "ledger"
 """What a pause changes. No account has this name."""
-GIVEN_BY_REQUEST = tuple(role for role in LedgerRole if role is not LedgerRole.GUARDIAN)
-"""The roles that the authority gives and takes. A guardian comes and goes by ``provenport chain guardian``."""
+GIVEN_BY_REQUEST = (
+    *(role for role in LedgerRole if role not in (LedgerRole.ADMIN, LedgerRole.GUARDIAN)),
+    LedgerRole.ADMIN,
+)
+"""The roles that the authority gives and takes, that of the most power last.
+
+A guardian comes and goes by ``provenport chain guardian``.
+"""
 
 
 def hand_on(ctx: AppContext, declaration_id: str, office: str) -> LedgerRequest:
