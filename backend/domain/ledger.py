@@ -410,24 +410,89 @@ class FundAccount:
 
 
 @dataclass(frozen=True)
-class Announce:
-    """Announce a change by the authority that the ledger does not accept at once; signed by the authority."""
-
-    call: Accredit | SuspendAccreditation | RotateKey | RegisterAgent | SuspendAgent | MoveAgent
-
-
-@dataclass(frozen=True)
-class CancelAnnounced:
-    """Cancel an announced change that is not yet done; signed by the guardian."""
-
-    call: Accredit | SuspendAccreditation | RotateKey | RegisterAgent | SuspendAgent | MoveAgent
-
-
-@dataclass(frozen=True)
 class PauseLedger:
     """Stop every write except suspensions and revocations, or end the pause; signed by the authority."""
 
     paused: bool = True
+
+
+@dataclass(frozen=True)
+class RenewPause:
+    """Let the ledger be paused for 72 hours from now, also where a pause stands; signed by the authority."""
+
+
+class LedgerRole(IntEnum):
+    """The roles over the contracts, by their numbers in the access manager (IAccessRules.sol)."""
+
+    ADMIN = 0
+    """Gives and takes roles."""
+    AUTHORITY = 1
+    """Accredits keys, rotates them, and lifts suspensions."""
+    BRAKE = 2
+    """Pauses the ledger and suspends keys. It only takes trust away, and never waits."""
+    REGISTRAR = 3
+    """Registers and moves anchorers and offices, ends a pause, and names the contract that counts drawdowns."""
+    GUARDIAN = 4
+    """Cancels announced changes that are not yet done."""
+    REMOVAL = 6
+    """Takes agents' roles away and renews a pause, and never waits."""
+    REVOCATION = 7
+    """Revokes documents in the authority's name."""
+
+    @property
+    def acts_at_once(self) -> bool:
+        """Whether its acts are never announced: they take trust away and give none."""
+        return self in (LedgerRole.BRAKE, LedgerRole.REMOVAL, LedgerRole.GUARDIAN)
+
+
+@dataclass(frozen=True)
+class GrantRole:
+    """Give an account a role over the contracts; signed by the admin.
+
+    ``notice_seconds`` is how long before each act in this role it must be announced.
+    """
+
+    role: LedgerRole
+    account: str
+    notice_seconds: int = 0
+
+
+@dataclass(frozen=True)
+class RevokeRole:
+    """Take a role over the contracts away from an account; signed by the admin."""
+
+    role: LedgerRole
+    account: str
+
+
+Announceable = (
+    Accredit
+    | SuspendAccreditation
+    | RotateKey
+    | RegisterAgent
+    | SuspendAgent
+    | MoveAgent
+    | PauseLedger
+    | RenewPause
+    | GrantRole
+    | RevokeRole
+)
+"""Calls that need notice, where the ledger asks for it of the account that signs them."""
+
+
+@dataclass(frozen=True)
+class Announce:
+    """Announce a call that the ledger does not accept at once; signed by the account that will make it."""
+
+    call: Announceable
+
+
+@dataclass(frozen=True)
+class CancelAnnounced:
+    """Cancel an announced call that is not made yet; signed by the guardian, or by the account that announced it."""
+
+    call: Announceable
+    by: str = "guardian"
 
 
 LedgerCall = (
@@ -450,6 +515,9 @@ LedgerCall = (
     | Announce
     | CancelAnnounced
     | PauseLedger
+    | RenewPause
+    | GrantRole
+    | RevokeRole
     | CancelNonce
 )
 
@@ -500,6 +568,28 @@ class AgentAccount:
     number: int
     roles: int
     successor: str | None = None
+
+
+@dataclass(frozen=True)
+class RoleHolder:
+    """Who has a role over the contracts, from when on, and how long before each of its acts must be announced."""
+
+    role: LedgerRole
+    account: str
+    since: datetime
+    notice_seconds: int
+
+
+@dataclass(frozen=True)
+class RoleHolders:
+    """Which of the accounts that were asked about have which roles, and how many accounts administer in all."""
+
+    admins: int
+    holders: tuple[RoleHolder, ...]
+
+    def of(self, role: LedgerRole) -> list[RoleHolder]:
+        """Return who has a role, the first in the order of the question."""
+        return [one for one in self.holders if one.role is role]
 
 
 _S, _D, _A = DocumentStatus, DeclarationStatus, Agent

@@ -14,6 +14,10 @@ HAND_ON = "hand-on"
 """The request by which a customs office lets another decide on a batch's declarations."""
 REGISTER, SUSPEND, MOVE = "register-agent", "suspend-agent", "move-agent"
 """Requests of the authority about the account of a customs office or an anchorer."""
+PAUSE, RESUME, GRANT, REVOKE = "pause", "resume", "grant-role", "revoke-role"
+"""Requests of the authority about the ledger's pause, and about who has which role over the contracts."""
+FUND, ANNOUNCE, WITHDRAW = "fund", "announce", "withdraw"
+"""What goes along with another request: money for a new account, the announcement of a call, and its cancellation."""
 
 
 class TransactionState(StrEnum):
@@ -187,8 +191,9 @@ class IdempotencyRecord:
 class LedgerRequest:
     """A call that an operator or the authority asked for, on its way to the ledger, by an account of the worker's.
 
-    ``terms`` are its arguments by name (``services/anchoring/requests.py``), and ``due`` from when on it can be made,
-    once it is announced. ``settled`` is why it will never be made.
+    ``terms`` are its arguments by name (``services/anchoring/requests.py``). Among them are ``name``, what a request of
+    the authority changes, ``due``, from when on it can be made, once it is announced, and ``withdrawal``, the request
+    that cancels its announcement. ``settled`` is why it will never be made.
     """
 
     id: str
@@ -205,8 +210,8 @@ class LedgerRequest:
         return None if due is None else datetime.fromisoformat(due)
 
     def is_waiting(self, now: datetime) -> bool:
-        """Tell whether it is announced and its time has not come."""
-        return self.due_at is not None and now < self.due_at
+        """Tell whether it is announced, its time has not come, and nobody withdraws it."""
+        return self.due_at is not None and now < self.due_at and "withdrawal" not in self.terms
 
 
 @dataclass(eq=False)

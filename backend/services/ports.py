@@ -26,6 +26,7 @@ from backend.domain.ledger import (
     LedgerRecord,
     Receipt,
     Revocation,
+    RoleHolders,
     SignedTransaction,
 )
 from backend.domain.records import RecordOnFile
@@ -72,6 +73,9 @@ class Ledger(Protocol):
 
     def account(self, name: str) -> str | None:
         """Return the address of an account by its name, or None if there is none of that name here."""
+
+    def read_address(self, typed: str) -> str | None:
+        """Return an address as it is compared here, or None if it is none, or mistyped by its letters' case."""
 
     def agent(self, account: str) -> AgentAccount:
         """Return what the ledger says of the account at an address."""
@@ -140,6 +144,22 @@ class Ledger(Protocol):
 
     def announced(self, call: LedgerCall) -> datetime | None:
         """Return from when on an announced call may be made. None if it is not announced, was made or was cancelled."""
+
+    def operation(self, call: LedgerCall) -> bytes:
+        """Return the identifier under which a call is announced, by which the guardian cancels it."""
+
+    def paused_until(self) -> datetime | None:
+        """Return when the pause ends by itself, also where that is past. None if there was none, or it was ended.
+
+        Contracts of an earlier version name no end. There it is the last moment that there is.
+        """
+
+    def role_holders(self, accounts: Sequence[str]) -> RoleHolders | None:
+        """Return which roles over the contracts these accounts have, with ours and those of the deployment.
+
+        The contracts do not list who has a role: accounts that got one elsewhere must be named. None on contracts of an
+        earlier version, where the authority alone has all roles.
+        """
 
     def carried_to(self, certificate: LedgerRecord) -> LedgerRecord | None:
         """Return the certificate that goes on with the account of a superseded one, or None."""

@@ -614,6 +614,10 @@ ledger_request = Table(
 request_pending = ledger_request.c.transaction_id.is_(None) & ledger_request.c.settled.is_(None)
 """Calls that operators asked for and that were not sent yet."""
 _index("ix_ledger_request_pending", ledger_request, "transaction_id", "asked_at", where=request_pending)
+# In words of SQL and not by parameters: SQLite takes a partial index only where a statement repeats its condition.
+request_asked: ColumnElement[bool] = literal_column("operation NOT IN ('fund', 'announce', 'withdraw')")
+"""Calls that somebody asked for, without those that only go along with them."""
+_index("ix_ledger_request_asked", ledger_request, "asked_at", "id", where=request_asked)
 accreditation_change = Table(
     "accreditation_change",
     metadata,

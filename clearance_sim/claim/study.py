@@ -25,9 +25,8 @@ from clearance_sim.claim.sensitivity import sobol, tornado
 from clearance_sim.claim.sweeps import adoption, bound, congestion, frontier
 from clearance_sim.claim.verdict import Evidence, Reading, Verdict, judge, remarks
 from clearance_sim.messages import _
-from clearance_sim.procedure.calibration import kept_fits
+from clearance_sim.procedure.calibration import from_median_and_p90, kept_fits
 from clearance_sim.procedure.context import Context, context, contexts, parameters
-from clearance_sim.procedure.fits import from_median_and_p90
 from clearance_sim.procedure.levers import ARMS, LEVERS, PAPERLESS, Arm, letters_of
 from clearance_sim.procedure.measured import fraud
 from clearance_sim.procedure.network import ARRIVAL, CHANNELS, CLOCKS, OWNERS, TITLES

@@ -221,7 +221,7 @@ def _aliased(here: Context, row: Mapping[str, Any], where: str) -> Context:
 
 
 def _documents_of_mean(here: Context, mean_h: float) -> dict[str, float]:
-    from clearance_sim.procedure.fits import from_median_and_p90
+    from clearance_sim.procedure.calibration import from_median_and_p90
 
     now = from_median_and_p90(here["documents_median_h"], here["documents_p90_h"])
     factor = mean_h / (now.mean * here["trader_scale"])

@@ -110,6 +110,17 @@ contract AccessManager is IAccessRules, OpenZeppelinAccessManager {
     }
 
     /// @inheritdoc IAccessManager
+    /// @dev Not with the brake: the ledger counts the pauses of each caller, and here the manager would be the caller, as
+    /// if it were one more holder of the brake.
+    function execute(
+        address target,
+        bytes calldata data
+    ) public payable override(OpenZeppelinAccessManager, IAccessManager) returns (uint32) {
+        if (getTargetFunctionRole(target, bytes4(data[0:4])) == BRAKE_ROLE) revert AccessManagerFixed();
+        return super.execute(target, data);
+    }
+
+    /// @inheritdoc IAccessManager
     /// @dev Never: the next manager would know of none of these rules.
     function updateAuthority(
         address,

@@ -49,7 +49,8 @@ interface IAccessRules is IAccessManager {
     /// @notice Who takes trust away must never have to wait.
     error AccessManagerBrakeNotDelayed(uint64 roleId, address account);
 
-    /// @notice The role of this function, or the guardian of this role, is fixed for good.
+    /// @notice The role of this function, or the guardian of this role, is fixed for good, and who has the brake uses it
+    /// by itself.
     error AccessManagerFixed();
 
     /// @notice Proposes that a guardian goes, that another comes, or both. By an admin, at once.

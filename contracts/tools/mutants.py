@@ -327,6 +327,11 @@ MUTANTS = (
         "another manager",
         "if (selector == IAccessManaged.setAuthority.selector) return (false, 0);",
     ),
+    _manager(
+        17,
+        "the brake through the manager",
+        "if (getTargetFunctionRole(target, bytes4(data[0:4])) == BRAKE_ROLE) revert AccessManagerFixed();",
+    ),
     _manager(20, "roles laid down", "if (roleId != ADMIN_ROLE) revert AccessManagerRoleNotRenounced(roleId);"),
     _manager(20, "the last admin goes", "--_adminCount == 0", "--_adminCount == type(uint256).max"),
     _manager(20, "taking a role away waits", "if (mayAtOnce && roleId != ADMIN_ROLE)", "if (mayAtOnce && roleId > 9)"),

@@ -35,14 +35,18 @@ from backend.domain.ledger import (
     DeclarationStatus,
     DocumentStatus,
     FundAccount,
+    GrantRole,
     LedgerDrawdown,
     LedgerRecord,
+    LedgerRole,
     MakeDrawdowns,
     MoveAgent,
     PauseLedger,
     PublishRevocation,
     RefundDrawdown,
     RegisterAgent,
+    RenewPause,
+    RevokeRole,
     RotateKey,
     SetOffice,
     SuspendAccreditation,
@@ -549,6 +553,127 @@ def test_paused_ledger_anchors_nothing_and_still_revokes(open_chain, accounts):
     assert paused.do(changes(key, {0: DocumentStatus.REVOKED}), "anchorer").succeeded
     paused.do(PauseLedger(False), "authority")
     assert paused.do(a_batch(), "anchorer").succeeded
+
+
+def test_pause_names_its_end_and_is_renewed(open_chain, accounts):
+    chain = open_chain("renewed.sqlite")
+    deployment = deploy(chain, accounts, safeguards=Safeguards(registration_seconds=0))
+    paused = World(chain, accounts, deployment, EvmLedger(chain, deployment, accounts))
+    assert paused.ledger.paused_until() is None
+    for call in (PauseLedger(), RenewPause()):
+        assert paused.ledger.delay(call) == timedelta(0)
+        begun = paused.do(call, "authority")
+        assert paused.ledger.paused_until() == begun.block_time + timedelta(hours=72)
+    paused.do(PauseLedger(False), "authority")
+    assert paused.ledger.paused_until() is None
+    earlier = EvmLedger(Earlier(chain), deployment, accounts)
+    assert earlier.paused_until() is None
+    paused.do(PauseLedger(), "authority")
+    assert earlier.paused_until() == datetime.max.replace(tzinfo=UTC)
+
+
+# ---- roles over the contracts
+
+
+@pytest.fixture
+def ahead():
+    """By how many seconds the chain's clock is ahead; a test moves it."""
+    return [0]
+
+
+@pytest.fixture
+def governed(tmp_path, accounts, ahead):
+    """Contracts with the notices of a node, a guardian whose key is here, and an admin."""
+    everybody = {**accounts, "guardian": Account.create()}
+    funded = [account.address for account in everybody.values()]
+    clock = {"in_real_time": False, "clock": lambda: time.time() + ahead[0]}
+    with EmbeddedChain(tmp_path / "governed.sqlite", funded, **clock) as chain:
+        deployment = deploy(chain, everybody, safeguards=Safeguards(everybody["guardian"].address, 3_600, 7_200))
+        yield World(chain, everybody, deployment, EvmLedger(chain, deployment, everybody))
+
+
+def held(ledger, role, *accounts):
+    return {one.account: one.notice_seconds for one in ledger.role_holders(accounts).of(role)}
+
+
+def test_roles_are_read_in_one_question(governed, monkeypatch):
+    """Of all accounts that are kept here or had a role from the start, and of those that are named."""
+    asked, real = [], governed.chain.call
+    governed.ledger.role_holders([])
+
+    def counted(to, data, sender=None):
+        asked.append(data)
+        return real(to, data, sender)
+
+    monkeypatch.setattr(governed.chain, "call", counted)
+    holders = governed.ledger.role_holders([Account.create().address])
+    assert len(asked) == 1
+    authority, admin, guardian = (governed.accounts[name].address for name in ("authority", "admin", "guardian"))
+    assert holders.admins == 1
+    found = {(one.role, one.account): one.notice_seconds for one in holders.holders}
+    assert found == {
+        (LedgerRole.ADMIN, admin): 3_600,
+        (LedgerRole.AUTHORITY, authority): 0,
+        (LedgerRole.BRAKE, authority): 0,
+        (LedgerRole.BRAKE, guardian): 0,
+        (LedgerRole.REGISTRAR, authority): 7_200,
+        (LedgerRole.GUARDIAN, guardian): 0,
+        (LedgerRole.REMOVAL, authority): 0,
+        (LedgerRole.REMOVAL, admin): 0,
+        (LedgerRole.REVOCATION, authority): 3 * 86_400,
+    }
+
+
+def test_wallets_of_the_deployment_are_known_by_it(open_chain, accounts):
+    """Admin and guardian are wallets elsewhere, of which only the deployment's own events speak."""
+    chain, admin, guardian = open_chain(), Account.create().address, Account.create().address
+    deployment = deploy(chain, accounts, safeguards=Safeguards(guardian, admin=admin))
+    ledger = EvmLedger(chain, deployment, accounts)
+    assert list(held(ledger, LedgerRole.ADMIN)) == [admin]
+    assert list(held(ledger, LedgerRole.GUARDIAN)) == [guardian]
+    assert EvmLedger(Earlier(chain), deployment, accounts).role_holders([]) is None
+
+
+def test_grant_needs_notice_and_revocation_none(governed, ahead):
+    fresh, ledger = Account.create().address, governed.ledger
+    grant, revoke = GrantRole(LedgerRole.REGISTRAR, fresh, 7_200), RevokeRole(LedgerRole.REGISTRAR, fresh)
+    assert (ledger.delay(grant), ledger.delay(revoke)) == (timedelta(hours=1), timedelta(0))
+    assert ledger.delay(RevokeRole(LedgerRole.ADMIN, fresh)) == timedelta(hours=1)
+    assert governed.do(grant, "admin").refusal == "AccessManagerNotScheduled"
+    announced = governed.do(Announce(grant), "admin")
+    assert ledger.announced(grant) == announced.block_time + timedelta(hours=1)
+    assert governed.do(grant, "admin").refusal == "AccessManagerNotReady"
+    ahead[0] = 3_700
+    assert governed.do(grant, "admin").succeeded
+    assert held(ledger, LedgerRole.REGISTRAR, fresh)[fresh] == 7_200
+    assert governed.do(revoke, "admin").succeeded
+    assert fresh not in held(ledger, LedgerRole.REGISTRAR, fresh)
+
+
+def test_announcer_withdraws_what_it_announced(governed):
+    """By its own account, and the guardian by its own; nobody else, also not the authority what the admin announced."""
+    grant = GrantRole(LedgerRole.REGISTRAR, Account.create().address)
+    powers = Powers(governed.chain, governed.deployment, governed.accounts)
+    for by in ("admin", "guardian"):
+        governed.do(Announce(grant), "admin")
+        (found,) = powers.announced()
+        assert found.operation == governed.ledger.operation(grant)
+        refused = governed.do(CancelAnnounced(grant, by="authority"), "authority").refusal
+        assert refused == "AccessManagerUnauthorizedCancel"
+        assert governed.do(CancelAnnounced(grant, by=by), by).succeeded
+        assert governed.ledger.announced(grant) is None
+
+
+@pytest.mark.parametrize("typed", ["", "0x12", "0x" + "0" * 40, "7a" * 20, "0x" + "g" * 40, "0x" + "7A" * 20 + "00"])
+def test_what_is_no_address_is_not_read(world, typed):
+    assert world.ledger.read_address(typed) is None
+
+
+def test_address_is_read_by_its_checksum(world):
+    address = world.accounts["office"].address
+    assert world.ledger.read_address(address) == world.ledger.read_address(address.lower()) == address
+    letter = next(index for index, one in enumerate(address) if index > 1 and one.isalpha())
+    assert world.ledger.read_address(address[:letter] + address[letter].swapcase() + address[letter + 1 :]) is None
 
 
 # ---- accreditations

@@ -248,6 +248,95 @@ def test_authority_changes_an_offices_ledger_account(
     assert [violation["id"] for violation in found if violation["impact"] in ("serious", "critical")] == []
 
 
+WIDTHS = {"zh": 390, "en": 1280}
+
+
+def seen(page: Page, picture: Picture, name: str) -> None:
+    """Take a picture, and look for what some readers could not use or would have to push sideways."""
+    picture(page, name)
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, name
+    found = Axe().run(page).response["violations"]
+    assert [violation["id"] for violation in found if violation["impact"] in ("serious", "critical")] == [], name
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_authority_pauses_the_ledger_and_gives_roles(signed_in: SignIn, picture: Picture, language: str) -> None:
+    """Asked before each; renewed, ended; a role mistyped, announced, withdrawn; one tells why the last admin stays."""
+    authority = signed_in("authority", "/ledger-accounts", language=language, width=WIDTHS[language])
+    ledger = authority.locator("#pause")
+
+    def until(locator: Locator) -> None:
+        """Read the page anew until it shows this, which the ledger has to take first."""
+        for _ in range(40):
+            if locator.count():
+                return
+            authority.wait_for_timeout(250)
+            authority.reload()
+        raise AssertionError("it is not shown")
+
+    press(authority, "/pause")
+    expect(main(authority).locator("section.panel")).to_have_count(3)
+    seen(authority, picture, f"ledger-pause-confirm-{language}")
+    press(authority, "/pause")
+    until(ledger.locator("form[action$='/resume']"))
+    expect(ledger.locator(".state-bad")).to_be_visible()
+    first = ledger.locator("time").get_attribute("datetime")
+    seen(authority, picture, f"ledger-paused-{language}")
+    press(authority, "/pause")
+    press(authority, "/pause")
+    until(ledger.locator(f"time:not([datetime='{first}'])"))
+    press(authority, "/resume")
+    expect(main(authority).locator("section.panel")).to_have_count(1)
+    press(authority, "/resume")
+    until(ledger.locator(".state-good"))
+    expect(main(authority).locator("#requests .state-good").first).to_be_visible()
+
+    main(authority).locator("a[href='/ledger-roles']").click()
+    expect(main(authority).locator("#admin details")).to_have_count(0)
+    expect(main(authority).locator("#removal details")).to_have_count(2)
+    authority.select_option("select[name=role]", "REVOCATION")
+    authority.fill("main input#account", "0x12")
+    press(authority, "/grant")
+    expect(main(authority).locator("#account-error")).to_be_visible()
+    assert authority.input_value("main input#account") == "0x12"
+    seen(authority, picture, f"ledger-roles-fault-{language}")
+    account = "0x" + {"zh": "7c", "en": "7d"}[language] * 20
+    authority.select_option("select[name=role]", "REVOCATION")
+    authority.fill("main input#account", account)
+    press(authority, "/grant")
+    shown = main(authority).locator("code.identifier").inner_text()
+    assert shown.lower() == account
+    seen(authority, picture, f"ledger-role-confirm-{language}")
+    press(authority, "/grant")
+    row = main(authority).locator("#requests tr", has_text=shown)
+    until(row.locator("form[action$='/withdraw']"))
+    row.locator("details summary").click()
+    expect(row.locator("code.identifier")).to_contain_text("--by guardian 0x")
+    main(authority).locator("#removal details summary").last.click()
+    seen(authority, picture, f"ledger-roles-{language}")
+    row.locator("form[action$='/withdraw'] button").click()
+    until(main(authority).locator("#requests tr", has_text=shown).locator(".state-bad"))
+    authority.goto(f"/ledger-roles?account={shown}")
+    seen(authority, picture, f"ledger-roles-withdrawn-{language}")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_role_is_taken_away_through_the_page(signed_in: SignIn, language: str) -> None:
+    """Asked for twice: the summary, then the button; gone from the list once the ledger has taken it."""
+    role = {"zh": "#removal", "en": "#revocation"}[language]
+    authority = signed_in("authority", "/ledger-roles", language=language)
+    holders = main(authority).locator(f"{role} details")
+    count = holders.count()
+    holders.last.locator("summary").click()
+    holders.last.locator("button").click()
+    for _ in range(40):
+        if main(authority).locator(f"{role} details").count() == count - 1:
+            return
+        authority.wait_for_timeout(250)
+        authority.reload()
+    raise AssertionError("the role is still there")
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_account_ends_what_it_lists(signed_in: SignIn, picture: Picture, language: str) -> None:
     """Token made, shown once, revoked in two steps; another browser is signed out from here."""

@@ -216,6 +216,20 @@ def test_role_held_by_another_wallet_is_told(tmp_path, monkeypatch):
     assert "From the wallet" in operator.run("role", "revoke", "brake", "authority", "--dry-run").output
 
 
+def test_guardian_elsewhere_is_told_what_to_send(tmp_path, monkeypatch):
+    operator = Operator(tmp_path / "data", monkeypatch)
+    operator.run("deploy", LEDGER_GUARDIAN="0x" + "9d" * 20, LEDGER_REGISTRATION_DELAY_SECONDS=str(DAY))
+    operator.run("agent", "register", "guardian", "--role", "anchorer")
+    (announced,) = operator.told("powers")["announced"]
+    withdrawal = "withdraw", announced["operation"], "--by", "guardian"
+    assert "UnauthorizedCancel" in operator.run(*withdrawal, code=1).output
+    told = operator.told(*withdrawal, "--dry-run")
+    assert (told["state"], told["transaction"]) == ("elsewhere", None)
+    assert announced["data"].removeprefix("0x") in told["data"]
+    assert "From the wallet" in operator.run(*withdrawal, "--dry-run").output
+    assert operator.told("powers")["announced"] == [announced]
+
+
 def test_admin_that_is_authority_is_refused(operator, tmp_path):
     same = operator.account("authority")
     assert "another account" in operator.run("deploy", "--again", code=1, LEDGER_ADMIN=same).output

@@ -1,6 +1,7 @@
 """Fakes that obey the ports: a ledger in memory with the contracts' rules, and quick passwords."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -32,17 +33,24 @@ from backend.domain.ledger import (
     DocumentStatus,
     DrawdownSet,
     FundAccount,
+    GrantRole,
     Head,
     LedgerCall,
     LedgerDrawdown,
     LedgerRecord,
+    LedgerRole,
     MakeDrawdowns,
     MoveAgent,
+    PauseLedger,
     PublishRevocation,
     Receipt,
     RefundDrawdown,
     RegisterAgent,
+    RenewPause,
     Revocation,
+    RevokeRole,
+    RoleHolder,
+    RoleHolders,
     RotateKey,
     SetOffice,
     SignedTransaction,
@@ -68,7 +76,7 @@ _SIGNERS = dict.fromkeys(
     ),
     "anchorer",
 )
-_SIGNERS[CancelAnnounced] = "guardian"
+_SIGNERS |= {GrantRole: "admin", RevokeRole: "admin"}
 _RECORDED = Accredit | SuspendAccreditation | RotateKey
 LAST_MOMENT = datetime.fromtimestamp(2**34, UTC)
 MOST_LIFTED = 15
@@ -76,6 +84,16 @@ ANCHORERS = {"anchorer": 1, "other_anchorer": 9}
 """The numbers of those who may anchor: ours, and somebody else."""
 OTHERS_ACCOUNT = "0x" + "99" * 20
 """The account from which somebody else's anchorer acts."""
+GOVERNING = {"authority": "0x" + "03" * 20, "admin": "0x" + "04" * 20, "guardian": "0x" + "05" * 20}
+"""The accounts that have roles over the contracts."""
+FIRST_ROLES = {
+    **{(role, GOVERNING["authority"]): (NOON, 0) for role in LedgerRole if role.name not in ("ADMIN", "GUARDIAN")},
+    (LedgerRole.ADMIN, GOVERNING["admin"]): (NOON, 0),
+    (LedgerRole.REMOVAL, GOVERNING["admin"]): (NOON, 0),
+    **{(role, GOVERNING["guardian"]): (NOON, 0) for role in (LedgerRole.BRAKE, LedgerRole.GUARDIAN)},
+}
+"""Who has which role over the contracts of a new deployment (deployment.py), since when, and its notice in seconds."""
+PAUSE = timedelta(hours=72)
 REFUNDING = (DeclarationStatus.REJECTED, DeclarationStatus.RETURNED, DeclarationStatus.WITHDRAWN)
 
 
@@ -109,6 +127,26 @@ class _Reverted(Exception):
     """The contract refuses."""
 
 
+def needs_notice(call: LedgerCall) -> bool:
+    """Whether a call is one that gives trust, which the ledger may ask to be announced."""
+    match call:
+        case Accredit() | RegisterAgent() | MoveAgent() | GrantRole():
+            return True
+        case SuspendAccreditation(_, since):
+            return since is None
+        case PauseLedger(is_paused):
+            return not is_paused
+        case RevokeRole(role, _):
+            return role is LedgerRole.ADMIN
+    return False
+
+
+def signer_of(call: LedgerCall) -> str:
+    """The account that makes a call; what is announced is announced by the account that will make it."""
+    made = call.call if isinstance(call, Announce) else call
+    return _SIGNERS.get(type(made), getattr(made, "by", "")) or "authority"
+
+
 @dataclass
 class _State:
     """What the contracts hold: batches by their keys, or by their roots as ledgers of an earlier version do."""
@@ -120,6 +158,9 @@ class _State:
     nonces: dict[str, int] = field(default_factory=dict)
     announced: dict[LedgerCall, datetime] = field(default_factory=dict)
     delay: timedelta = timedelta(0)
+    paused_until: datetime | None = None
+    roles: dict[tuple[LedgerRole, str], tuple[datetime, int]] = field(default_factory=lambda: dict(FIRST_ROLES))
+    """Who has which role, since when, and with how many seconds' notice."""
     balances: dict[LedgerRecord, CertificateBalance] = field(default_factory=dict)
     activated: dict[bytes, int] = field(default_factory=dict)
     """Whose number activated a leaf first; of a further one by its own anchorer, by its number and the leaf."""
@@ -133,7 +174,9 @@ class _State:
     taken_over_until: datetime | None = None
     revocations: dict[bytes, Revocation] = field(default_factory=dict)
     offices: dict[str, int] = field(default_factory=lambda: {"office": 2})
-    accounts: dict[str, str] = field(default_factory=lambda: {"anchorer": "0x" + "01" * 20, "office": "0x" + "02" * 20})
+    accounts: dict[str, str] = field(
+        default_factory=lambda: {"anchorer": "0x" + "01" * 20, "office": "0x" + "02" * 20, **GOVERNING}
+    )
     """The address of each account by its name. Kept by the installation, and not lost with a block."""
     prepared: dict[str, str] = field(default_factory=dict)
     registered: dict[str, AgentAccount] = field(
@@ -150,11 +193,31 @@ class _State:
                 if announced in self.announced:
                     raise _Reverted("AccessManagerAlreadyScheduled")
                 self.announced[announced] = time + self.delay
-            case CancelAnnounced(announced):
-                if self.announced.pop(announced, None) is None:
+            case CancelAnnounced(announced, by):
+                if by != signer:
+                    raise AssertionError("signed by another account than the call is for")
+                if announced not in self.announced:
                     raise _Reverted("AccessManagerNotScheduled")
+                if signer not in ("guardian", signer_of(announced)):
+                    raise _Reverted("AccessManagerUnauthorizedCancel")
+                del self.announced[announced]
+            case PauseLedger(is_paused):
+                stands = self.paused_until is not None and time < self.paused_until
+                if stands == is_paused:
+                    raise _Reverted("TraceLedgerPauseUnchanged")
+                self.paused_until = time + PAUSE if is_paused else None
+            case RenewPause():
+                self.paused_until = time + PAUSE
+            case GrantRole() | RevokeRole() if signer != "admin":
+                raise _Reverted("AccessManagerUnauthorizedAccount")
+            case GrantRole(role, account, notice):
+                self.roles[role, account] = (time, notice)
+            case RevokeRole(role, account):
+                self._revoke(role, account)
             case AnchorBatch(root, segments, office):
                 ends = (0, segments.origin_end, segments.inspection_end, segments.declaration_end, segments.size)
+                if self.paused_until is not None and time < self.paused_until:
+                    raise _Reverted("TraceLedgerPaused")
                 if list(ends) != sorted(ends) or not 0 < segments.size <= LARGEST_BATCH:
                     raise _Reverted("TraceLedgerLanesUnordered")
                 key, anchorer = self.key(root, signer), ANCHORERS[signer]
@@ -293,9 +356,17 @@ class _State:
     def key(self, root: bytes, signer: str) -> bytes:
         return batch_key(ANCHORERS[signer], root) if self.has_keys else root
 
+    def _revoke(self, role: LedgerRole, account: str) -> None:
+        is_guardian = (LedgerRole.GUARDIAN, account) in self.roles
+        if role is LedgerRole.GUARDIAN or (role is LedgerRole.BRAKE and is_guardian):
+            raise _Reverted("AccessManagerGuardianNeedsNotice")
+        admins = [holder for held, holder in self.roles if held is LedgerRole.ADMIN]
+        if role is LedgerRole.ADMIN and admins == [account]:
+            raise _Reverted("AccessManagerLastAdmin")
+        self.roles.pop((role, account), None)
+
     def _be_due(self, call: LedgerCall, time: datetime) -> None:
-        delayed = Accredit | SuspendAccreditation | RegisterAgent | MoveAgent
-        if not self.delay or not isinstance(call, delayed) or getattr(call, "since", None):
+        if not self.delay or not needs_notice(call):
             return
         if call not in self.announced:
             raise _Reverted("AccessManagerNotScheduled")
@@ -545,11 +616,34 @@ class FakeLedger:
 
     def delay(self, call: LedgerCall) -> timedelta:
         self._answer()
-        return timedelta(0) if getattr(call, "since", None) or isinstance(call, SuspendAgent) else self._state.delay
+        return self._state.delay if needs_notice(call) or isinstance(call, RotateKey) else timedelta(0)
 
     def announced(self, call: LedgerCall) -> datetime | None:
         self._answer()
         return self._state.announced.get(call)
+
+    def operation(self, call: LedgerCall) -> bytes:
+        return sha256(str(call).encode()).digest()
+
+    def paused_until(self) -> datetime | None:
+        self._answer()
+        return self._state.paused_until
+
+    def role_holders(self, accounts: Sequence[str]) -> RoleHolders | None:
+        self._answer()
+        if not self._state.has_keys:
+            return None
+        asked = dict.fromkeys([*self._state.accounts.values(), *accounts])
+        held = [
+            RoleHolder(role, account, *self._state.roles[role, account])
+            for role in LedgerRole
+            for account in asked
+            if (role, account) in self._state.roles
+        ]
+        return RoleHolders(sum(role is LedgerRole.ADMIN for role, _ in self._state.roles), tuple(held))
+
+    def read_address(self, typed: str) -> str | None:
+        return typed if re.fullmatch("0x[0-9a-fA-F]{40}", typed) and int(typed, 16) else None
 
     def certificate_balance(self, certificate: LedgerRecord) -> CertificateBalance | None:
         self._answer()
@@ -607,8 +701,7 @@ class FakeLedger:
         return self._sign(call, nonce, fee=1)
 
     def _sign(self, call: LedgerCall, nonce: int, fee: int) -> SignedTransaction:
-        by = getattr(call, "by", "")
-        signer = _SIGNERS.get(type(call), by) or "authority"
+        signer = signer_of(call)
         raw = f"{signer} {nonce} {call} {fee}".encode()
         self._signed[raw] = (signer, nonce, call)
         self._fees[raw] = fee
@@ -625,7 +718,7 @@ class FakeLedger:
         if self.refusing:
             raise LedgerRefused("Refusing", error="Refusing", arguments={})
         try:
-            deepcopy(self._state).take(getattr(call, "by", "anchorer"), call, self.clock.time)
+            deepcopy(self._state).take(signer_of(call), call, self.clock.time)
         except _Reverted as refusal:
             raise LedgerRefused(str(refusal), error=str(refusal), arguments={}) from refusal
 

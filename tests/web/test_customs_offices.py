@@ -119,7 +119,8 @@ def test_merchant_chooses_office_from_a_list(api, browser):  # noqa: F811
 # Accounts on the ledger
 
 CSRF = "csrf_token"
-LEDGER_FORMS = ("/register", "/2925/suspend", "/2925/lift", "/2925/replace")
+LEDGER_FORMS = ("/register", "/2925/suspend", "/2925/lift", "/2925/replace", "/pause", "/resume")
+OTHER_FORMS = ("/ledger-roles/grant", "/ledger-roles/revoke", "/ledger-requests/1/withdraw")
 
 
 @pytest.fixture
@@ -146,10 +147,10 @@ def pressed(client, path, code="", **typed):
     assert "notice-bad" not in client.get(answer.location).text
 
 
-def posted(client, path, **typed):
+def posted(client, path, to="/ledger-accounts", **typed):
     """Send what no form of a page holds any more, or never held for its reader."""
     token = next(c.value for form in read_page(client.get("/").text).forms for c in form.controls if c.name == CSRF)
-    return client.post(f"/ledger-accounts{path}", data=typed | {CSRF: token})
+    return client.post(f"{to}{path}", data=typed | {CSRF: token})
 
 
 def senders(system, code):
@@ -245,8 +246,9 @@ def test_nothing_happens_before_it_is_confirmed(system, settle, browser, own_cod
 @pytest.mark.parametrize("who", ["officer", "merchant", "chamber", "laboratory", "analyst"])
 def test_others_do_not_reach_the_accounts(browser, who):  # noqa: F811
     client = browser(who)
-    assert client.get("/ledger-accounts").status_code == 404
-    assert [posted(client, path, sure="yes").status_code for path in LEDGER_FORMS] == [404] * 4
+    assert [client.get(path).status_code for path in ("/ledger-accounts", "/ledger-roles")] == [404, 404]
+    assert [posted(client, path, sure="yes").status_code for path in LEDGER_FORMS] == [404] * 6
+    assert [posted(client, path, sure="yes", to="").status_code for path in OTHER_FORMS] == [404] * 3
     assert "/ledger-accounts" not in client.get("/customs-offices").text
 
 

@@ -4,8 +4,8 @@ Which forms there are comes from the url map: an address that takes a form, and 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -18,7 +18,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from backend.domain.kinds import CERTIFIED, KINDS, OWN, Kind
-from backend.domain.parties import Role
+from backend.domain.ledger import LedgerRole, RoleHolder, RoleHolders
+from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
 from backend.runtime.app import System
 from backend.services import organisations, products, statements
@@ -31,6 +32,8 @@ from tests.helpers.forms import Form, Page, fill, read_page
 
 OWN_SCENARIO = "servers = 1\n"
 """The stand-in for the simulator takes any text but a negative count."""
+_ACCOUNTS = iter(range(2**100, 2**101))
+"""Accounts on the ledger that nobody else knows, by their numbers."""
 _OFFICE_CODES = iter(range(4100, 5000))
 """The server outlives an Installation: each code is given once in a run."""
 ISSUERS = {kind.slug: role.value for kind in CERTIFIED for role in KINDS[kind].signed_by}
@@ -232,15 +235,66 @@ class Installation:
     def ledger_account(self, *, is_suspended: bool = False) -> tuple[str, dict[str, str]]:
         """A second office's own account, which no other test needs."""
         code, ctx = self.office_without_account()["office"], self.system.ctx
-        with ctx.work(reading=True) as work:
-            authority = work.persons.find_by_email(self.people["authority"].email)
-        assert authority is not None
+        authority = self.authority()
         requests.register_account(ctx, authority, code)
         self.settle()
         if is_suspended:
             requests.suspend_account(ctx, authority, code, str(ctx.ledger.account(code)))
             self.settle()
         return "/ledger-accounts", {"name": code}
+
+    def pause(self, *, is_paused: bool) -> str:
+        """The page of accounts, with the ledger running or paused."""
+        ctx, authority = self.system.ctx, self.authority()
+        until = ctx.ledger.paused_until()
+        if is_paused != (until is not None and until > ctx.now()):
+            (requests.pause_ledger if is_paused else requests.resume_ledger)(ctx, authority)
+            self.settle()
+        return "/ledger-accounts"
+
+    def running(self) -> None:
+        """Let nobody else find the ledger paused."""
+        self.settle()
+        self.pause(is_paused=False)
+
+    def authority(self) -> Person:
+        with self.system.ctx.work(reading=True) as work:
+            found = work.persons.find_by_email(self.people["authority"].email)
+        assert found is not None
+        return found
+
+    def role_to_give(self) -> dict[str, str]:
+        """An account that has no role yet: its number counts up."""
+        return {"role": "REGISTRAR", "account": f"0x{next(_ACCOUNTS):040x}"}
+
+    def announced_role(self) -> tuple[str, dict[str, str]]:
+        """A role whose announcement is on the ledger, where the admin's acts need a day's notice."""
+        asked = requests.grant_role(self.system.ctx, self.authority(), **self._typed(self.role_to_give()))
+        self.settle()
+        return "/ledger-roles", {"request_id": asked.id}
+
+    def holder(self) -> tuple[str, dict[str, str]]:
+        """The page with an account that a wallet elsewhere gave a role: here that would take a day's notice."""
+        ledger, given = self.system.ctx.ledger, self.role_to_give()
+        account = ledger.read_address(given["account"])
+        real = type(ledger).role_holders
+
+        def with_holder(accounts: Sequence[str]) -> RoleHolders:
+            read = real(ledger, accounts)
+            assert read is not None
+            assert account is not None
+            added = RoleHolder(LedgerRole.REGISTRAR, account, datetime(2026, 1, 1, tzinfo=UTC), 0)
+            return replace(read, holders=(added, *read.of(LedgerRole.ADMIN)))
+
+        ledger.role_holders = with_holder  # type: ignore[method-assign]
+        return "/ledger-roles", {}
+
+    def only_real_holders(self) -> None:
+        del self.system.ctx.ledger.role_holders  # type: ignore[misc]
+
+    @staticmethod
+    def _typed(fields: dict[str, str]) -> dict[str, str]:
+        return {"typed_role": fields["role"], "typed_account": fields["account"]}
 
     def delegated(self) -> tuple[str, dict[str, str]]:
         until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -306,6 +360,8 @@ class Case:
     """How often it is sent; else as often as it has choices."""
     is_fresh: bool = False
     """Whether it wants a browser of its own, because it ends the session."""
+    afterwards: Callable[[Installation], None] = field(default=lambda installation: None)
+    """Puts back what others would miss."""
 
     @property
     def name(self) -> str:
@@ -427,6 +483,39 @@ CASES = [
     Case("pages.suspend_ledger_account", "authority", Installation.ledger_account),
     Case("pages.lift_ledger_account", "authority", lambda installation: installation.ledger_account(is_suspended=True)),
     Case("pages.replace_ledger_account", "authority", Installation.ledger_account),
+    Case(
+        "pages.pause_ledger",
+        "authority",
+        lambda installation: installation.pause(is_paused=False),
+        afterwards=Installation.running,
+    ),
+    Case(
+        "pages.resume_ledger",
+        "authority",
+        lambda installation: installation.pause(is_paused=True),
+        afterwards=Installation.running,
+    ),
+    Case(
+        "pages.grant_ledger_role",
+        "authority",
+        lambda installation: "/ledger-roles",
+        Installation.role_to_give,
+        variants=1,
+    ),
+    Case(
+        "pages.revoke_ledger_role",
+        "authority",
+        Installation.holder,
+        afterwards=Installation.only_real_holders,
+    ),
+    *(
+        Case(
+            "pages.withdraw_ledger_request",
+            "authority",
+            lambda installation, page=page: (page, installation.announced_role()[1]),
+        )
+        for page in ("/ledger-roles", "/ledger-accounts")
+    ),
     Case("pages.new_simulation", "analyst", lambda installation: "/simulations/new?scenario=office"),
     Case(
         "pages.new_simulation",
@@ -465,7 +554,9 @@ def send(installation: Installation, case: Case, variant: int, language: str) ->
     client.set_cookie("language", language)
     prepared = case.page(installation)
     path, arguments = prepared if isinstance(prepared, tuple) else (prepared, {})
-    return installation.send(client, path, case.endpoint, variant, arguments=arguments, own=case.own(installation))
+    sent = installation.send(client, path, case.endpoint, variant, arguments=arguments, own=case.own(installation))
+    case.afterwards(installation)
+    return sent
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

@@ -158,7 +158,17 @@ def test_the_language_can_be_switched(browser):
         ("chamber", ["/", "/requests", "/records"]),
         ("laboratory", ["/", "/requests?state=all"]),
         ("officer", ["/", "/desk", "/desk?status=all"]),
-        ("authority", ["/", "/accreditations", "/accreditations/register", "/customs-offices", "/ledger-accounts"]),
+        (
+            "authority",
+            [
+                "/",
+                "/accreditations",
+                "/accreditations/register",
+                "/customs-offices",
+                "/ledger-accounts",
+                "/ledger-roles",
+            ],
+        ),
     ],
 )
 def test_every_role_has_its_pages(signed_in, role, paths, lang):

@@ -294,6 +294,11 @@ asking = partial(Translating, _in_our_words)
 """
 
 
+def operation_id(caller: str, target: str, data: bytes) -> bytes:
+    """Return the identifier of an announced call (OpenZeppelin AccessManager, ``hashOperation``)."""
+    return keccak(Web3().codec.encode(["address", "address", "bytes"], [caller, target, data]))
+
+
 def refused(data: bytes) -> LedgerRefused:
     """Return the error about a contract that reverted with this data."""
     found = refusal(data)

@@ -13,7 +13,7 @@ from backend.adapters.ledger.calls import ADMIN, NOBODY, Accounts, ContractCall,
 from backend.adapters.ledger.chain import Chain, ChainReceipt
 from backend.domain.errors import Invalid, LedgerRefused, LedgerUnavailable, TraceabilityError
 from backend.domain.evidence import LedgerName
-from backend.domain.ledger import Agent
+from backend.domain.ledger import Agent, LedgerRole
 from backend.domain.parties import is_office_code
 from backend.store.disk import write_over
 
@@ -26,34 +26,16 @@ REGISTRATION_GAS = 200_000
 POLL_SECONDS = 0.02
 
 
-ADMIN_ROLE = 0
-"""Administers the access manager, which assigns roles.
-
-All other rights have roles of their own, each with its delay.
-"""
-AUTHORITY_ROLE = 1
-"""Accredits keys, rotates them, and lifts suspensions."""
-BRAKE_ROLE = 2
-"""Pauses the ledger and suspends keys. It only takes trust away, and never waits."""
-REGISTRAR_ROLE = 3
-"""Registers and moves anchorers and offices, ends a pause, and names the contract that counts drawdowns."""
-GUARDIAN_ROLE = 4
-"""Cancels announced changes that are not yet done."""
+ADMIN_ROLE = LedgerRole.ADMIN
+AUTHORITY_ROLE = LedgerRole.AUTHORITY
+BRAKE_ROLE = LedgerRole.BRAKE
+REGISTRAR_ROLE = LedgerRole.REGISTRAR
+GUARDIAN_ROLE = LedgerRole.GUARDIAN
+REMOVAL_ROLE = LedgerRole.REMOVAL
+REVOCATION_ROLE = LedgerRole.REVOCATION
 ADMINISTRATION = 5
 """A role for the manager's own functions that no account has, so that the guardian may cancel calls of these too."""
-REMOVAL_ROLE = 6
-"""Takes agents' roles away and renews a pause, and never waits. The guardian has it not: nobody could undo its acts."""
-REVOCATION_ROLE = 7
-"""Revokes documents in the authority's name."""
-ROLES = {
-    "admin": ADMIN_ROLE,
-    "authority": AUTHORITY_ROLE,
-    "brake": BRAKE_ROLE,
-    "registrar": REGISTRAR_ROLE,
-    "guardian": GUARDIAN_ROLE,
-    "removal": REMOVAL_ROLE,
-    "revocation": REVOCATION_ROLE,
-}
+ROLES = {role.name.lower(): int(role) for role in LedgerRole}
 """The roles that accounts may have, by the names that commands use."""
 
 COUNTING = ("begin", "handOver")

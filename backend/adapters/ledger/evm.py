@@ -6,15 +6,18 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import wraps
+from functools import cached_property, wraps
 from itertools import count as numbers_from
 from typing import Any, TypeVar, cast
 
-from eth_utils.address import to_checksum_address
+from eth_utils.address import is_hex_address, to_checksum_address
 from eth_utils.crypto import keccak
 
 from backend.adapters.keys.vault import AccountKeys
 from backend.adapters.ledger.calls import (
+    ACCOUNT_NAMES,
+    ADMIN,
+    GUARDIAN,
     LOG_BLOCKS,
     Accounts,
     ContractCall,
@@ -24,6 +27,7 @@ from backend.adapters.ledger.calls import (
     has_view,
     interface,
     logs_between,
+    operation_id,
     refusal,
     replace_by_fee,
     sign_call,
@@ -60,10 +64,12 @@ from backend.domain.ledger import (
     CorrectActivation,
     DrawdownSet,
     FundAccount,
+    GrantRole,
     Head,
     LedgerCall,
     LedgerDrawdown,
     LedgerRecord,
+    LedgerRole,
     MakeDrawdowns,
     MoveAgent,
     PauseLedger,
@@ -71,7 +77,11 @@ from backend.domain.ledger import (
     Receipt,
     RefundDrawdown,
     RegisterAgent,
+    RenewPause,
     Revocation,
+    RevokeRole,
+    RoleHolder,
+    RoleHolders,
     RotateKey,
     SetOffice,
     SignedTransaction,
@@ -110,6 +120,9 @@ MAX_DRAWDOWNS = 248
 LARGEST_QUANTITY = 2**88 - 1
 NO_END = 2**40 - 1
 _ANCHORED = keccak(text=BATCH_ANCHORED)
+ROLE_GRANTED = keccak(text="RoleGranted(uint64,address,uint32,uint48,bool)")
+BEFORE_LEDGER = 10
+"""The manager is deployed in a block before that of the ledger, or in the same."""
 EARLIER_ACCREDIT = "accredit(bytes32,uint8,uint128,uint40,uint40)"
 """As contracts know it that earlier versions deployed."""
 STATUSES_GAS = 100_000
@@ -316,6 +329,14 @@ class EvmLedger:
         """Return the address of an account by its name, or None if there is none of that name here."""
         return self._accounts[name].address if name in self._accounts else None
 
+    def read_address(self, typed: str) -> str | None:
+        """Return an address with the case of letters that checks it (EIP-55); None if it is none, or nobody's."""
+        if not (typed.startswith("0x") and is_hex_address(typed) and int(typed, 16)):
+            return None
+        checked, digits = to_checksum_address(typed), typed[2:]
+        is_unchecked = digits in (digits.lower(), digits.upper())
+        return checked if is_unchecked or typed == checked else None
+
     def agent(self, account: str) -> AgentAccount:
         """Return what the ledger says of the account at an address."""
         roles, number, _ = self._ask_ledger("agentOf", account)
@@ -520,8 +541,13 @@ class EvmLedger:
         return LedgerRecord(key, leaf_index) if any(key) else None
 
     def delay(self, call: LedgerCall) -> timedelta:
-        """Return how long the authority must announce a change before it is done; zero where it need not."""
+        """Return how long before a change it must be announced by who makes it; zero where it need not."""
         contract_call = self._contract_call(call)
+        if isinstance(call, GrantRole | RevokeRole):
+            # The manager answers "canCall" for other contracts' functions only.
+            _, seconds = self._ask_manager("hasRole", LedgerRole.ADMIN, self._address(contract_call.signer))
+            at_once = isinstance(call, RevokeRole) and call.role is not LedgerRole.ADMIN
+            return timedelta(0) if at_once else timedelta(seconds=seconds)
         _, seconds = self._ask_manager(
             "canCall", self._address(contract_call.signer), contract_call.to, contract_call.data[:4]
         )
@@ -529,12 +555,55 @@ class EvmLedger:
 
     def announced(self, call: LedgerCall) -> datetime | None:
         """Return when an announced call may be done; None where it was never announced, is done, or was cancelled."""
-        contract_call = self._contract_call(call)
-        operation = self._ask_manager(
-            "hashOperation", self._address(contract_call.signer), contract_call.to, contract_call.data
-        )
-        seconds: int = self._ask_manager("getSchedule", operation)
+        seconds: int = self._ask_manager("getSchedule", self.operation(call))
         return ledger_time(seconds) if seconds else None
+
+    def operation(self, call: LedgerCall) -> bytes:
+        """Return the identifier under which a call is announced; ``chain withdraw`` takes it."""
+        made = self._contract_call(call)
+        assert made.to is not None, "acts never deploy"
+        return operation_id(self._address(made.signer), made.to, made.data)
+
+    def paused_until(self) -> datetime | None:
+        """Return when the pause ends by itself; None where none was begun or its end was a moment of the past.
+
+        Contracts of an earlier version name no end: there it is the last moment that there is.
+        """
+        if not self._has_current_contracts():
+            return datetime.max.replace(tzinfo=UTC) if self._ask_ledger("isPaused") else None
+        seconds: int = self._ask_ledger("pausedUntil")
+        return ledger_time(seconds) if seconds else None
+
+    def role_holders(self, accounts: Sequence[str]) -> RoleHolders | None:
+        """Return which roles over the contracts some accounts have, with those of ours and of the deployment.
+
+        None on contracts of an earlier version, where the authority administers alone.
+        """
+        if not self._has_current_contracts():
+            return None
+        own = (self.account(name) for name in (*ACCOUNT_NAMES, GUARDIAN))
+        asked = dict.fromkeys([*filter(None, own), *self._deployed_with_roles, *map(to_checksum_address, accounts)])
+        questions = [(role, account) for role in LedgerRole for account in asked]
+        manager = interface("AccessManager")
+        calls = [manager.call_data("getAccess", int(role), account) for role, account in questions]
+        # One question for all: the manager answers several calls at once.
+        admins, *answers = self._ask_manager("multicall", [manager.call_data("adminCount"), *calls])
+        holders = []
+        for (role, account), answer in zip(questions, answers, strict=True):
+            since, notice, _, _ = manager.answer("getAccess", answer)
+            if since:
+                holders.append(RoleHolder(role, account, ledger_time(since), notice))
+        return RoleHolders(manager.answer("adminCount", admins), tuple(holders))
+
+    @cached_property
+    def _deployed_with_roles(self) -> tuple[str, ...]:
+        """The accounts to which the deployment gave roles: the guardian and the admin may be wallets elsewhere."""
+        first = max(self._deployment.block - BEFORE_LEDGER, 0)
+        with asking():
+            self._require_ours()
+            last = min(self._chain.head().number, first + LOG_BLOCKS - 1)
+            found = list(logs_between(self._chain, first, last, self._deployment.manager, [ROLE_GRANTED]))
+        return tuple(dict.fromkeys(to_checksum_address(event.log.topics[2][-20:]) for event in found))
 
     def _ask_manager(self, function: str, *arguments: object) -> Any:
         return self._ask("AccessManager", self._deployment.manager, function, *arguments)
@@ -730,12 +799,18 @@ class EvmLedger:
                 return ContractCall("authority", account, b"", PLAIN_GAS, FUNDS_WEI)
             case Announce(announced):
                 inner = self._contract_call(announced)
-                return self._manager_call("authority", "schedule", inner.to, inner.data, 0)
-            case CancelAnnounced(announced):
+                return self._manager_call(inner.signer, "schedule", inner.to, inner.data, 0)
+            case CancelAnnounced(announced, by):
                 inner = self._contract_call(announced)
-                return self._manager_call("guardian", "cancel", self._address(inner.signer), inner.to, inner.data)
+                return self._manager_call(by, "cancel", self._address(inner.signer), inner.to, inner.data)
             case PauseLedger(paused):
                 return self._ledger_call("authority", AUTHORITY_GAS, "pause" if paused else "resume")
+            case RenewPause():
+                return self._ledger_call("authority", AUTHORITY_GAS, "renewPause")
+            case GrantRole(role, account, notice):
+                return self._manager_call(ADMIN, "grantRole", int(role), to_checksum_address(account), notice)
+            case RevokeRole(role, account):
+                return self._manager_call(ADMIN, "revokeRole", int(role), to_checksum_address(account))
 
     def _status_call(self, call: ChangeStatuses) -> ContractCall:
         self._address(call.by)

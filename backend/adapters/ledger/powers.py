@@ -6,7 +6,7 @@ those is told so.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -39,7 +39,7 @@ from backend.adapters.ledger.deployment import (
     Deployment,
     deploy_balance,
 )
-from backend.adapters.ledger.evm import FUNDS_WEI
+from backend.adapters.ledger.evm import BEFORE_LEDGER, FUNDS_WEI, ROLE_GRANTED
 from backend.domain.errors import LedgerRefused, TraceabilityError
 from backend.domain.evidence import leaf_hash
 from backend.domain.ledger import ProvenEntry, ledger_time
@@ -53,7 +53,6 @@ PREPARED = 0
 NEW = ("suspendAgent", "moveAgent", "renewPause", "proposeGuardianChange", "changeGuardian", "cancelGuardianChange")
 """Functions that contracts of earlier versions lack."""
 
-_GRANTED = keccak(text="RoleGranted(uint64,address,uint32,uint48,bool)")
 _SCHEDULED = keccak(text="OperationScheduled(bytes32,uint32,uint48,address,address,bytes)")
 _REGISTERED = keccak(text="AgentRegistered(address,uint32,uint8)")
 
@@ -149,7 +148,7 @@ class Powers:
     def members(self) -> list[tuple[str, str, int]]:
         """List who has which role, with the seconds that each must announce its acts before."""
         seen: dict[tuple[int, str], None] = {}
-        for event in self._events("AccessManager", _GRANTED):
+        for event in self._events("AccessManager", ROLE_GRANTED):
             seen[int.from_bytes(event.log.topics[1]), _address_in(event.log.topics[2])] = None
         names = {number: name for name, number in ROLES.items()}
         found = []
@@ -290,6 +289,8 @@ class Powers:
     def cancel(self, operation: str, by: str | None = None, *, dry_run: bool = False) -> Step:
         """Cancel an announced call (64 hexadecimal digits), by the account that announced it or by the guardian.
 
+        A dry run for an account that may not returns what the one that may, whose key is elsewhere, has to send.
+
         Raises:
             NotInForce: if there is no such announcement.
             LedgerRefused: if the account may not.
@@ -306,7 +307,12 @@ class Powers:
             "cancel",
             (found.caller, found.target, found.data),
         )
-        return self._send("cancelled", call, None, dry_run)
+        try:
+            return self._send("cancelled", call, None, dry_run)
+        except LedgerRefused as refusal:
+            if not dry_run or refusal.values["error"] != "AccessManagerUnauthorizedCancel":
+                raise
+            return replace(self.encoded(call), state="elsewhere")
 
     def fund(self, address: str) -> None:
         """Give a new account money from the authority's; the embedded chain gives it only in its first block.
@@ -386,7 +392,7 @@ class Powers:
         with asking():
             last = self._chain.head().number
         # The manager's first role is given in its own block, some before that of the ledger.
-        first = max(self._deployment.block - 10, 0)
+        first = max(self._deployment.block - BEFORE_LEDGER, 0)
         return logs_between(self._chain, first, last, self._addresses[contract], [topic])
 
 

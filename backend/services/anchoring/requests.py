@@ -2,7 +2,8 @@
 
 The authority changes accreditations of issuers' keys: at once, or announced first where the ledger demands it. An
 announced change can be made only after a delay that the ledger's access manager enforces, and until then the guardian
-may cancel it. So it registers, suspends and replaces the accounts of anchorers and customs offices. Operators hand a
+may cancel it. So it registers, suspends and replaces the accounts of anchorers and customs offices, pauses the ledger,
+and gives and takes the roles over the contracts. Taking away never waits. Operators hand a
 batch on to another customs office, correct what was stated of a certificate, or allow another agent to draw down. All
 go through the outbox like everything else that these accounts sign, so that no nonce is used twice.
 """
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 import structlog
 
-from backend.domain.errors import Conflict, LedgerRefused, NotAllowed, NotFound
+from backend.domain.errors import Conflict, Invalid, LedgerRefused, Message, NotAllowed, NotFound
 from backend.domain.kinds import Kind
 from backend.domain.ledger import (
     Accredit,
@@ -24,21 +25,34 @@ from backend.domain.ledger import (
     CancelAnnounced,
     CorrectActivation,
     FundAccount,
+    GrantRole,
     LedgerCall,
     LedgerRecord,
+    LedgerRole,
     MoveAgent,
+    PauseLedger,
     RegisterAgent,
+    RenewPause,
+    RevokeRole,
+    RoleHolders,
     RotateKey,
     SetOffice,
     SuspendAccreditation,
     SuspendAgent,
 )
 from backend.domain.outbox import (
+    ANNOUNCE,
+    FUND,
+    GRANT,
     HAND_ON,
     MOVE,
     OFFICE,
+    PAUSE,
     REGISTER,
+    RESUME,
+    REVOKE,
     SUSPEND,
+    WITHDRAW,
     AccreditationChange,
     LedgerRequest,
     OutboundTransaction,
@@ -48,7 +62,14 @@ from backend.domain.parties import Person, Role, office_code
 from backend.domain.records import ProofState, SealedBatch
 from backend.services.accreditation import to_ledger
 from backend.services.anchoring.drawdowns import activation_call
-from backend.services.anchoring.transactions import AUTHORITY, IndependentSteps, keep_and_send, signed
+from backend.services.anchoring.transactions import (
+    ADMIN,
+    AUTHORITY,
+    IndependentSteps,
+    end_request,
+    keep_and_send,
+    signed,
+)
 from backend.services.drawdowns import ledger_record
 from backend.services.ports import AnchoringContext, AppContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
@@ -63,10 +84,19 @@ EXPIRES = timedelta(days=7)
 HAS_IT = "the ledger has it already"
 CANCELLED = "cancelled by the guardian"
 EXPIRED = "its announcement expired"
+WITHDRAWN = "withdrawn by the authority"
 SUSPENDED_SINCE = "the account was suspended"
+PAUSED_SINCE = "the pause was renewed"
+REVOKED_SINCE = "the role was taken away"
+ENDS = {
+    SUSPEND: (REGISTER, SUSPENDED_SINCE),
+    PAUSE: (RESUME, PAUSED_SINCE),
+    REVOKE: (GRANT, REVOKED_SINCE),
+}
+"""What takes trust away, with the requests of the other direction that it ends, and why they end."""
 
 Delayed = Accredit | SuspendAccreditation | RotateKey
-AccountCall = RegisterAgent | SuspendAgent | MoveAgent
+PowerCall = RegisterAgent | SuspendAgent | MoveAgent | PauseLedger | RenewPause | GrantRole | RevokeRole
 
 
 def send_accreditation_changes(ctx: AnchoringContext) -> None:
@@ -179,10 +209,20 @@ def _keep_and_send(
 
 AT_ONCE = 20
 """The largest number of requests that are sent in one round, each by a transaction of its own."""
-CORRECT, ALLOW, FUND, ANNOUNCE = "correct", "allow-drawdowns", "fund", "announce"
+CORRECT, ALLOW = "correct", "allow-drawdowns"
 ANCHORER = "anchorer"
 SHARED = {ANCHORER: Agent.ANCHORER, OFFICE: Agent.OFFICE}
 """The accounts that are no customs office's own, and their roles."""
+THE_LEDGER = "ledger"
+"""What a pause changes. No account has this name."""
+GIVEN_BY_REQUEST = (
+    *(role for role in LedgerRole if role not in (LedgerRole.ADMIN, LedgerRole.GUARDIAN)),
+    LedgerRole.ADMIN,
+)
+"""The roles that the authority gives and takes, that of the most power last.
+
+A guardian comes and goes by ``provenport chain guardian``.
+"""
 
 
 def hand_on(ctx: AppContext, declaration_id: str, office: str) -> LedgerRequest:
@@ -235,7 +275,7 @@ def register_account(ctx: AppContext, actor: Person, typed: str) -> LedgerReques
             raise NotFound("no such customs office", code=code)
     if code in ctx.ledger.offices:
         raise Conflict("this office has an account of its own", office=code, address=ctx.ledger.account(code))
-    return _ask_for_account(ctx, actor, code, REGISTER, {})
+    return _ask_for_change(ctx, actor, code, REGISTER, {})
 
 
 def suspend_account(ctx: AppContext, actor: Person, name: str, seen: str) -> LedgerRequest:
@@ -250,7 +290,7 @@ def suspend_account(ctx: AppContext, actor: Person, name: str, seen: str) -> Led
         Conflict: Another account has taken its place since.
         LedgerRefused: The ledger does not accept it: the account is suspended already.
     """
-    return _ask_for_account(ctx, actor, name, SUSPEND, {"account": _seen(ctx, actor, name, seen)})
+    return _ask_for_change(ctx, actor, name, SUSPEND, {"account": _seen(ctx, actor, name, seen)})
 
 
 def lift_suspension(ctx: AppContext, actor: Person, name: str, seen: str) -> LedgerRequest:
@@ -266,7 +306,7 @@ def lift_suspension(ctx: AppContext, actor: Person, name: str, seen: str) -> Led
     agent = ctx.ledger.agent(account)
     if agent.roles or not agent.number:
         raise Conflict("this account is not suspended", account=account)
-    return _ask_for_account(ctx, actor, name, REGISTER, {"becomes": account})
+    return _ask_for_change(ctx, actor, name, REGISTER, {"becomes": account})
 
 
 def move_account(ctx: AppContext, actor: Person, name: str, seen: str) -> LedgerRequest:
@@ -278,17 +318,17 @@ def move_account(ctx: AppContext, actor: Person, name: str, seen: str) -> Ledger
         Conflict: A change of it is under way, or another account has taken its place since.
         LedgerRefused: The ledger does not accept it.
     """
-    return _ask_for_account(ctx, actor, name, MOVE, {"account": _seen(ctx, actor, name, seen)})
+    return _ask_for_change(ctx, actor, name, MOVE, {"account": _seen(ctx, actor, name, seen)})
 
 
 def only_the_authority(actor: Person) -> None:
-    """Refuse everybody else who would see or change accounts on the ledger.
+    """Refuse everybody else who would see or use the authority's powers over the ledger.
 
     Raises:
         NotAllowed: The actor is not the authority.
     """
     if actor.role is not Role.AUTHORITY:
-        raise NotAllowed("only the authority changes accounts on the ledger")
+        raise NotAllowed("only the authority changes accounts and roles on the ledger")
 
 
 def _seen(ctx: AppContext, actor: Person, name: str, seen: str) -> str:
@@ -302,11 +342,170 @@ def _seen(ctx: AppContext, actor: Person, name: str, seen: str) -> str:
     return account
 
 
+def pause_ledger(ctx: AppContext, actor: Person) -> LedgerRequest:
+    """Pause the ledger for 72 hours from now, also where a pause stands. What would have ended it is not done any more.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        Conflict: This is under way already.
+        LedgerRefused: The ledger does not accept it.
+    """
+    only_the_authority(actor)
+    # Contracts of an earlier version have a pause without an end, and nothing to renew.
+    return _ask_for_change(ctx, actor, THE_LEDGER, PAUSE, {"ends": ctx.ledger.role_holders([]) is not None})
+
+
+def resume_ledger(ctx: AppContext, actor: Person) -> LedgerRequest:
+    """End the pause before its time.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        Conflict: The ledger is not paused, or a change of that is under way.
+        LedgerRefused: The ledger does not accept it.
+    """
+    only_the_authority(actor)
+    until = ctx.ledger.paused_until()
+    if until is None or until <= ctx.now():
+        raise Conflict("the ledger is not paused")
+    return _ask_for_change(ctx, actor, THE_LEDGER, RESUME, {})
+
+
+def grant_role(ctx: AppContext, actor: Person, typed_role: str, typed_account: str) -> LedgerRequest:
+    """Give an account a role over the contracts, with the notice that those need who have it now.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        Invalid: There is no such role to give, or no such address.
+        Conflict: The account has the role already, the admin's account is not here, or a change of it is under way.
+        LedgerRefused: The ledger does not accept it.
+    """
+    only_the_authority(actor)
+    role, account = read_role(ctx, typed_role, typed_account)
+    holders = administered(ctx, account)
+    standing = holders.of(role)
+    if any(one.account == account for one in standing):
+        raise Conflict("this account has the role already", account=account)
+    terms = {"role": role.name, "account": account, "notice": notice_of(holders, role)}
+    return _ask_for_change(ctx, actor, f"{role.name} {account}", GRANT, terms)
+
+
+def revoke_role(ctx: AppContext, actor: Person, typed_role: str, typed_account: str) -> LedgerRequest:
+    """Take a role over the contracts away from an account, at once; an admin's after notice. It ends a grant under way.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        Invalid: There is no such role to take, or no such address.
+        Conflict: The account does not have the role or keeps it, or the admin's account is not here.
+        LedgerRefused: The ledger does not accept it.
+    """
+    only_the_authority(actor)
+    role, account = read_role(ctx, typed_role, typed_account)
+    holders = administered(ctx, account)
+    if not any(one.account == account for one in holders.of(role)):
+        raise Conflict("this account does not have the role", account=account)
+    if (why := why_kept(holders, role, account)) is not None:
+        raise Conflict(why, account=account)
+    terms = {"role": role.name, "account": account}
+    return _ask_for_change(ctx, actor, f"{role.name} {account}", REVOKE, terms)
+
+
+LAST_ADMIN = Message(
+    "the last admin stays, or nobody could give or take a role any more: give the role to another account first"
+)
+GUARDIANS_BRAKE = Message(
+    "a guardian keeps the brake until it goes, after seven days: provenport chain guardian propose"
+)
+
+
+def why_kept(holders: RoleHolders, role: LedgerRole, account: str) -> Message | None:
+    """Return why the contracts do not take a role away from an account, or None where they do."""
+    if role is LedgerRole.ADMIN and holders.admins == 1:
+        return LAST_ADMIN
+    is_guardian = any(one.account == account for one in holders.of(LedgerRole.GUARDIAN))
+    return GUARDIANS_BRAKE if role is LedgerRole.BRAKE and is_guardian else None
+
+
+def notice_of(holders: RoleHolders, role: LedgerRole) -> int:
+    """Return for how many seconds the acts of a new holder of a role are announced before they can be done.
+
+    As long as for those who have the role, and else as long as the admin's: a new account must not be a way around the
+    guardian.
+    """
+    if role.acts_at_once:
+        return 0
+    return max((one.notice_seconds for one in holders.of(role) or holders.of(LedgerRole.ADMIN)), default=0)
+
+
+NO_ADDRESS = Message("should be 0x and 40 hexadecimal digits, copied whole and unchanged")
+
+
+def read_role(ctx: AppContext, typed_role: str, typed_account: str) -> tuple[LedgerRole, str]:
+    """Read a role's name and an account's address, whose letters' case is checked where both cases occur.
+
+    Raises:
+        Invalid: The role is none that is given here, or the address is none.
+    """
+    role = next((one for one in GIVEN_BY_REQUEST if one.name == typed_role), None)
+    account = ctx.ledger.read_address(typed_account.strip())
+    problems: list[tuple[str, str]] = []
+    if role is None:
+        problems.append(("role", Message("is none of the roles that are given here")))
+    if account is None:
+        problems.append(("account", NO_ADDRESS))
+    if role is None or account is None:
+        raise Invalid("this is no role or no account", problems)
+    return role, account
+
+
+def administered(ctx: AppContext, *accounts: str) -> RoleHolders:
+    """Return who has which role, where the account that gives and takes them is kept here.
+
+    Raises:
+        Conflict: It is kept elsewhere, or the contracts are of an earlier version.
+    """
+    holders, admin = ctx.ledger.role_holders(accounts), ctx.ledger.account(ADMIN)
+    if holders is None:
+        raise Conflict("the contracts are of an earlier version, where the authority has all roles")
+    if not any(one.account == admin and one.since <= ctx.now() for one in holders.of(LedgerRole.ADMIN)):
+        raise Conflict("the account that gives and takes roles is not kept here: provenport chain role --dry-run")
+    return holders
+
+
 @rerunnable
-def _ask_for_account(ctx: AppContext, actor: Person, name: str, operation: str, terms: dict[str, Any]) -> LedgerRequest:
-    """Ask for a change of an account, with what goes before it: its announcement, and the new account's money."""
+def withdraw(ctx: AppContext, actor: Person, request_id: str) -> LedgerRequest:
+    """Cancel what is announced, by the account that announced it, before it is done.
+
+    Raises:
+        NotAllowed: The actor is not the authority.
+        NotFound: There is no such request.
+        Conflict: It is not announced, is made or ended already, or this is under way.
+    """
+    only_the_authority(actor)
+    with ctx.work() as work:
+        change = work.ledger_requests.get(request_id)
+        if "announcement" not in change.terms or change.transaction is not None or change.settled is not None:
+            raise Conflict("this is not announced any more")
+        if "withdrawal" in change.terms:
+            raise Conflict("this is being withdrawn already")
+        asked = _withdraw(work, change, ctx.now())
+        work.commit()
+    ctx.wake_anchoring()
+    return asked
+
+
+def _withdraw(work: UnitOfWork, change: LedgerRequest, now: datetime) -> LedgerRequest:
+    asked = LedgerRequest(str(uuid4()), WITHDRAW, {"of": change.id}, now)
+    # A new dictionary: SQLAlchemy does not notice a change inside a JSON value.
+    change.terms = {**change.terms, "withdrawal": asked.id}
+    work.add(asked)
+    return asked
+
+
+@rerunnable
+def _ask_for_change(ctx: AppContext, actor: Person, name: str, operation: str, terms: dict[str, Any]) -> LedgerRequest:
+    """Ask for a use of a power, with what goes before it: its announcement, and a new account's money."""
     asked = LedgerRequest(str(uuid4()), operation, {**terms, "name": name, "askedBy": actor.id}, ctx.now())
-    call = _account_call(asked)
+    call = power_call(asked)
     is_delayed, before = bool(ctx.ledger.delay(call)), []
     # Now, while somebody is there to read why it is refused.
     if not is_delayed:
@@ -319,14 +518,17 @@ def _ask_for_account(ctx: AppContext, actor: Person, name: str, operation: str, 
         asked.terms["announcement"] = before[0].id
     if ctx.ledger.gives_money and _needs_key(asked):
         before.append(LedgerRequest(str(uuid4()), FUND, {"of": asked.id}, asked.asked_at))
+    with ctx.work(reading=True) as work:
+        others = [other for other in work.ledger_requests.under_way() if other.terms.get("name") == name]
+        gone = {other.id for other in others if is_cancelled(ctx, work, other)}
     with ctx.work() as work:
         for other in work.ledger_requests.under_way():
             if other.terms.get("name") != name:
                 continue
-            if operation != SUSPEND:
-                raise Conflict("a change of this account is under way", account=name)
-            if other.operation == REGISTER and other.transaction is None:
-                other.settled = SUSPENDED_SINCE
+            if other.id in gone:
+                other.settled = CANCELLED
+                continue
+            _make_way(work, other, operation, asked.asked_at)
         for one in (*before, asked):
             work.add(one)
         work.commit()
@@ -334,19 +536,62 @@ def _ask_for_account(ctx: AppContext, actor: Person, name: str, operation: str, 
     return asked
 
 
+def _make_way(work: UnitOfWork, other: LedgerRequest, operation: str, now: datetime) -> None:
+    """End another request about the same, where the new one takes away what that would give.
+
+    Raises:
+        Conflict: The new one does not, or does the same.
+    """
+    ended, why = ENDS.get(operation, (None, ""))
+    if ended is None or (operation == other.operation != SUSPEND):
+        raise Conflict("a change of this is under way", account=other.terms["name"])
+    if other.operation == ended and other.transaction is None:
+        other.settled = why
+        if "announcement" in other.terms and "withdrawal" not in other.terms:
+            # Or the account that announced it, in other hands, could still do it.
+            _withdraw(work, other, now)
+
+
+def is_cancelled(ctx: AppContext, work: UnitOfWork, asked: LedgerRequest) -> bool:
+    """Tell whether the announcement of a request is gone from the ledger before its time.
+
+    Raises:
+        LedgerUnavailable: The ledger cannot be asked.
+    """
+    announcement = work.ledger_requests.find(asked.terms.get("announcement"))
+    if announcement is None or not _is_final(announcement) or not asked.is_waiting(ctx.now()):
+        return False
+    return ctx.ledger.announced(power_call(asked)) is None
+
+
 def _needs_key(asked: LedgerRequest) -> bool:
     """Tell whether a key must be created for a change of an account before it can be made."""
     return asked.operation in (REGISTER, MOVE) and "becomes" not in asked.terms
 
 
-def _account_call(asked: LedgerRequest) -> AccountCall:
+def power_call(asked: LedgerRequest) -> PowerCall:
+    """Return the call that a request of the authority leads to."""
+    terms = asked.terms
     # Whether the ledger would take it does not depend on the address of an account whose key is yet to be created.
-    becomes = str(asked.terms.get("becomes", "0x" + sha256(asked.id.encode()).hexdigest()[:40]))
-    if asked.operation == REGISTER:
-        return RegisterAgent(becomes, SHARED.get(str(asked.terms["name"]), Agent.OFFICE))
-    if asked.operation == MOVE:
-        return MoveAgent(str(asked.terms["account"]), becomes)
-    return SuspendAgent(str(asked.terms["account"]))
+    becomes = str(terms.get("becomes", "0x" + sha256(asked.id.encode()).hexdigest()[:40]))
+    match asked.operation:
+        case "register-agent":
+            return RegisterAgent(becomes, SHARED.get(str(terms["name"]), Agent.OFFICE))
+        case "move-agent":
+            return MoveAgent(str(terms["account"]), becomes)
+        case "pause":
+            return RenewPause() if terms["ends"] else PauseLedger()
+        case "resume":
+            return PauseLedger(False)
+        case "grant-role":
+            return GrantRole(LedgerRole[terms["role"]], str(terms["account"]), int(terms["notice"]))
+        case "revoke-role":
+            return RevokeRole(LedgerRole[terms["role"]], str(terms["account"]))
+    return SuspendAgent(str(terms["account"]))
+
+
+def _signer(call: PowerCall) -> str:
+    return ADMIN if isinstance(call, GrantRole | RevokeRole) else AUTHORITY
 
 
 @rerunnable
@@ -367,14 +612,11 @@ def _call(ctx: AppContext | AnchoringContext, work: UnitOfWork, asked: LedgerReq
     """Return the call that is asked for, and the account that signs it."""
     if asked.operation == ALLOW:
         return AllowDrawdowns(str(asked.terms["account"]), bool(asked.terms["allowed"])), ANCHORER
-    if asked.operation in (FUND, ANNOUNCE):
-        change = work.ledger_requests.get(str(asked.terms["of"]))
-        if change.settled is not None:
-            raise Conflict("this change of an account is not asked for any more", account=change.terms["name"])
-        call = _account_call(change)
-        return (Announce(call) if asked.operation == ANNOUNCE else FundAccount(str(change.terms["becomes"]))), AUTHORITY
-    if asked.operation in (REGISTER, SUSPEND, MOVE):
-        return _account_call(asked), AUTHORITY
+    if asked.operation in (FUND, ANNOUNCE, WITHDRAW):
+        return _call_along_with(asked, work.ledger_requests.get(str(asked.terms["of"])))
+    if "name" in asked.terms:
+        call = power_call(asked)
+        return call, _signer(call)
     record = work.records.get(str(asked.terms["record"]))
     batch, place = record.batch, ledger_record(ctx.ledger, record)
     if batch is None or place is None or batch.state not in (ProofState.ANCHORED, ProofState.FINAL):
@@ -384,6 +626,22 @@ def _call(ctx: AppContext | AnchoringContext, work: UnitOfWork, asked: LedgerReq
             raise Conflict("only a certificate of origin is drawn down", record=record.id)
         return CorrectActivation(activation_call(record, place)), ANCHORER
     return _office_call(ctx, batch, place, str(asked.terms["office"]))
+
+
+def _call_along_with(asked: LedgerRequest, change: LedgerRequest) -> tuple[LedgerCall, str]:
+    """Return the call that goes along with a change, and the account that signs it."""
+    call = power_call(change)
+    signer = _signer(call)
+    if asked.operation == WITHDRAW:
+        if change.transaction is not None:
+            raise Conflict("this was done before it could be withdrawn")
+        # Not by the guardian: it stays independent of whoever uses the pages.
+        return CancelAnnounced(call, by=signer), signer
+    if change.settled is not None or "withdrawal" in change.terms:
+        raise Conflict("this change is not asked for any more", account=change.terms["name"])
+    return (
+        (Announce(call), signer) if asked.operation == ANNOUNCE else (FundAccount(str(change.terms["becomes"])), signer)
+    )
 
 
 def _office_call(
@@ -434,13 +692,20 @@ def _send_one(ctx: AnchoringContext, request_id: str) -> None:
         except Conflict as error:
             _settle(ctx, request_id, error.message)
             return
-    if isinstance(call, AccountCall) and ctx.ledger.delay(call) and not _is_due(ctx, asked, call):
+    if isinstance(call, PowerCall):
+        needs_notice = ctx.ledger.delay(call) or "withdrawal" in asked.terms
+        if needs_notice and not _is_due(ctx, asked, call):
+            return
+    if isinstance(call, CancelAnnounced) and not _is_announced(ctx, asked):
         return
     try:
         ctx.ledger.simulate(call)
     except LedgerRefused as refusal:
-        _settle(ctx, request_id, str(refusal))
-        return
+        # Where blocks come only with transactions the newest one may be an hour old: what is due by the clock is due
+        # in the next one.
+        if refusal.values.get("error") != "AccessManagerNotReady":
+            _settle(ctx, request_id, str(refusal))
+            return
 
     def unsettled(work: UnitOfWork) -> LedgerRequest | None:
         request = work.ledger_requests.get(request_id)
@@ -449,21 +714,50 @@ def _send_one(ctx: AnchoringContext, request_id: str) -> None:
     keep_and_send(ctx, signed(ctx, call, signer), unsettled, "request")
 
 
-def _is_due(ctx: AnchoringContext, asked: LedgerRequest, call: AccountCall) -> bool:
+def _is_due(ctx: AnchoringContext, asked: LedgerRequest, call: PowerCall) -> bool:
     """Tell whether a change that must be announced can be made. Notes its time, or that it will never be made."""
     with ctx.work(reading=True) as work:
         announcement = work.ledger_requests.find(asked.terms.get("announcement"))
         if announcement is not None and announcement.settled is None and not _is_final(announcement):
             return False  # a reorganisation could still take it away
-        refusal = announcement and announcement.settled
+        refusal = None if announcement is None else announcement.settled
     due = ctx.ledger.announced(call)
     if due is None:
-        is_late = asked.due_at is not None and ctx.now() > asked.due_at + EXPIRES
-        _settle(ctx, asked.id, refusal or (EXPIRED if is_late else CANCELLED))
+        _settle(ctx, asked.id, _why_not_announced(ctx, asked, refusal))
         return False
     if asked.due_at != due:
         _note_due(ctx, asked.id, due)
-    return ctx.now() >= due + CLOCKS_MAY_DIFFER
+    return ctx.now() >= due + CLOCKS_MAY_DIFFER and "withdrawal" not in asked.terms
+
+
+def _why_not_announced(ctx: AnchoringContext, asked: LedgerRequest, refusal: str | None) -> str:
+    if "withdrawal" in asked.terms:
+        return WITHDRAWN
+    is_late = asked.due_at is not None and ctx.now() > asked.due_at + EXPIRES
+    return refusal or (EXPIRED if is_late else CANCELLED)
+
+
+def _is_announced(ctx: AnchoringContext, withdrawal: LedgerRequest) -> bool:
+    """Tell whether what is to be withdrawn is on the ledger for good. Ends the withdrawal where it never will be."""
+    with ctx.work(reading=True) as work:
+        change = work.ledger_requests.get(str(withdrawal.terms["of"]))
+        announcement = work.ledger_requests.find(change.terms.get("announcement"))
+    if announcement is not None and announcement.settled is None:
+        return _is_final(announcement)
+    if ctx.ledger.announced(power_call(change)) is not None:
+        return True
+    _end_unannounced(ctx, withdrawal.id)
+    return False
+
+
+@rerunnable
+def _end_unannounced(ctx: AnchoringContext, withdrawal_id: str) -> None:
+    """End a withdrawal with the change that it was about, which was never announced, or is not any more."""
+    with ctx.work() as work:
+        withdrawal = work.ledger_requests.get(withdrawal_id)
+        change = work.ledger_requests.get(str(withdrawal.terms["of"]))
+        withdrawal.settled, change.settled = WITHDRAWN, change.settled or WITHDRAWN
+        work.commit()
 
 
 def _is_final(announcement: LedgerRequest) -> bool:
@@ -476,13 +770,14 @@ def _note_due(ctx: AnchoringContext, request_id: str, due: datetime) -> None:
         asked = work.ledger_requests.get(request_id)
         asked.terms = {**asked.terms, "due": due.isoformat()}
         work.commit()
-    log.info("a change of an account is announced", account=asked.terms["name"], due=due.isoformat())
+    log.info("a change by the authority is announced", about=asked.terms["name"], due=due.isoformat())
 
 
 @rerunnable
 def _settle(ctx: AnchoringContext, request_id: str, why: str) -> None:
     # What an operator asked for is not tried for ever: a pause, or a missing role, is for the operator to see.
-    log.error("the ledger does not take what was asked for", request=request_id, why=why)
+    note = log.info if why == WITHDRAWN else log.error
+    note("what was asked of the ledger will not be done", request=request_id, why=why)
     with ctx.work() as work:
-        work.ledger_requests.get(request_id).settled = why[:200]
+        end_request(work, work.ledger_requests.get(request_id), why)
         work.commit()

@@ -14,7 +14,15 @@ import structlog
 from backend.domain.consignment import Event, Step
 from backend.domain.errors import ForeignLedger, LedgerRefused, LedgerUnavailable
 from backend.domain.ledger import CancelNonce, LedgerCall, Receipt
-from backend.domain.outbox import HAND_ON, MOVE, REGISTER, OutboundTransaction, TransactionState
+from backend.domain.outbox import (
+    HAND_ON,
+    MOVE,
+    REGISTER,
+    WITHDRAW,
+    LedgerRequest,
+    OutboundTransaction,
+    TransactionState,
+)
 from backend.domain.records import ProofState, SealedBatch
 from backend.services.keys import settle_rotations
 from backend.services.ports import AnchoringContext, rerunnable
@@ -74,6 +82,8 @@ def accepted(ctx: AnchoringContext, wanted: list[Wanted], call: Callable[[list[W
 
 AUTHORITY = "authority"
 """The account that changes accreditations."""
+ADMIN = "admin"
+"""The account that gives and takes roles over the contracts."""
 RAISE_AFTER = timedelta(seconds=60)
 """How long a transaction waits for its block before its fee is raised."""
 
@@ -335,7 +345,19 @@ def _note_refused(work: UnitOfWork, kept: OutboundTransaction, batch: SealedBatc
     _requeue_drawdowns(work, kept)
     _requeue_revocations(work, kept)
     for asked in work.ledger_requests.sent_by(kept):
-        asked.settled = kept.refusal[:200]
+        if kept.refusal == "AccessManagerNotReady":  # the chain's clock is behind ours
+            asked.transaction = None
+        else:
+            end_request(work, asked, kept.refusal)
+
+
+def end_request(work: UnitOfWork, asked: LedgerRequest, why: str) -> None:
+    """Note why a request will never be made. What it should have withdrawn goes on."""
+    asked.settled = why[:200]
+    if asked.operation == WITHDRAW:
+        change = work.ledger_requests.get(str(asked.terms["of"]))
+        # A new dictionary: SQLAlchemy does not notice a change inside a JSON value.
+        change.terms = {name: term for name, term in change.terms.items() if name != "withdrawal"}
 
 
 def _note_requests(ctx: AnchoringContext, work: UnitOfWork, kept: OutboundTransaction) -> None:

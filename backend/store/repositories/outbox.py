@@ -189,6 +189,12 @@ class LedgerRequestRepository(Repository):
         )
         return [*self.pending(), *self._all(query)]
 
+    def newest(self, limit: int) -> Sequence[LedgerRequest]:
+        """Return what somebody asked for, the newest first, whatever came of it."""
+        c = t.ledger_request.c
+        query = select(LedgerRequest).where(t.request_asked).order_by(c.asked_at.desc(), c.id.desc())
+        return self._all(query.limit(limit))
+
     def get(self, request_id: str) -> LedgerRequest:
         """Return the request with this id, or raise NotFound."""
         return self._get(LedgerRequest, request_id, Message("no such request"))

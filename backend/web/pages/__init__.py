@@ -110,6 +110,7 @@ from backend.web.pages import (  # noqa: E402, F401 - each adds its pages to the
     customs_offices,
     declarations,
     home,
+    ledger_accounts,
     officer_queue,
     records,
     requests,

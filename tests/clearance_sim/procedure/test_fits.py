@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clearance_sim.procedure.fits import from_mean_and_shares, from_median_and_p90, scaled
+from clearance_sim.procedure.calibration import from_mean_and_shares, from_median_and_p90, scaled
 
 
 def test_nhava_sheva_figures_give_known_shape():

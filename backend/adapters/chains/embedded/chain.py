@@ -27,8 +27,14 @@ from eth_utils.address import to_canonical_address, to_checksum_address
 from eth_utils.exceptions import ValidationError
 from filelock import FileLock, Timeout
 
-from backend.adapters.chains.embedded.pool import Pool, Waiting
-from backend.adapters.chains.embedded.store import BLOCK_GAS_LIMIT, BlockStore, CommittedStore, ensure_genesis
+from backend.adapters.chains.embedded.store import (
+    BLOCK_GAS_LIMIT,
+    BlockStore,
+    CommittedStore,
+    Pool,
+    Waiting,
+    ensure_genesis,
+)
 from backend.adapters.ledger.chain import (
     Block,
     CallReverted,
