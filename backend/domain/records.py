@@ -7,7 +7,7 @@ forms, API and files.
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -98,6 +98,43 @@ def fields_of(document: BaseModel) -> dict[str, Any]:
 def content_of(kind: Kind, fields: Mapping[str, Any]) -> str:
     """Return a text that is equal for equal documents."""
     return f"{kind.slug} {json.dumps(fields, sort_keys=True, ensure_ascii=False)}"
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """A field that two versions of a document state differently. A side that lacks it is None.
+
+    ``path`` is the place of the field by its JSON names, such as ``exporter.name`` or ``results.0.value``.
+    """
+
+    path: str
+    before: Any
+    after: Any
+
+    @property
+    def name(self) -> str:
+        """The name of the value itself, such as ``name`` in ``exporter.name``."""
+        return self.path.rpartition(".")[2]
+
+
+def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
+    """Return what differs between two versions of a document, in the order of the newer one."""
+    old, new = dict(_leaves(before)), dict(_leaves(after))
+    paths = [*new, *(path for path in old if path not in new)]
+    return [FieldChange(path, old.get(path), new.get(path)) for path in paths if old.get(path) != new.get(path)]
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (path, value) for each value of JSON that is neither an object nor a list of them, and for the files."""
+    if isinstance(value, Mapping):
+        inside: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list) and path != "attachments" and any(isinstance(one, Mapping) for one in value):
+        inside = enumerate(value)  # files are shown by their names alone, so their list stays whole
+    else:
+        yield path, value
+        return
+    for name, one in inside:
+        yield from _leaves(one, f"{path}.{name}" if path else str(name))
 
 
 ZONES_APART = timedelta(days=1)
@@ -418,7 +455,17 @@ class ConfirmationRequest:
     confirmed: RecordOnFile | None = None
     content: str | None = None
     """The statement's content, to find an equal one: see ``content_of``."""
+    first_id: str | None = None
+    """The first of the requests that this one corrects, whose thread of questions and answers goes on; None if it is
+    the first itself."""
+    last_author_id: str | None = None
+    """The organisation that wrote last in the thread, so that lists can tell the other one."""
     version: int = 1
+
+    @property
+    def thread_id(self) -> str:
+        """The id under which the messages of this request and of those that it corrects are kept."""
+        return self.first_id or self.id
 
     def withdraw(self) -> None:
         """Give up a request that was sent back. Its statement stays on file, and nobody confirms it any more.
@@ -429,6 +476,22 @@ class ConfirmationRequest:
         if self.state is not RequestState.SENT_BACK:
             raise Conflict("only a request that was sent back can be withdrawn", state=self.state.value)
         self.state = RequestState.WITHDRAWN
+
+
+@dataclass(eq=False)
+class RequestMessage:
+    """A question, an answer or a return, in the thread that merchant and issuer write about a request.
+
+    ``doubtful`` names the document's fields that the issuer marked as it sent the request back, by their JSON names. It
+    is None for other messages.
+    """
+
+    id: str
+    thread_id: str
+    author: Organisation
+    said_at: datetime
+    text: str
+    doubtful: list[str] | None = None
 
 
 @dataclass(eq=False)

@@ -20,9 +20,9 @@ from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Organisation, Person, Role
 from backend.domain.records import ProofState, RecordOnFile, RequestState
 from backend.domain.retention import kept_by_its_agreement
-from backend.services.access_policy import visible_record
 from backend.services.declarations import jurisdiction
 from backend.services.ports import AppContext, rerunnable
+from backend.services.records import visible_record
 from backend.store.repositories.records import Keeper
 from backend.store.unit_of_work import UnitOfWork
 
@@ -363,12 +363,13 @@ def _files_of(on_file: RecordOnFile) -> list[str]:
 
 
 def _forget(work: UnitOfWork, on_file: RecordOnFile) -> None:
-    """Delete what other rows repeat of the record's content: reasons, requests and idempotent results."""
+    """Delete what other rows repeat of its content: reasons, requests and their threads, idempotent results."""
     for change in work.status_changes.of_record(on_file.id):
         change.reason, change.reason_salt = "", bytes(32)
     request = work.requests.find_about(on_file.id)
     if request is not None:
         request.reason = request.content = None
+        work.requests.delete_messages(request)
         if request.state is RequestState.SENT_BACK:
             request.state = RequestState.CLOSED
     work.idempotency.delete_for(on_file.id)

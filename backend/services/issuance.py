@@ -1,5 +1,6 @@
 """Issuers sign records, their own or what a merchant submitted to them, and revoke them."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -8,14 +9,23 @@ from pydantic.alias_generators import to_snake
 
 from backend.domain.bundle import Bundle
 from backend.domain.consignment import Step
-from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
+from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
 from backend.domain.evidence import Evidence
 from backend.domain.fields import Document, Party
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.ledger import DocumentStatus
 from backend.domain.outbox import EndedPlace, RevocationNotice
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.records import Assurance, ConfirmationRequest, RecordOnFile, RequestState, document_of
+from backend.domain.records import (
+    Assurance,
+    ConfirmationRequest,
+    FieldChange,
+    RecordOnFile,
+    RequestMessage,
+    RequestState,
+    changes_between,
+    document_of,
+)
 from backend.services.ports import AppContext, rerunnable
 from backend.services.records import (
     ENDED,
@@ -26,6 +36,7 @@ from backend.services.records import (
     is_published,
     sign_once,
 )
+from backend.store.repositories.records import MOST_MESSAGES
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -124,22 +135,109 @@ def draft_confirmation(
 
 
 @rerunnable
-def send_back(ctx: AppContext, actor: Person, request_id: str, reason: str) -> ConfirmationRequest:
+def send_back(
+    ctx: AppContext, actor: Person, request_id: str, reason: str, doubtful: Collection[str] = ()
+) -> ConfirmationRequest:
     """Return a request to the merchant with a reason, so that the merchant can correct the statement.
+
+    ``doubtful`` names the fields of the document to look at, by their JSON names. Reason and fields also stand in the
+    request's thread.
 
     Raises:
         NotFound: There is no such request to this issuer.
         Conflict: The request was answered already.
-        Invalid: The reason is empty.
+        Invalid: The reason is empty, or the kind has no such field.
     """
     if not reason.strip():
         raise Invalid("a reason is needed", [("reason", "is missing: say what the merchant should correct")])
     with ctx.work() as work:
         request = _waiting(work, actor, request_id)
+        known = KINDS[request.statement.kind].every_field
+        if unknown := [name for name in doubtful if name not in known]:
+            raise Invalid("no such field", [("fields", Message("{name} is no field of it", name=unknown[0]))])
         work.requests.next_version(request)
-        request.state, request.answered_at, request.reason = RequestState.SENT_BACK, ctx.now(), reason.strip()[:2000]
+        request.state, request.answered_at, request.reason = RequestState.SENT_BACK, ctx.now(), _shortened(reason)
+        marked = [name for name in known if name in doubtful]
+        # Reasons count as messages, but a full thread keeps no issuer from answering.
+        if work.requests.count_messages(request) < MOST_MESSAGES:
+            _write(ctx, work, request, request.issuer, reason, marked)
         work.commit()
     return request
+
+
+@rerunnable
+def write_message(ctx: AppContext, actor: Person, request_id: str, text: str) -> RequestMessage:
+    """Ask or answer in the thread of a request, by its merchant or its issuer.
+
+    Raises:
+        NotFound: There is no such request of this organisation.
+        Invalid: The text is empty.
+        Conflict: The request was given up or replaced, what it said was erased, or the thread is full.
+    """
+    if not text.strip():
+        raise Invalid("a text is needed", [("text", "is missing: write your question or answer")])
+    with ctx.work() as work:
+        request = request_of(work, actor, request_id)
+        if not is_open_for_messages(request):
+            raise Conflict("nothing more is written about this request: it is over", state=request.state.value)
+        if work.requests.count_messages(request) >= MOST_MESSAGES:
+            raise Conflict("this thread is full: {most} messages", most=MOST_MESSAGES)
+        author = request.issuer if request.issuer.id == actor.organisation.id else request.merchant
+        message = _write(ctx, work, request, author, text)
+        work.commit()
+    return message
+
+
+def request_of(work: UnitOfWork, actor: Person, request_id: str) -> ConfirmationRequest:
+    """Return a request to the actor's organisation, or one that it made.
+
+    Raises:
+        NotFound: There is none. The same for one of others, so that nobody can find out which there are.
+    """
+    request = work.requests.get(request_id)
+    if actor.organisation.id not in (request.issuer.id, request.merchant.id):
+        raise NotFound("no such request", id=request_id)
+    return request
+
+
+def is_open_for_messages(request: ConfirmationRequest) -> bool:
+    """Tell whether merchant and issuer may still write in a request's thread."""
+    is_over = request.state in (RequestState.CLOSED, RequestState.WITHDRAWN)
+    return not is_over and request.statement.erased_at is None
+
+
+def changes_since_return(work: UnitOfWork, request: ConfirmationRequest) -> list[FieldChange]:
+    """Return what a statement says differently from the one sent back that it corrects; nothing where it is the first.
+
+    Nothing either where one of the two was erased.
+    """
+    earlier_id = request.statement.supersedes_id
+    if earlier_id is None:
+        return []
+    before, after = work.records.get(earlier_id).readable_fields, request.statement.readable_fields
+    return changes_between(before, after) if before and after else []
+
+
+def _write(
+    ctx: AppContext,
+    work: UnitOfWork,
+    request: ConfirmationRequest,
+    author: Organisation,
+    text: str,
+    doubtful: list[str] | None = None,
+) -> RequestMessage:
+    message = RequestMessage(str(uuid4()), request.thread_id, author, ctx.now(), _shortened(text), doubtful)
+    work.add(message)
+    request.last_author_id = author.id
+    return message
+
+
+def _shortened(text: str) -> str:
+    return text.strip()[:LONGEST_TEXT]
+
+
+LONGEST_TEXT = 2000
+"""Characters of a reason or message."""
 
 
 def _waiting(work: UnitOfWork, actor: Person, request_id: str) -> ConfirmationRequest:
@@ -173,7 +271,7 @@ def revoke(ctx: AppContext, actor: Person, record_id: str, reason: str, read: in
         work.records.next_version(on_file, read)
         if on_file.status not in (DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED):
             raise Conflict("this record is not in force", status=DocumentStatus(on_file.status).name)
-        change_status(ctx, work, on_file, DocumentStatus.REVOKED, reason.strip()[:2000])
+        change_status(ctx, work, on_file, DocumentStatus.REVOKED, _shortened(reason))
         work.consignments.note_about_record(on_file, Step.PAPER_REVOKED, ctx.now(), on_file.issuer)
         work.commit()
     ctx.wake_anchoring()

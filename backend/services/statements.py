@@ -65,7 +65,8 @@ def draft_statement(
     issuer = _issuer(work, kind, issuer_id)
     merchant = work.organisations.get(actor.organisation.id)
     product = work.products.get(product_id, merchant) if product_id else None
-    earlier = _sent_back(work, merchant, instead_of) if instead_of else None
+    returned = _sent_back(work, merchant, instead_of) if instead_of else None
+    earlier = returned.statement if returned else None
     drafted = draft(
         ctx,
         work,
@@ -82,11 +83,14 @@ def draft_statement(
     def submit(statement: RecordOnFile) -> None:
         # Kept with the request, so that an import can tell that the same content waits already.
         content = content_of(kind, fields_of(document))
-        work.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, inputs.moment, content=content))
-        if instead_of:
-            replaced = work.requests.get(instead_of)
-            work.requests.next_version(replaced)  # the merchant may withdraw it at the same moment
-            replaced.state = RequestState.CLOSED
+        made = ConfirmationRequest(str(uuid4()), statement, issuer, merchant, inputs.moment, content=content)
+        if returned is not None:
+            work.requests.next_version(returned)  # the merchant may withdraw it at the same moment
+            returned.state = RequestState.CLOSED
+            # Between the same two the thread goes on. Another issuer does not read what was written to the first one.
+            if returned.issuer.id == issuer.id:
+                made.first_id = returned.thread_id
+        work.add(made)
 
     return replace(drafted, on_filed=submit)
 
@@ -105,13 +109,13 @@ def _issuer(work: UnitOfWork, kind: Kind, issuer_id: str) -> Organisation:
     return issuer
 
 
-def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> RecordOnFile:
+def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> ConfirmationRequest:
     request = work.requests.get(request_id)
     if request.merchant.id != merchant.id:
         raise NotFound("no such request", id=request_id)
     if request.state is not RequestState.SENT_BACK or request.statement.superseded_by_id is not None:
         raise Conflict("only a request that was sent back can be corrected", state=request.state.value)
-    return request.statement
+    return request
 
 
 @rerunnable

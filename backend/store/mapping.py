@@ -30,7 +30,15 @@ from backend.domain.parties import (
     SigningKey,
     SignInSession,
 )
-from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StatusChange, StoredFile
+from backend.domain.records import (
+    ConfirmationRequest,
+    Product,
+    RecordOnFile,
+    RequestMessage,
+    SealedBatch,
+    StatusChange,
+    StoredFile,
+)
 from backend.domain.simulation import Simulation
 from backend.store import tables
 from backend.store.encryption import EncryptedValue, KeyStore
@@ -78,6 +86,7 @@ def map_the_domain() -> None:
             "merchant": relationship(Organisation, foreign_keys=[tables.request.c.merchant_id], lazy="joined"),
         },
     )
+    put(RequestMessage, tables.request_message, properties={"author": relationship(Organisation, lazy="joined")})
     in_time = [tables.event.c.occurred_at, tables.event.c.recorded_at]
     put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
     put(PlannedDrawdown, tables.planned_drawdown)

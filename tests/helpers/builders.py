@@ -358,8 +358,8 @@ class Api:
         assert self.post(f"/declarations/{declaration['id']}/withdrawal", "merchant").status_code == 201
         return str(certificate["id"])
 
-    def request_sent_back(self, ctx: AppContext) -> str:
-        """The id of a request of the merchant's that the chamber sent back."""
+    def request_waiting(self, ctx: AppContext) -> str:
+        """The id of a request of the merchant's that waits for the chamber."""
         with ctx.work(reading=True) as work:
             merchant, chamber = (work.persons.find_by_email(f"{who}@example.org") for who in ("merchant", "chamber"))
         assert merchant is not None
@@ -369,7 +369,14 @@ class Api:
         with ctx.work(reading=True) as work:
             request = work.requests.find_about(stated.id)
         assert request is not None
-        return issuance.send_back(ctx, chamber, request.id, "The weight is missing.").id
+        return request.id
+
+    def request_sent_back(self, ctx: AppContext) -> str:
+        """The id of a request of the merchant's that the chamber sent back."""
+        with ctx.work(reading=True) as work:
+            chamber = work.persons.find_by_email("chamber@example.org")
+        assert chamber is not None
+        return issuance.send_back(ctx, chamber, self.request_waiting(ctx), "The weight is missing.").id
 
     def certificate(self, **changes: Any) -> dict[str, Any]:
         name = self.get("/me", "merchant").get_json()["organisation"]

@@ -401,6 +401,8 @@ CASES = [
         Case("pages.send_back", role, lambda installation, what=what: installation.request(what))
         for what, role in ISSUERS.items()
     ),
+    Case("pages.write_message", "merchant", lambda installation: installation.request("certificate-of-origin")),
+    Case("pages.write_message", "chamber", lambda installation: installation.request("certificate-of-origin")),
     Case("pages.revoke", "chamber", lambda installation: f"/records/{installation.api.certificate()['id']}"),
     Case("pages.revoke", "laboratory", lambda installation: f"/records/{installation.api.report()['id']}"),
     Case("pages.revoke", "merchant", lambda installation: f"/records/{installation.api.invoice()['id']}"),

@@ -37,6 +37,7 @@ from backend.domain.records import (
     Product,
     ProofState,
     RecordOnFile,
+    RequestMessage,
     RequestState,
     SealedBatch,
     StatusChange,
@@ -533,6 +534,10 @@ class FileRepository(Repository):
         return self._all(select(StoredFile).order_by(t.stored_file.c.sha256))
 
 
+MOST_MESSAGES = 200
+"""The most messages of one thread."""
+
+
 class RequestRepository(Repository):
     """Merchants' requests to issuers."""
 
@@ -592,6 +597,23 @@ class RequestRepository(Repository):
         """Count the requests that wait for an issuer, up to ``most``."""
         c = t.request.c
         return self._count(select(c.id).where(c.issuer_id == issuer.id, c.state == RequestState.WAITING), most)
+
+    def messages(self, request: ConfirmationRequest) -> Sequence[RequestMessage]:
+        """Return what was written in a request's thread, the earliest first, at most ``MOST_MESSAGES``."""
+        c = t.request_message.c
+        query = select(RequestMessage).where(c.thread_id == request.thread_id).order_by(c.said_at, c.id)
+        return self._all(query.limit(MOST_MESSAGES))
+
+    def count_messages(self, request: ConfirmationRequest) -> int:
+        """Count the messages of a request's thread, up to ``MOST_MESSAGES``."""
+        c = t.request_message.c
+        return self._count(select(c.id).where(c.thread_id == request.thread_id), MOST_MESSAGES)
+
+    def delete_messages(self, request: ConfirmationRequest) -> None:
+        """Delete a request's thread, one by one: the keys of what is encrypted are destroyed with objects only."""
+        for message in self.messages(request):
+            self._session.delete(message)
+        self._session.flush()
 
     def find_about(self, record_id: str) -> ConfirmationRequest | None:
         """Return the request that submitted this statement or that this record confirmed, or None."""

@@ -52,6 +52,8 @@ BODIES: dict[type[BaseModel], dict[str, Any]] = {
     },
     shapes.DecisionInput: {"decision": "examine", "reason": "Weight and packages do not match: please open carton 3."},
     shapes.ReasonInput: {"reason": "The goods were made elsewhere."},
+    shapes.MessageInput: {"text": "Is the weight stated with or without the pallets?"},
+    shapes.ReturnInput: {"reason": "The weight is that of one carton.", "fields": ["grossWeightMeasure"]},
     shapes.ArrivalInput: {"arrivedAt": A_MOMENT},
     shapes.ErasureInput: {"confirm": "erase for good"},
     shapes.OrganisationInput: {

@@ -20,7 +20,7 @@ from backend.domain.errors import Invalid, NotAllowed, StorageUnavailable, TooMu
 from backend.domain.fields import Document, problems_of
 from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, OWN, RecordKind, Signing
 from backend.domain.parties import Role
-from backend.domain.records import ConfirmationRequest, RecordOnFile, fields_of
+from backend.domain.records import ConfirmationRequest, RecordOnFile, RequestMessage, fields_of
 from backend.services import bulk, files, issuance, statements
 from backend.services.idempotency import IdempotencyKey, IdempotencyKeyReused
 from backend.web.api import views
@@ -29,9 +29,13 @@ from backend.web.api.shapes import (
     ConfirmationRequestShape,
     DeclarationInput,
     FileShape,
+    MessageInput,
     ReasonInput,
     RecordReceipt,
+    RequestDetailShape,
+    RequestMessageShape,
     RequestQuery,
+    ReturnInput,
     body_of,
 )
 from backend.web.api.views import BULK, LARGEST_BODY, NDJSON, auth, blueprint
@@ -307,6 +311,46 @@ def _request_shown(one: ConfirmationRequest) -> dict[str, Any]:
         "reason": one.reason,
         "confirmed": one.confirmed and one.confirmed.id,
     }
+
+
+@blueprint.get("/confirmation-requests/<request_id>")
+@blueprint.auth_required(auth)
+@blueprint.output(RequestDetailShape)
+@blueprint.doc(summary="Read a confirmation request", tags=["Issuers", "Merchants"], responses=[401, 404])
+def get_confirmation_request(request_id: str) -> dict[str, Any]:
+    """One request to its merchant or its issuer, with questions, answers and what was changed since it was returned."""
+    with current_context().work(reading=True) as work:
+        found = issuance.request_of(work, person(), request_id)
+        messages, changes = work.requests.messages(found), issuance.changes_since_return(work, found)
+    return {
+        **_request_shown(found),
+        "messages": [_message_shown(one) for one in messages],
+        "changes": [{"field": one.path, "before": one.before, "after": one.after} for one in changes],
+    }
+
+
+def _message_shown(one: RequestMessage) -> dict[str, Any]:
+    return {"id": one.id, "author": one.author.name, "saidAt": one.said_at, "text": one.text, "fields": one.doubtful}
+
+
+@blueprint.post("/confirmation-requests/<request_id>/messages")
+@blueprint.auth_required(auth)
+@blueprint.input(MessageInput, location="json", arg_name="body")
+@blueprint.output(RequestMessageShape, status_code=201)
+@blueprint.doc(summary="Ask or answer", tags=["Issuers", "Merchants"], responses=[401, 404, 409, 422])
+def post_request_message(request_id: str, body: MessageInput) -> dict[str, Any]:
+    """Write in the thread of a request, by its merchant or its issuer. At most 200 messages."""
+    return _message_shown(issuance.write_message(current_context(), person(), request_id, body.text))
+
+
+@blueprint.post("/confirmation-requests/<request_id>/return")
+@blueprint.auth_required(auth)
+@blueprint.input(ReturnInput, location="json", arg_name="body")
+@blueprint.output(ConfirmationRequestShape, status_code=201)
+@blueprint.doc(summary="Send a confirmation request back", tags=["Issuers"], responses=[401, 404, 409, 422])
+def post_request_return(request_id: str, body: ReturnInput) -> dict[str, Any]:
+    """The issuer returns a request with its reason. The fields that it names stand out on the merchant's form."""
+    return _request_shown(issuance.send_back(current_context(), person(), request_id, body.reason, body.fields))
 
 
 @blueprint.post("/confirmation-requests/<request_id>/withdrawal")

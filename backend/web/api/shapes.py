@@ -227,6 +227,46 @@ class ConfirmationRequestShape(Shape):
     confirmed: str | None = Field(None, description="The record that the issuer signed")
 
 
+class RequestMessageShape(Shape):
+    """A question, an answer or a return, in the thread of a request."""
+
+    id: str
+    author: str = Field(description="The name of the organisation that wrote it")
+    said_at: datetime
+    text: str
+    fields: list[str] | None = Field(None, description="The fields that the issuer marked as it sent the request back")
+
+
+class FieldChangeShape(Shape):
+    """A field that differs from the statement that was sent back."""
+
+    field: str = Field(description="Its place, such as ``exporter.name``")
+    before: Any = Field(None, description="None where it was not stated")
+    after: Any = Field(None, description="None where it is not stated any more")
+
+
+class RequestDetailShape(ConfirmationRequestShape):
+    """A request with its thread, and with what was changed since it was sent back."""
+
+    messages: list[RequestMessageShape] = Field(
+        description="Earliest first, those of corrected requests too; at most 200"
+    )
+    changes: list[FieldChangeShape]
+
+
+class MessageInput(Shape):
+    """A question or an answer."""
+
+    text: str = Field(min_length=1, max_length=2000)
+
+
+class ReturnInput(Shape):
+    """Why a request is sent back, and which fields are doubtful."""
+
+    reason: str = Field(min_length=1, max_length=2000)
+    fields: list[str] = Field(default_factory=list, max_length=100, description="JSON names of the document's fields")
+
+
 class ConfirmationRequestList(Shape):
     """Confirmation requests; in an open state those that have waited longest come first."""
 

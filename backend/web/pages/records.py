@@ -19,8 +19,8 @@ from backend.domain.parties import Organisation, Role
 from backend.domain.records import Assurance, RecordOnFile
 from backend.domain.verdict import Verdict
 from backend.services import bundles, erasure, issuance
-from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
+from backend.services.records import visible_record
 from backend.services.statements import sign_own
 from backend.services.verification import RecordVerdict, evaluated, verdict_on
 from backend.store.unit_of_work import UnitOfWork

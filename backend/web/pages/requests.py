@@ -7,15 +7,15 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from backend.domain.errors import Conflict, Invalid, NotFound
+from backend.domain.errors import Conflict, Invalid
 from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, certified_by
 from backend.domain.parties import Organisation, Role
 from backend.domain.records import ConfirmationRequest, RequestState
 from backend.services import issuance
-from backend.services.verification import verdict_on
 from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
 from backend.web.forms.documents import next_number
+from backend.web.forms.record_forms import form_for
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import time_cell
 from backend.web.presentation.field_names import in_words
@@ -74,10 +74,22 @@ def requests_file(form: str) -> Response:
 
 
 @blueprint.get("/requests/<request_id>")
-@only(*ISSUERS)
+@only(Role.MERCHANT, *ISSUERS)
 def confirmation_request(request_id: str) -> str:
-    """Show a request, with the next number and the values of the last confirmation filled in."""
+    """Show a request to its two sides; to the issuer with the next number and the last confirmation's values."""
     return _page(request_id, {}, {})
+
+
+@blueprint.post("/requests/<request_id>/messages")
+@only(Role.MERCHANT, *ISSUERS)
+def write_message(request_id: str) -> ResponseReturnValue:
+    """Ask or answer in the request's thread."""
+    try:
+        issuance.write_message(current_context(), person(), request_id, request.form.get("text", ""))
+    except Invalid as error:
+        return _page(request_id, request.form, _faults(error)), 422
+    flash(_("Sent. The other side sees it with the request."))
+    return redirect(url_for("pages.confirmation_request", request_id=request_id, _anchor="thread"))
 
 
 @blueprint.post("/requests/<request_id>/confirm")
@@ -105,9 +117,10 @@ def confirm(request_id: str) -> ResponseReturnValue:
 @blueprint.post("/requests/<request_id>/send-back")
 @only(*ISSUERS)
 def send_back(request_id: str) -> ResponseReturnValue:
-    """Return the statement to the merchant with the reason."""
+    """Return the statement to the merchant with the reason and the marked fields."""
+    reason, doubtful = request.form.get("reason", ""), request.form.getlist("fields")
     try:
-        issuance.send_back(current_context(), person(), request_id, request.form.get("reason", ""))
+        issuance.send_back(current_context(), person(), request_id, reason, doubtful)
     except Invalid as error:
         return _page(request_id, request.form, _faults(error)), 422
     flash(_("Sent back. The merchant reads your reason and can correct it."))
@@ -128,21 +141,28 @@ def _own_fields(role: Role) -> list[str]:
 def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
     ctx, own = current_context(), person().organisation
     with ctx.work(reading=True) as work:
-        found = work.requests.get(request_id)
-        if found.issuer.id != own.id:
-            raise NotFound("no such request", id=request_id)
-        start = {**_start(work, own, found), **typed}
+        found = issuance.request_of(work, person(), request_id)
+        is_merchant = found.issuer.id != own.id
+        start = {**({} if is_merchant else _start(work, own, found)), **typed}
+        messages = work.requests.messages(found)
+        changes = issuance.changes_since_return(work, found)
+    kind = found.statement.kind
     return render_template(
         "pages/request.html",
         request_made=found,
         record=found.statement,
         fields=_readable([found.statement]) or None,
-        verdict=verdict_on(ctx, found.statement),
         start=start,
-        number_field=KINDS[found.statement.kind].number_field,
+        number_field=KINDS[kind].number_field,
         own_fields=_own_fields(own.role),
         faults=faults,
         is_waiting=found.state is RequestState.WAITING,
+        is_merchant=is_merchant,
+        messages=messages,
+        may_write=issuance.is_open_for_messages(found),
+        changes=changes,
+        markable=[name for group in form_for(kind).layout.groups for name in group.fields],
+        marked=request.form.getlist("fields"),
     )
 
 

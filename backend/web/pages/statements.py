@@ -1,6 +1,6 @@
 """A merchant's pages: state what an issuer is to certify, submit it, and correct what was sent back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from http import HTTPStatus
@@ -15,7 +15,7 @@ from wtforms import FieldList
 from backend.domain.errors import Conflict, Invalid, NotFound, StaleVersion
 from backend.domain.kinds import BY_SLUG, CERTIFIED, ISSUERS, KINDS, Kind
 from backend.domain.parties import Role
-from backend.domain.records import ConfirmationRequest, Product, RequestState, document_of
+from backend.domain.records import ConfirmationRequest, Product, RequestMessage, RequestState, document_of
 from backend.services import products as use_cases
 from backend.services.accreditation import those_who_may_issue
 from backend.services.statements import issue_statement, withdraw_request
@@ -78,6 +78,11 @@ def _state(
     ctx = current_context()
     form = form_for(kind)(data=start)
     form.issuer.offer(_issuers(kind))
+    messages: Sequence[RequestMessage] = ()
+    if sent_back is not None:
+        with ctx.work(reading=True) as work:
+            messages = work.requests.messages(sent_back)
+        form.mark(next((one.doubtful for one in reversed(messages) if one.doubtful is not None), []))
     before = sent_back.statement.fields if sent_back else {}
     attachments = before.get("attachments", [])
     if request.method == "POST":
@@ -113,6 +118,7 @@ def _state(
         form=form,
         product=product,
         sent_back=sent_back,
+        messages=messages,
         attachments=attachments,
         refused=[(name, in_words(message)) for name, _bar, message in (fault.partition("|") for fault in refused)],
     )

@@ -24,7 +24,7 @@ from backend.messages.catalogue import Language, gettext, languages, say
 from backend.services.products import Heading
 from backend.web.context import current_context, language, name_in_language, person, with_issuer_named
 from backend.web.forms import choices
-from backend.web.presentation.field_names import field_name, field_value, in_words, role_name
+from backend.web.presentation.field_names import field_name, field_value, in_words, place_name, role_name
 from backend.web.presentation.languages import colon, duration, listed, moment
 
 Arguments = ParamSpec("Arguments")
@@ -87,6 +87,7 @@ def install_words(app: Flask) -> None:
         heading_text=heading_text,
         field_name=field_name,
         field_value=field_value,
+        place_name=place_name,
         audience_name=audience_name,
         kind_help=kind_help,
         record_kinds=KINDS,
