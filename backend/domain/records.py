@@ -90,6 +90,23 @@ def _found_in_form(kind: Kind, text_digest: bytes) -> list[bool]:
     return []
 
 
+def order_of(kind: Kind, fields: Any) -> Document:
+    """Return the order by which a merchant asks for a record of this kind.
+
+    Raises:
+        Invalid: with every fault and its place; or records of this kind are not ordered.
+    """
+    certification = KINDS[kind].certification
+    if certification is None or certification.order is None:
+        raise Invalid(
+            "this kind of record is not ordered", [("kind", "is stated by the merchant, not ordered from an issuer")]
+        )
+    try:
+        return certification.order.model_validate(fields)
+    except ValidationError as error:
+        raise Invalid("not a valid {kind}", problems_of(error), kind=kind.slug) from error
+
+
 def fields_of(document: BaseModel) -> dict[str, Any]:
     """Return the document's fields by their JSON names, without empty ones, as they are signed."""
     return document.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -442,10 +459,14 @@ class RequestState(StrEnum):
 
 @dataclass(eq=False)
 class ConfirmationRequest:
-    """A merchant's statement submitted to the named issuer, to be confirmed and signed or sent back."""
+    """What a merchant asks of the named issuer: to confirm a statement, or to carry out an order.
+
+    The issuer signs a record of its own, or sends the request back.
+    """
 
     id: str
-    statement: RecordOnFile
+    statement: RecordOnFile | None
+    """None where the merchant orders what the issuer states itself; then ``order`` says what is asked for."""
     issuer: Organisation
     merchant: Organisation
     made_at: datetime
@@ -458,9 +479,42 @@ class ConfirmationRequest:
     first_id: str | None = None
     """The first of the requests that this one corrects, whose thread of questions and answers goes on; None if it is
     the first itself."""
+    corrects_id: str | None = None
+    """The request that was sent back and that this one takes the place of."""
+    order: dict[str, Any] | None = None
+    """An order by its JSON names; empty once it was erased."""
+    order_kind: Kind | None = None
+    product: Product | None = None
+    """The product that an order is about."""
     last_author_id: str | None = None
     """The organisation that wrote last in the thread, so that lists can tell the other one."""
     version: int = 1
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of record that is asked for."""
+        if self.statement is not None:
+            return self.statement.kind
+        assert self.order_kind is not None  # what is no statement is an order
+        return Kind(self.order_kind)
+
+    @property
+    def readable_fields(self) -> dict[str, Any]:
+        """What the statement or the order says; empty where it was erased or altered."""
+        return self.statement.readable_fields if self.statement is not None else dict(self.order or {})
+
+    @property
+    def every_field(self) -> tuple[str, ...]:
+        """The names of all fields that the statement or the order may have."""
+        certification = KINDS[self.kind].certification
+        if self.statement is not None or certification is None or certification.order is None:
+            return KINDS[self.kind].every_field
+        return tuple(info.alias or name for name, info in certification.order.model_fields.items())
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether what it says was erased."""
+        return self.statement.erased_at is not None if self.statement is not None else not self.order
 
     @property
     def thread_id(self) -> str:
@@ -476,6 +530,11 @@ class ConfirmationRequest:
         if self.state is not RequestState.SENT_BACK:
             raise Conflict("only a request that was sent back can be withdrawn", state=self.state.value)
         self.state = RequestState.WITHDRAWN
+
+    def forget_order(self) -> None:
+        """Remove what an order says. A statement is a record, and is erased as such."""
+        if self.order is not None:
+            self.order = {}
 
 
 @dataclass(eq=False)

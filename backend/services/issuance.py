@@ -83,9 +83,10 @@ def _holder(work: UnitOfWork, kind: Kind, document: Document) -> Organisation | 
 def confirm(
     ctx: AppContext, actor: Person, request_id: str, number: str, changes: dict[str, Any] | None = None
 ) -> RecordOnFile:
-    """Sign what a merchant stated, under the issuer's own number. The issuer's record supersedes the statement.
+    """Sign what a merchant stated or ordered, under the issuer's own number. The record supersedes the statement.
 
-    ``changes`` are fields that the issuer sets itself, such as who authorised the report.
+    ``changes`` are fields that the issuer sets itself, such as who authorised the report. Of an ordered record they are
+    all that the order does not say, such as a laboratory's results.
 
     Raises:
         NotFound: There is no such request to this issuer.
@@ -111,19 +112,19 @@ def draft_confirmation(
 ) -> UnsignedRecord:
     """Build the record that ``confirm`` signs. Raises what ``confirm`` raises."""
     request = _waiting(work, actor, request_id)
-    statement = request.statement
+    kind, statement = request.kind, request.statement
+    stated = statement.fields if statement is not None else taken_over(request)
     # The issuer's number comes last, so that a number which the merchant stated cannot take its place.
-    fields = {**statement.fields, **(changes or {}), KINDS[statement.kind].number_field: number}
-    document = document_of(statement.kind, fields)
+    fields = {**stated, **(changes or {}), KINDS[kind].number_field: number}
     drafted = draft(
         ctx,
         work,
         inputs,
-        statement.kind,
-        document,
+        kind,
+        document_of(kind, fields),
         request.issuer,
         request.merchant,
-        product=statement.product,
+        product=statement.product if statement is not None else request.product,
         supersedes=statement,
     )
 
@@ -132,6 +133,12 @@ def draft_confirmation(
         request.state, request.answered_at, request.confirmed = RequestState.CONFIRMED, ctx.now(), on_file
 
     return replace(drafted, on_filed=answer_request)
+
+
+def taken_over(request: ConfirmationRequest) -> dict[str, Any]:
+    """Return what the record of an ordered kind says as the order said it, but the merchant's attachments."""
+    known = KINDS[request.kind].every_field
+    return {name: value for name, value in request.readable_fields.items() if name in known and name != "attachments"}
 
 
 @rerunnable
@@ -152,7 +159,7 @@ def send_back(
         raise Invalid("a reason is needed", [("reason", "is missing: say what the merchant should correct")])
     with ctx.work() as work:
         request = _waiting(work, actor, request_id)
-        known = KINDS[request.statement.kind].every_field
+        known = request.every_field
         if unknown := [name for name in doubtful if name not in known]:
             raise Invalid("no such field", [("fields", Message("{name} is no field of it", name=unknown[0]))])
         work.requests.next_version(request)
@@ -203,18 +210,21 @@ def request_of(work: UnitOfWork, actor: Person, request_id: str) -> Confirmation
 def is_open_for_messages(request: ConfirmationRequest) -> bool:
     """Tell whether merchant and issuer may still write in a request's thread."""
     is_over = request.state in (RequestState.CLOSED, RequestState.WITHDRAWN)
-    return not is_over and request.statement.erased_at is None
+    return not is_over and not request.is_erased
 
 
 def changes_since_return(work: UnitOfWork, request: ConfirmationRequest) -> list[FieldChange]:
-    """Return what a statement says differently from the one sent back that it corrects; nothing where it is the first.
+    """Return what a request says differently from the one sent back that it corrects; nothing where it is the first.
 
     Nothing either where one of the two was erased.
     """
-    earlier_id = request.statement.supersedes_id
-    if earlier_id is None:
+    if request.corrects_id is not None:
+        before = work.requests.get(request.corrects_id).readable_fields
+    elif request.statement is not None and request.statement.supersedes_id is not None:
+        before = work.records.get(request.statement.supersedes_id).readable_fields  # submitted to an earlier version
+    else:
         return []
-    before, after = work.records.get(earlier_id).readable_fields, request.statement.readable_fields
+    after = request.readable_fields
     return changes_between(before, after) if before and after else []
 
 

@@ -395,7 +395,7 @@ request = Table(
     "request",
     metadata,
     _id(),
-    _to("statement_id", "record.id"),
+    _to("statement_id", "record.id", nullable=True),
     _to("issuer_id", "organisation.id", index=False),
     _to("merchant_id", "organisation.id", index=False),
     Column("made_at", UtcTime, nullable=False),
@@ -405,12 +405,17 @@ request = Table(
     _to("confirmed_id", "record.id", nullable=True),
     Column("content", Fingerprint),
     Column("first_id", String(36)),
+    Column("corrects_id", String(36)),
+    Column("order", EncryptedMembers),
+    Column("order_kind", Number(Kind)),
+    _to("product_id", "product.id", nullable=True, index=False),
     Column("last_author_id", String(36)),
     Column("version", Integer, nullable=False, server_default="1"),
 )
 _index("ix_request_issuer", request, "issuer_id", "state", "made_at", "id")
 _index("ix_request_merchant", request, "merchant_id", "state", "made_at", "id")
 _index("ix_request_content", request, "merchant_id", "content")
+_index("ix_request_order", request, "merchant_id", "order_kind", where=request.c.order_kind.is_not(None))
 request_message = Table(
     "request_message",
     metadata,

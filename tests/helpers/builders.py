@@ -323,6 +323,26 @@ def if_match(
     return {"If-Match": answer.headers.get("ETag", '"1"')}
 
 
+def order_fields(**changes: Any) -> dict[str, Any]:
+    """What a merchant orders from a laboratory."""
+    return {
+        "customer": {"name": "Yiwu Morning Star Trading Co., Ltd.", "countryCode": "CN"},
+        "itemDescription": "LED desk lamp, 8 W, model MS-L8",
+        "itemIdentification": "LOT-26-014",
+        "hsCode": "940521",
+        "testsWanted": "Leakage current",
+        "specification": "EN IEC 60598-1:2021",
+    } | changes
+
+
+def laboratory_of(ctx: AppContext) -> str:
+    """The id of the demonstration's laboratory."""
+    with ctx.work(reading=True) as work:
+        found = work.persons.find_by_email("laboratory@example.org")
+    assert found is not None
+    return found.organisation.id
+
+
 class Api:
     """A program that talks to the interface as one of the demonstration's people, or as a rival who joined later."""
 

@@ -101,6 +101,23 @@ class InspectionReport(Document):
         return self
 
 
+class TestOrder(Document):
+    """What a merchant asks a laboratory to test. It states no results: these are the laboratory's own (7.8)."""
+
+    __test__ = False
+
+    customer: Party
+    item_description: LongText
+    item_identification: Reference = Field(description="Lot, batch or sample number")
+    hs_code: HsCode
+    sample: Text | None = Field(None, description="How many samples there are, and how they reach the laboratory")
+    tests_wanted: LongText = Field(description="Characteristics or tests")
+    specification: Text = Field(description="The standard that conformity is to be stated with")
+    fee_note: Text | None = Field(None, description="Who pays the fee, under which quotation")
+    note: LongText | None = None
+    attachments: tuple[Attachment, ...] = ()
+
+
 _GOODS = (
     "itemDescription",
     "hsCode",
@@ -166,5 +183,6 @@ KIND = RecordKind(
         label_text="Inspected by {issuer}.",
         from_product={"description": "itemDescription", "hs_code": "hsCode"},
         set_by_issuer=("accreditationNumber", "authorisedBy"),
+        order=TestOrder,
     ),
 )

@@ -591,12 +591,25 @@ class RequestRepository(Repository):
     def for_statements(self, record_ids: Collection[str]) -> dict[str, ConfirmationRequest]:
         """Return the requests in which these statements were submitted, by the statement's id."""
         found = self._all(select(ConfirmationRequest).where(t.request.c.statement_id.in_(record_ids)))
-        return {one.statement.id: one for one in found}
+        return {one.statement.id: one for one in found if one.statement is not None}
 
     def count_waiting(self, issuer: Organisation, most: int) -> int:
         """Count the requests that wait for an issuer, up to ``most``."""
         c = t.request.c
         return self._count(select(c.id).where(c.issuer_id == issuer.id, c.state == RequestState.WAITING), most)
+
+    def orders_of(self, merchant: Organisation) -> Iterator[ConfirmationRequest]:
+        """Yield the merchant's requests that are orders, read in portions."""
+        c = t.request.c
+        query = select(ConfirmationRequest).where(c.merchant_id == merchant.id, c.order_kind.is_not(None))
+        return iter(self._session.scalars(query.execution_options(yield_per=500)))
+
+    def orders_before(self, request: ConfirmationRequest) -> list[ConfirmationRequest]:
+        """Return a request that is an order, with the orders sent back that it corrects; nothing for a statement."""
+        found = [request] if request.order is not None else []
+        while found and (earlier := found[-1].corrects_id) is not None and earlier not in {one.id for one in found}:
+            found.append(self.get(earlier))
+        return found
 
     def messages(self, request: ConfirmationRequest) -> Sequence[RequestMessage]:
         """Return what was written in a request's thread, the earliest first, at most ``MOST_MESSAGES``."""

@@ -16,20 +16,29 @@ from flask_babel import gettext
 from pydantic import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 
-from backend.domain.errors import Invalid, NotAllowed, StorageUnavailable, TooMuchWaiting, TraceabilityError
+from backend.domain.errors import (
+    Invalid,
+    Message,
+    NotAllowed,
+    StorageUnavailable,
+    TooMuchWaiting,
+    TraceabilityError,
+)
 from backend.domain.fields import Document, problems_of
-from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, OWN, RecordKind, Signing
+from backend.domain.kinds import BY_SLUG, CERTIFIED, ISSUERS, KINDS, OWN, RecordKind, Signing
 from backend.domain.parties import Role
 from backend.domain.records import ConfirmationRequest, RecordOnFile, RequestMessage, fields_of
 from backend.services import bulk, files, issuance, statements
 from backend.services.idempotency import IdempotencyKey, IdempotencyKeyReused
 from backend.web.api import views
 from backend.web.api.shapes import (
+    ConfirmationInput,
     ConfirmationRequestList,
     ConfirmationRequestShape,
     DeclarationInput,
     FileShape,
     MessageInput,
+    OrderInput,
     ReasonInput,
     RecordReceipt,
     RequestDetailShape,
@@ -302,8 +311,8 @@ def _request_shown(one: ConfirmationRequest) -> dict[str, Any]:
     return {
         "id": one.id,
         "state": one.state.value,
-        "kind": one.statement.kind.slug,
-        "statement": one.statement.id,
+        "kind": one.kind.slug,
+        "statement": one.statement and one.statement.id,
         "merchant": one.merchant.name,
         "issuer": one.issuer.name,
         "madeAt": one.made_at,
@@ -324,6 +333,7 @@ def get_confirmation_request(request_id: str) -> dict[str, Any]:
         messages, changes = work.requests.messages(found), issuance.changes_since_return(work, found)
     return {
         **_request_shown(found),
+        "order": found.order or None,
         "messages": [_message_shown(one) for one in messages],
         "changes": [{"field": one.path, "before": one.before, "after": one.after} for one in changes],
     }
@@ -331,6 +341,32 @@ def get_confirmation_request(request_id: str) -> dict[str, Any]:
 
 def _message_shown(one: RequestMessage) -> dict[str, Any]:
     return {"id": one.id, "author": one.author.name, "saidAt": one.said_at, "text": one.text, "fields": one.doubtful}
+
+
+@blueprint.post("/confirmation-requests")
+@blueprint.auth_required(auth)
+@blueprint.input(OrderInput, location="json", arg_name="body")
+@blueprint.output(ConfirmationRequestShape, status_code=201)
+@blueprint.doc(summary="Order a record", tags=["Merchants"], responses=[401, 403, 404, 409, 422])
+def post_confirmation_request(body: OrderInput) -> dict[str, Any]:
+    """Order an inspection report: the laboratory tests the goods, and states and signs all of it itself."""
+    if body.kind not in BY_SLUG:
+        raise Invalid("no such kind of record", [("kind", Message("must be one of {known}", known=", ".join(BY_SLUG)))])
+    made = statements.order(
+        current_context(), person(), BY_SLUG[body.kind], body.order, body.issuer, body.product, body.instead_of
+    )
+    return _request_shown(made)
+
+
+@blueprint.post("/confirmation-requests/<request_id>/confirmation")
+@blueprint.auth_required(auth)
+@blueprint.input(ConfirmationInput, location="json", arg_name="body")
+@blueprint.output(RecordReceipt, status_code=201)
+@blueprint.doc(summary="Confirm a request", tags=["Issuers"], responses=[401, 404, 409, 422])
+def post_confirmation(request_id: str, body: ConfirmationInput) -> dict[str, Any]:
+    """The issuer signs what was stated, under its own number. Of an order it states in ``fields`` what that lacks."""
+    signed = issuance.confirm(current_context(), person(), request_id, body.number, body.fields)
+    return views.receipt(signed)
 
 
 @blueprint.post("/confirmation-requests/<request_id>/messages")

@@ -218,7 +218,7 @@ class ConfirmationRequestShape(Shape):
     id: str = Field(description="What an issuer that keeps its key itself confirms (signing requests, ``confirm``)")
     state: RequestState
     kind: str
-    statement: str = Field(description="The statement's record")
+    statement: str | None = Field(None, description="The statement's record; None for an order")
     merchant: str
     issuer: str
     made_at: datetime
@@ -248,10 +248,31 @@ class FieldChangeShape(Shape):
 class RequestDetailShape(ConfirmationRequestShape):
     """A request with its thread, and with what was changed since it was sent back."""
 
+    order: dict[str, Any] | None = Field(None, description="What is ordered, where the issuer states the record itself")
     messages: list[RequestMessageShape] = Field(
         description="Earliest first, those of corrected requests too; at most 200"
     )
     changes: list[FieldChangeShape]
+
+
+class OrderInput(Shape):
+    """What a merchant orders from an issuer that states the record itself."""
+
+    kind: str = Field(description="inspection-report")
+    issuer: str = Field(description="The issuer's id")
+    product: str | None = None
+    instead_of: str | None = Field(None, description="A request that was sent back, of which this takes the place")
+    order: dict[str, Any] = Field(
+        description="customer, itemDescription, itemIdentification, hsCode, testsWanted, specification; also sample, "
+        "feeNote, note, attachments"
+    )
+
+
+class ConfirmationInput(Shape):
+    """The issuer's number, and the fields that it states itself."""
+
+    number: str = Field(min_length=1, max_length=60)
+    fields: dict[str, Any] = Field(default_factory=dict, description="By the JSON names of the kind")
 
 
 class MessageInput(Shape):

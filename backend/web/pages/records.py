@@ -1,6 +1,6 @@
 """Records on file: the list, the page of a record, its files, its evidence, and signing of trade papers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -235,9 +235,14 @@ def attached_file(record_id: str, sha256: str) -> Response:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = visible_record(ctx, work, person(), record_id)
-    named = next((a for a in (_fields(found) or {}).get("attachments", []) if a["sha256"] == sha256), None)
-    # Only files that the record itself binds: a digest in the address gives no right to any other file.
-    content = ctx.files.get(sha256) if named else None
+    return file_named(_fields(found) or {}, sha256)
+
+
+def file_named(fields: Mapping[str, Any], sha256: str) -> Response:
+    """Return a file that a document names, to be saved; raise NotFound where it names none, or it is gone."""
+    named = next((a for a in fields.get("attachments", []) if a["sha256"] == sha256), None)
+    # Only files that the document itself binds: a digest in the address gives no right to any other file.
+    content = current_context().files.get(sha256) if named else None
     if named is None or content is None:
         raise NotFound("no such file", sha256=sha256)
     answer = make_response(content)

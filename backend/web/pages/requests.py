@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Response, flash, redirect, render_template, request, url_for
+from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -14,12 +14,15 @@ from backend.domain.records import ConfirmationRequest, RequestState
 from backend.services import issuance
 from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person
-from backend.web.forms.documents import next_number
-from backend.web.forms.record_forms import form_for
+from backend.web.forms.base import filled_in
+from backend.web.forms.documents import next_number, receive, results_in
+from backend.web.forms.record_forms import form_for, issuing_form, order_form
 from backend.web.pages import blueprint
 from backend.web.pages.declarations import time_cell
+from backend.web.pages.records import file_named
+from backend.web.pages.statements import offer_blank_rows, usual_start
 from backend.web.presentation.field_names import in_words
-from backend.web.presentation.labels import goods_of, kind_name, name_of, request_state
+from backend.web.presentation.labels import goods_asked_about, kind_name, name_of, request_state
 from backend.web.public.downloads import MOST_ROWS, table_file
 
 PAGE = 50
@@ -60,8 +63,8 @@ def requests_file(form: str) -> Response:
     with current_context().work(reading=True) as work:
         rows = [
             (
-                kind_name(one.statement.kind),
-                goods_of(one.statement),
+                kind_name(one.kind),
+                goods_asked_about(one),
                 name_of(one.issuer if is_merchant else one.merchant),
                 request_state(one.state, not is_merchant).word,
                 time_cell(one.made_at),
@@ -90,6 +93,76 @@ def write_message(request_id: str) -> ResponseReturnValue:
         return _page(request_id, request.form, _faults(error)), 422
     flash(_("Sent. The other side sees it with the request."))
     return redirect(url_for("pages.confirmation_request", request_id=request_id, _anchor="thread"))
+
+
+@blueprint.get("/requests/<request_id>/files/<sha256>")
+@only(Role.MERCHANT, *ISSUERS)
+def ordered_file(request_id: str, sha256: str) -> Response:
+    """Download a file of an order, for its two sides. A statement's files are downloaded with its record."""
+    with current_context().work(reading=True) as work:
+        found = issuance.request_of(work, person(), request_id)
+    return file_named(found.order or {}, sha256)
+
+
+@blueprint.route("/requests/<request_id>/record", methods=["GET", "POST"])
+@only(*ISSUERS)
+def state_ordered(request_id: str) -> ResponseReturnValue:
+    """Let the issuer state and sign what was ordered, such as a laboratory's report with its results."""
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = issuance.request_of(work, person(), request_id)
+        if found.statement is not None:
+            abort(404)
+        if found.state is not RequestState.WAITING:
+            raise Conflict("this request was answered already", state=found.state.value)
+        start = _first_values(work, found)
+    kind = found.kind
+    form = issuing_form(kind)(data=start)
+    attachments: list[dict[str, Any]] = []
+    refused: list[str] = []
+    if request.method == "POST":
+        attachments, refused = receive(ctx)
+        try:
+            if table := _table_sent():
+                # Rows are shown before anything is signed: a column may have been taken for another one.
+                form = issuing_form(kind)(
+                    formdata=None, data={**filled_in(form.document), "results": results_in(table)}
+                )
+                flash(_("The table is read. Look at the lines, then sign."))
+            elif not refused:
+                number = str(form.document.get(KINDS[kind].number_field, ""))
+                fields = form.document | ({"attachments": attachments} if attachments else {})
+                signed = issuance.confirm(ctx, person(), request_id, number, fields)
+                flash(_("Signed. The merchant sees it now."))
+                return redirect(url_for("pages.record", record_id=signed.id))
+        except Invalid as error:
+            form.show(error.problems)
+        except Conflict as error:
+            if "number" not in error.values:
+                raise
+            form.show([(KINDS[kind].number_field, str(_("You gave this number before. Choose another.")))])
+    offer_blank_rows(form)
+    page = render_template(
+        "pages/record_form.html",
+        title=kind_name(kind),
+        form=form,
+        ordered=found,
+        attachments=attachments,
+        refused=[(name, in_words(message)) for name, _bar, message in (fault.partition("|") for fault in refused)],
+    )
+    return page, 422 if form.has_faults or refused else 200
+
+
+def _first_values(work: UnitOfWork, found: ConfirmationRequest) -> dict[str, Any]:
+    """Return the first values of the issuer's form: what the order says, the next number, the issuer's own fields."""
+    own = _start(work, found.issuer, found)
+    number = {KINDS[found.kind].number_field: own.pop("number")}
+    return usual_start(found.kind) | filled_in({**issuance.taken_over(found), **own, **number})
+
+
+def _table_sent() -> bytes | None:
+    upload = request.files.get("table")
+    return upload.read() if upload is not None and upload.filename else None
 
 
 @blueprint.post("/requests/<request_id>/confirm")
@@ -146,12 +219,14 @@ def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
         start = {**({} if is_merchant else _start(work, own, found)), **typed}
         messages = work.requests.messages(found)
         changes = issuance.changes_since_return(work, found)
-    kind = found.statement.kind
+    kind = found.kind
+    layout = (order_form(kind) if found.statement is None else None) or form_for(kind)
     return render_template(
         "pages/request.html",
         request_made=found,
         record=found.statement,
-        fields=_readable([found.statement]) or None,
+        fields=found.readable_fields or None,
+        is_ordered=found.statement is None,
         start=start,
         number_field=KINDS[kind].number_field,
         own_fields=_own_fields(own.role),
@@ -161,21 +236,21 @@ def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
         messages=messages,
         may_write=issuance.is_open_for_messages(found),
         changes=changes,
-        markable=[name for group in form_for(kind).layout.groups for name in group.fields],
+        markable=[name for group in layout.layout.groups for name in group.fields],
         marked=request.form.getlist("fields"),
     )
 
 
 def _start(work: UnitOfWork, own: Organisation, found: ConfirmationRequest) -> dict[str, str]:
     """Return the form's first values: the next number, and the issuer's fields of the last record."""
-    kind = found.statement.kind
+    kind = found.kind
     certification = KINDS[kind].certification
     assert certification is not None  # only such kinds are submitted to an issuer
     last = _readable(work.records.of(own, [kind], LOOKED_AT))
     first = f"{certification.number_stem}{found.made_at:%Y}-000001"
     before = last.get(KINDS[kind].number_field)
     number = next_number(before, first, lambda number: work.records.number_is_taken(own, kind, number))
-    stated = _readable([found.statement])
+    stated = found.readable_fields
     own_values = {name: stated.get(name) or last.get(name) or "" for name in certification.set_by_issuer}
     return {"number": number, **own_values}
 

@@ -84,6 +84,7 @@ def install_words(app: Flask) -> None:
         hours=hours,
         number_of=number_of,
         goods_of=goods_of,
+        goods_asked_about=goods_asked_about,
         heading_text=heading_text,
         field_name=field_name,
         field_value=field_value,
@@ -143,6 +144,15 @@ def goods_of(record: RecordOnFile) -> str:
     if record.product is not None:
         return _own_name(record.product)
     return str(fields.get("description") or fields.get("itemDescription") or "")
+
+
+def goods_asked_about(asked: ConfirmationRequest) -> str:
+    """Describe in one line what a request is about."""
+    if asked.statement is not None:
+        return goods_of(asked.statement)
+    if asked.product is not None:
+        return _own_name(asked.product)
+    return str(asked.readable_fields.get("itemDescription", ""))
 
 
 def heading_text(heading: Heading) -> str:
