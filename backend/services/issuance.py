@@ -1,7 +1,8 @@
 """Issuers sign records, their own or what a merchant submitted to them, and revoke them."""
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -9,8 +10,9 @@ from pydantic.alias_generators import to_snake
 
 from backend.domain.bundle import Bundle
 from backend.domain.consignment import Step
+from backend.domain.drawdowns import Count, decimal_text
 from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
-from backend.domain.evidence import Evidence
+from backend.domain.evidence import Evidence, quantity_steps
 from backend.domain.fields import Document, Party
 from backend.domain.kinds import KINDS, Kind, Signing
 from backend.domain.ledger import DocumentStatus
@@ -25,16 +27,23 @@ from backend.domain.records import (
     RequestState,
     changes_between,
     document_of,
+    fields_of,
 )
+from backend.services.accreditation import SignerTerms, require_covered
+from backend.services.drawdowns import balances
 from backend.services.ports import AppContext, rerunnable
 from backend.services.records import (
     ENDED,
     DraftInputs,
     UnsignedRecord,
     change_status,
+    check_attachments,
+    check_dates,
     draft,
+    free_number,
     is_published,
     sign_once,
+    usable_key,
 )
 from backend.store.repositories.records import MOST_MESSAGES
 from backend.store.unit_of_work import UnitOfWork
@@ -133,6 +142,144 @@ def draft_confirmation(
         request.state, request.answered_at, request.confirmed = RequestState.CONFIRMED, ctx.now(), on_file
 
     return replace(drafted, on_filed=answer_request)
+
+
+@dataclass(frozen=True)
+class SigningCheck:
+    """A check that signing makes, made beforehand: what it is about, and what would be refused as (field, message).
+
+    ``subject`` is document (form, trade agreement, validity), dates, files, number, key, accreditation or balance.
+    """
+
+    subject: str
+    problems: tuple[tuple[str, str | Message], ...] = ()
+
+
+def check_before_signing(
+    ctx: AppContext,
+    work: UnitOfWork,
+    terms: SignerTerms,
+    issuer: Organisation,
+    kind: Kind,
+    fields: dict[str, Any],
+    supersedes: RecordOnFile | None = None,
+    balance: Count | None = None,
+) -> list[SigningCheck]:
+    """Make the checks of signing one by one, by the same functions, and return what each would refuse.
+
+    ``terms`` are the issuer's, read before the unit of work, as the ledger may be slow. Nothing is stored.
+    """
+    try:
+        document = fields_of(document_of(kind, fields))
+    except Invalid as error:
+        return [SigningCheck("document", tuple(error.problems))]  # what is no document cannot be asked about further
+    now = ctx.now()
+    found = [
+        SigningCheck("document"),
+        _refusal("dates", lambda: check_dates(kind, document, now)),
+        _refusal("files", lambda: check_attachments(work, document, issuer, supersedes)),
+        _refusal("number", lambda: free_number(work, kind, document, issuer, Assurance.ISSUED)),
+        _refusal("key", lambda: usable_key(work, issuer)),
+        _refusal("accreditation", lambda: require_covered(ctx, work, terms, issuer, kind, document, now)),
+    ]
+    if balance is not None and supersedes is not None:
+        found.append(_refusal("balance", lambda: check_balance(work, supersedes, balance, document)))
+    return found
+
+
+def _refusal(subject: str, check: Callable[[], object]) -> SigningCheck:
+    try:
+        check()
+    except Invalid as error:
+        return SigningCheck(subject, tuple(error.problems) or (("", error.message),))
+    except Conflict as error:
+        return SigningCheck(subject, (("", error.message),))
+    return SigningCheck(subject)
+
+
+def check_balance(work: UnitOfWork, replaced: RecordOnFile, count: Count | None, fields: Mapping[str, Any]) -> None:
+    """Refuse what replaces a certificate from which goods were drawn, where its account could not go on.
+
+    The account needs at least what was drawn, in the same unit, and gives no more than it had (decision 0029): who
+    wants to certify more issues another certificate for the rest. ``count`` was read from the ledger before the unit of
+    work; what was drawn here is counted anew.
+
+    Raises:
+        Invalid: It covers less than was drawn, more than before, or counts in another unit.
+    """
+    if count is None:
+        return
+    drawn = work.drawdowns.drawn_from([count.original_id]).get(count.original_id, 0) + count.elsewhere
+    if drawn and fields["unitCode"] != count.unit_code:
+        raise Invalid("the unit cannot be changed", [("unitCode", "must stay: goods were released in this unit")])
+    if drawn and not drawn <= quantity_steps(Decimal(str(fields["quantity"]))) <= replaced.quantity:
+        least, most = decimal_text(drawn), decimal_text(replaced.quantity)
+        told = Message("lies outside {low} to {high}: so much was released, so much certified", low=least, high=most)
+        raise Invalid("the quantity does not fit what was released", [("quantity", told)])
+
+
+def balance_of(ctx: AppContext, work: UnitOfWork, record: RecordOnFile) -> Count | None:
+    """Return what is known of a certificate's quantity; None where it has none. Asks the ledger."""
+    return next(iter(balances(ctx, work, [record])), None)
+
+
+def amend(
+    ctx: AppContext, actor: Person, record_id: str, fields: Mapping[str, Any], reason: str, read: int | None = None
+) -> RecordOnFile:
+    """Sign a record that takes the place of one of the issuer's own, under a new number, with the reason.
+
+    The record before is superseded for good: whoever checks it is led to the new one, and declarations that name it are
+    judged by the new one. Its holder stays. ``fields`` are all fields of the new document.
+
+    Raises:
+        NotFound: There is no such record, or the actor's organisation did not issue it.
+        StaleVersion: It was changed since the version that the issuer read.
+        Conflict: The record is not in force or was erased, the number is taken, or the issuer's key cannot sign now.
+        Invalid: The reason is empty, a field is wrong, or the quantity does not fit what was released.
+        OutsideAccreditation: The ledger does not accredit the issuer for it.
+    """
+    if not reason.strip():
+        raise Invalid("a reason is needed", [("reason", "is missing")])
+    with ctx.work(reading=True) as work:
+        count = balance_of(ctx, work, own_record(work, actor, record_id))
+
+    def drafted(work: UnitOfWork, inputs: DraftInputs) -> UnsignedRecord:
+        replaced = own_record(work, actor, record_id)
+        work.records.next_version(replaced, read)
+        if not is_replaceable(replaced):
+            raise Conflict("this record is not in force", status=DocumentStatus(replaced.status).name)
+        document = document_of(replaced.kind, fields)
+        check_balance(work, replaced, count, fields_of(document))
+        parties = replaced.issuer, replaced.holder
+        unsigned = draft(
+            ctx, work, inputs, replaced.kind, document, *parties, product=replaced.product, supersedes=replaced
+        )
+        return replace(unsigned, reason=_shortened(reason))
+
+    return sign_once(ctx, drafted, signer=actor.organisation)
+
+
+def reissue(
+    ctx: AppContext, actor: Person, record_id: str, number: str, reason: str, read: int | None = None
+) -> RecordOnFile:
+    """Sign the same content again under a new number, as for a paper that was lost. Raises what ``amend`` raises."""
+    with ctx.work(reading=True) as work:
+        record = own_record(work, actor, record_id)
+    return amend(ctx, actor, record_id, {**record.fields, KINDS[record.kind].number_field: number}, reason, read)
+
+
+def own_record(work: UnitOfWork, actor: Person, record_id: str) -> RecordOnFile:
+    """Return a record that the actor's organisation certified for others, or raise NotFound."""
+    on_file = work.records.get(record_id)
+    is_certified = on_file.assurance is Assurance.ISSUED and KINDS[on_file.kind].signing is Signing.CERTIFIED
+    if on_file.issuer.id != actor.organisation.id or not is_certified:
+        raise NotFound("no such record", id=record_id)
+    return on_file
+
+
+def is_replaceable(on_file: RecordOnFile) -> bool:
+    """Tell whether a newer version may take the place of a record: it is in force and was not erased."""
+    return on_file.status == DocumentStatus.ACTIVE and on_file.erased_at is None
 
 
 def taken_over(request: ConfirmationRequest) -> dict[str, Any]:

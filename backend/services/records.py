@@ -110,6 +110,8 @@ def _random_source() -> Callable[[int], bytes]:
 
 
 _RANDOM_AT_ONCE = 1024
+REPLACED = "replaced by a newer record"
+"""The reason of a superseded record for which its issuer gave none."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ class UnsignedRecord:
     product: Product | None
     supersedes: RecordOnFile | None
     on_filed: Callable[[RecordOnFile], None] = lambda on_file: None
+    reason: str = REPLACED
+    """Why it supersedes another record."""
 
     @property
     def signing_input(self) -> bytes:
@@ -166,9 +170,9 @@ def draft(
     if assurance is Assurance.ISSUED and inputs.schema_version is None:
         document = with_term(document)
     fields = fields_of(document)
-    _check_dates(kind, fields, inputs.moment)
+    check_dates(kind, fields, inputs.moment)
     check_attachments(work, fields, issuer, supersedes)
-    number = _free_number(work, kind, fields, issuer, assurance)
+    number = free_number(work, kind, fields, issuer, assurance)
     if supersedes is not None and supersedes.superseded_by_id is not None:
         raise Conflict("this record was replaced already", by=supersedes.superseded_by_id)
     # Made from the inputs' random bytes, since a draft for signing outside must come out the same a second time.
@@ -279,7 +283,7 @@ def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: by
         # Of two that replace one record at the same moment the second is refused here.
         work.records.next_version(draft.supersedes)
         draft.supersedes.superseded_by_id = on_file.id
-        change_status(ctx, work, draft.supersedes, DocumentStatus.SUPERSEDED, "replaced by a newer record")
+        change_status(ctx, work, draft.supersedes, DocumentStatus.SUPERSEDED, draft.reason)
     draft.on_filed(on_file)
     return on_file
 
@@ -407,9 +411,15 @@ def _check_edge(on_file: RecordOnFile, status: int) -> None:
         raise Conflict("this record's status does not allow it", status=on_file.status, wanted=status)
 
 
-def _free_number(
+def free_number(
     work: UnitOfWork, kind: Kind, fields: dict[str, Any], issuer: Organisation, assurance: Assurance
 ) -> str | None:
+    """Return the number in a document as numbers are compared, or None where it has none and needs none.
+
+    Raises:
+        Invalid: An issued document lacks it.
+        Conflict: The issuer gave it before.
+    """
     if KINDS[kind].signing is Signing.LODGED:
         return None  # the consignment keeps a declaration's number
     name = KINDS[kind].number_field
@@ -429,7 +439,8 @@ def number_taken(issuer: Organisation, number: str) -> Conflict:
     return Conflict("{name} has issued number {number} before", number=number, name=issuer.in_sentences)
 
 
-def _check_dates(kind: Kind, fields: dict[str, Any], moment: datetime) -> None:
+def check_dates(kind: Kind, fields: dict[str, Any], moment: datetime) -> None:
+    """Refuse a date of the past that lies in the future; raises Invalid."""
     if ahead := dates_ahead(kind, fields, moment):
         raise Invalid("it is dated in the future", [(name, DATED_AHEAD) for name, _ in ahead])
 

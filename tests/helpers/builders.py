@@ -304,7 +304,7 @@ PDF = (
 
 _RESTS_ON_A_VERSION = re.compile(
     r"(?P<thing>/(?P<kind>declarations|records|issuers)/[^/]+)"
-    r"/(decisions|withdrawal|revocation|erasure-request|erasure-consent|accreditation|suspension|reinstatement)"
+    r"/(decisions|withdrawal|revocation|replacement|erasure-request|erasure-consent|accreditation|suspension|reinstatement)"
 )
 _READERS = {"declarations": "officer", "issuers": "authority"}
 

@@ -46,6 +46,7 @@ EXPECTED = {
         for stated in KINDS.values()
     },
     "POST /records/<record_id>/revocation": only("chamber", otherwise=404),
+    "POST /records/<record_id>/replacement": only("chamber", otherwise=404),
     "POST /files": only(*ROLES),
     "POST /declarations": only("merchant", "rival"),
     "POST /declarations/pre-check": only("merchant", "rival", done=200),
@@ -143,6 +144,7 @@ def body_for(api, route):
             for kind in CERTIFIED + OWN
         },
         "POST /records/<record_id>/revocation": lambda: {"reason": "wrong goods"},
+        "POST /records/<record_id>/replacement": lambda: {"number": api.fresh("C"), "reason": "lost"},
         "POST /confirmation-requests": lambda: {
             "kind": "inspection-report",
             "issuer": laboratory_of(api.ctx),

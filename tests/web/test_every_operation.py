@@ -180,6 +180,7 @@ CALLS = {
     "post /signing-requests": Call("outside"),
     "post /signing-requests/{request_id}/signature": Call("outside", World.prepared),
     "get /confirmation-requests": Call("merchant"),
+    "post /records/{record_id}/replacement": Call("chamber", World.certificate),
     "get /confirmation-requests/{request_id}": Call("merchant", World.request_sent_back),
     "post /confirmation-requests": Call("merchant", World.laboratory),
     "post /confirmation-requests/{request_id}/confirmation": Call("chamber", World.request_waiting),

@@ -165,6 +165,11 @@ class Installation:
         assert asked is not None
         return f"/requests/{asked.id}"
 
+    def list_of_requests(self) -> str:
+        """The chamber's list, with a statement that waits."""
+        self.request("certificate-of-origin")
+        return "/requests"
+
     def sent_back(self, what: str, variant: int = 0) -> str:
         request = self.request(what, variant)
         self.send(self.browser(ISSUERS[what]), request, "pages.send_back")
@@ -407,6 +412,16 @@ CASES = [
         Case("pages.send_back", role, lambda installation, what=what: installation.request(what))
         for what, role in ISSUERS.items()
     ),
+    Case("pages.sign_requests", "chamber", Installation.list_of_requests, variants=1),
+    Case(
+        "pages.amend",
+        "chamber",
+        lambda installation: f"/records/{installation.api.certificate()['id']}/amend",
+        # Agreements limit it, each from the day of issue on.
+        lambda installation: {"valid_until": ""},
+    ),
+    Case("pages.amend", "laboratory", lambda installation: f"/records/{installation.api.report()['id']}/amend"),
+    Case("pages.reissue", "chamber", lambda installation: f"/records/{installation.api.certificate()['id']}/reissue"),
     Case("pages.write_message", "merchant", lambda installation: installation.request("certificate-of-origin")),
     Case("pages.write_message", "laboratory", lambda installation: installation.request("inspection-report")),
     Case("pages.write_message", "chamber", lambda installation: installation.request("certificate-of-origin")),

@@ -73,8 +73,9 @@ def a_pdf() -> bytes:
 
 def a_certificate(browser: Browser, page: str, **changes: object) -> dict[str, object]:
     """The form as the page offers it, with what a merchant adds."""
+    offered = re.search(r'<option[^>]*value="([0-9a-f-]{36})"[^>]*>[^<]*(?:demo|演示)', page)
     return {
-        "issuer": re.search(r'<option[^>]*value="([0-9a-f-]{36})"[^>]*>[^<]*(?:demo|演示)', page)[1],
+        "issuer": offered[1] if offered else "",
         "exporter-name": "Yiwu Morning Star Trading Co., Ltd. (demo)",
         "exporter-country_code": "CN",
         "description": "Ceramic cups",
@@ -549,3 +550,90 @@ def test_record_page_links_the_schema_it_names(app, people, signed_in, system):
             named = work.records.get(made["id"]).sd_jwt.payload["credentialSchema"]["id"]
         assert named.endswith((f":{slug}:v{version}", f"/{slug}/v{version}.json"))
         assert signed_in("merchant").client.get(f"/schemas/{slug}/v{version}.json").status_code == 200
+
+
+def a_stated_request(signed_in, **changes: object) -> str:
+    """A certificate that the merchant stated for the chamber; the request's path."""
+    merchant = signed_in("merchant")
+    path = f"{a_product(merchant)}/certificate-of-origin/new"
+    merchant.post(path, a_certificate(merchant, merchant.get(f"{path}?lang=en"), **changes))
+    return newest_request(signed_in("chamber"))
+
+
+def test_checks_before_signing_stand_on_page(signed_in):
+    chamber, request = signed_in("chamber"), a_stated_request(signed_in)
+    page = chamber.get(f"{request}?lang=en")
+    assert page.count("state state-good") >= 6
+    assert "disabled" not in page[page.index("signing-checks") :]
+
+
+def test_taken_number_is_told_before_signing(signed_in):
+    chamber, request = signed_in("chamber"), a_stated_request(signed_in)
+    number = re.search(r'name="number"[^>]*value="([^"]+)"', chamber.get(f"{request}?lang=en"))[1]
+    chamber.post(f"{request}/confirm", {"number": number})
+    second = a_stated_request(signed_in)
+    chamber.get(f"{second}?lang=en")
+    refused = chamber.post(f"{second}/confirm", {"number": number}, 409).text
+    shown = refused[refused.index("signing-checks") :]
+    assert 'class="state state-bad">Number is free' in shown
+    # Another number can be typed here, so that the button stays.
+    assert "btn-wide" in shown
+    assert "disabled" not in shown
+
+
+def test_chosen_requests_are_signed_each_alone(signed_in):
+    chamber, requests = signed_in("chamber"), [a_stated_request(signed_in) for _ in range(3)]
+    listed = chamber.get("/requests?lang=en")
+    ids = [request.rsplit("/", 1)[1] for request in requests]
+    assert "Sign the chosen ones" in listed
+    chamber.get(requests[0])
+    chamber.post(f"{requests[0]}/send-back", {"reason": "Which lot?"})
+    outcome = chamber.post("/requests/sign", {"request": [*ids, ids[1], "unknown"]}, 200).text
+    assert outcome.count("state-good") == 2
+    assert outcome.count("state-bad") == 2
+    numbers = re.findall(r'href="/records/[0-9a-f-]+">([^<]+)</a>', outcome)
+    assert len(set(numbers)) == 2
+    assert all(one not in chamber.get("/requests") for one in ids[1:])
+
+
+@pytest.mark.parametrize("who", ["laboratory", "merchant"])
+def test_requests_of_others_are_not_signed(signed_in, who):
+    request, stranger = a_stated_request(signed_in), signed_in(who)
+    stranger.get("/requests")
+    status = 404 if who == "merchant" else 200
+    answer = stranger.post("/requests/sign", {"request": request.rsplit("/", 1)[1]}, status).text
+    assert "state-good" not in answer
+    assert "Confirm and sign" in signed_in("chamber").get(f"{request}?lang=en")
+
+
+def test_amended_certificate_shows_what_changed(signed_in):
+    chamber, request = signed_in("chamber"), a_stated_request(signed_in, invoice_reference="INV-1")
+    number = re.search(r'name="number"[^>]*value="([^"]+)"', chamber.get(f"{request}?lang=en"))[1]
+    record = chamber.post(f"{request}/confirm", {"number": number}).location
+    page = chamber.get(f"{record}/amend?lang=en")
+    proposed = re.search(r'name="certificate_number"[^>]*value="([^"]+)"', page)[1]
+    assert proposed != number
+    fields = a_certificate(chamber, page, invoice_reference="INV-2") | {"certificate_number": proposed}
+    refused = chamber.post(f"{record}/amend", {**fields, "reason": " "}, 422).text
+    assert 'value="INV-2"' in refused
+    amended = chamber.post(f"{record}/amend", {**fields, "reason": "Typing error."}).location
+    merchant = signed_in("merchant")
+    assert "<del>INV-1</del></td><td><ins>INV-2</ins>" in merchant.get(f"{amended}?lang=en")
+    before = merchant.get(f"{record}?lang=en")
+    assert "Typing error." in before
+    assert f"{record}/amend" not in chamber.get(record), "it is replaced already"
+    assert chamber.get(f"{record}/amend", 409)
+    merchant.get(f"{amended}/amend", 404)
+
+
+def test_earlier_paper_fills_form_for_next(signed_in):
+    chamber, merchant = signed_in("chamber"), signed_in("merchant")
+    request = a_stated_request(signed_in, invoice_reference="INV-COPY")
+    number = re.search(r'name="number"[^>]*value="([^"]+)"', chamber.get(f"{request}?lang=en"))[1]
+    record = chamber.post(f"{request}/confirm", {"number": number}).location
+    copy = re.search(r'href="(/products/[^"]+copy=[^"]+)"', merchant.get(record))[1]
+    page = merchant.get(copy)
+    assert 'value="INV-COPY"' in page
+    assert number not in page
+    rival = f"{copy.split('copy=')[0]}copy=00000000-0000-4000-8000-000000000000"
+    merchant.get(rival, 404)

@@ -67,6 +67,7 @@ BODIES: dict[type[BaseModel], dict[str, Any]] = {
         },
     },
     shapes.ConfirmationInput: {"number": "ZJ-26-004713"},
+    shapes.ReplacementInput: {"number": "ZJ-26-004714", "reason": "The paper was lost with the courier."},
     shapes.MessageInput: {"text": "Is the weight stated with or without the pallets?"},
     shapes.ReturnInput: {"reason": "The weight is that of one carton.", "fields": ["grossWeightMeasure"]},
     shapes.ArrivalInput: {"arrivedAt": A_MOMENT},

@@ -41,6 +41,7 @@ from backend.web.api.shapes import (
     OrderInput,
     ReasonInput,
     RecordReceipt,
+    ReplacementInput,
     RequestDetailShape,
     RequestMessageShape,
     RequestQuery,
@@ -284,6 +285,22 @@ def post_revocation(record_id: str, body: ReasonInput) -> dict[str, Any]:
     revoked = issuance.revoke(current_context(), person(), record_id, body.reason, views.version_read())
     views.tagged(revoked.version)
     return views.receipt(revoked)
+
+
+@blueprint.post("/records/<record_id>/replacement")
+@blueprint.auth_required(auth)
+@blueprint.input(ReplacementInput, location="json", arg_name="body")
+@blueprint.output(RecordReceipt, status_code=201)
+@blueprint.doc(summary="Amend or reissue a record", tags=["Issuers"], responses=[401, 404, 409, 412, 422, 428])
+def post_replacement(record_id: str, body: ReplacementInput) -> dict[str, Any]:
+    """The issuer signs what takes the place of this record: with ``document`` amended, without it the same again."""
+    ctx, actor, read = current_context(), person(), views.version_read()
+    if body.document is None:
+        return views.receipt(issuance.reissue(ctx, actor, record_id, body.number, body.reason, read))
+    with ctx.work(reading=True) as work:
+        number_field = KINDS[issuance.own_record(work, actor, record_id).kind].number_field
+    fields = {**body.document, number_field: body.number}
+    return views.receipt(issuance.amend(ctx, actor, record_id, fields, body.reason, read))
 
 
 @blueprint.get("/confirmation-requests")

@@ -275,6 +275,14 @@ class ConfirmationInput(Shape):
     fields: dict[str, Any] = Field(default_factory=dict, description="By the JSON names of the kind")
 
 
+class ReplacementInput(Shape):
+    """What takes the place of an issued record, under which number, and why."""
+
+    number: str = Field(min_length=1, max_length=60)
+    reason: str = Field(min_length=1, max_length=2000)
+    document: dict[str, Any] | None = Field(None, description="The amended document, whole; None: the same again")
+
+
 class MessageInput(Shape):
     """A question or an answer."""
 

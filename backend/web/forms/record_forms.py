@@ -296,6 +296,13 @@ def issuing_form(kind: Kind) -> type[RecordForm]:
     return _form(kind, stated.model, replace(layout, groups=(Group(own, _("Issuer")), *layout.groups)), {})
 
 
+@cache
+def number_form(kind: Kind) -> type[RecordForm]:
+    """Return the form in which an issuer gives a number, and nothing else."""
+    stated = KINDS[kind]
+    return _form(kind, stated.model, Layout((Group((stated.number_field,), _("Issuer")),)), {})
+
+
 def _issuer(kind: Kind, about: Any) -> ChoiceField:
     roles = sorted(KINDS[kind].signed_by)
     label = LazyString(lambda: " / ".join(field_names.role_name(role) for role in roles))

@@ -16,7 +16,7 @@ from backend.domain.finding import words_asked
 from backend.domain.kinds import BY_SLUG, ISSUERS, OWN, PAPERS, Audience, Kind
 from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Organisation, Role
-from backend.domain.records import Assurance, RecordOnFile
+from backend.domain.records import Assurance, FieldChange, RecordOnFile, changes_between
 from backend.domain.verdict import Verdict
 from backend.services import bundles, erasure, issuance
 from backend.services.bundles import bundle_of, bundle_of_consignment
@@ -153,6 +153,7 @@ def _sheet(record_id: str, wrong: str | None = None, stale: StaleVersion | None 
     with ctx.work(reading=True) as work:
         found = visible_record(ctx, work, actor, record_id)
         asked = work.requests.find_about(record_id)
+        changes_made = _changes_made(work, found)
         named_by = work.consignments.naming(record_id, actor.organisation, NAMED_BY + 1)
         is_concerned = actor.role is Role.OFFICER or found.holder.id == actor.organisation.id
         kept = erasure.retention(ctx, work, actor, found) if is_concerned else None
@@ -174,6 +175,8 @@ def _sheet(record_id: str, wrong: str | None = None, stale: StaleVersion | None 
         named_by=named_by[:NAMED_BY],
         named_by_more=len(named_by) > NAMED_BY,
         can_revoke=_can_revoke(found),
+        can_replace=_can_revoke(found) and actor.role in ISSUERS and issuance.is_replaceable(found),
+        changes_made=changes_made,
         wrong=wrong,
         reason=request.form.get("reason", ""),
         changes=stale and later_changes(stale.changes),
@@ -206,6 +209,15 @@ def _fields(found: RecordOnFile) -> dict[str, Any] | None:
         return found.fields
     except Invalid:
         return None
+
+
+def _changes_made(work: UnitOfWork, found: RecordOnFile) -> Sequence[FieldChange]:
+    """Return what an amended record says differently from the issued one that it replaced."""
+    before = work.records.get(found.supersedes_id) if found.supersedes_id is not None else None
+    if before is None or before.assurance is not Assurance.ISSUED:
+        return ()
+    old, new = before.readable_fields, found.readable_fields
+    return changes_between(old, new) if old and new else ()
 
 
 def _can_revoke(found: RecordOnFile) -> bool:

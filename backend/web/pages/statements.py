@@ -18,6 +18,7 @@ from backend.domain.parties import Role
 from backend.domain.records import ConfirmationRequest, Product, RequestMessage, RequestState, document_of, order_of
 from backend.services import products as use_cases
 from backend.services.accreditation import those_who_may_issue
+from backend.services.records import visible_record
 from backend.services.statements import issue_statement, order, withdraw_request
 from backend.services.verification import evaluated
 from backend.web.context import current_context, only, person
@@ -43,9 +44,23 @@ def new_statement(product_id: str, slug: str) -> ResponseReturnValue:
         abort(404)
     product = _product(product_id)
     filled = {to_snake(name): getattr(product, own) for own, name in certification.from_product.items()}
-    if product.consignee and "consignee" in KINDS[kind].every_field:
+    if copied := request.args.get("copy"):
+        filled |= _copied(copied, kind)
+    elif product.consignee and "consignee" in KINDS[kind].every_field:
         filled["consignee"] = filled_in(product.consignee)
     return _state(kind, usual_start(kind) | filled, product)
+
+
+def _copied(record_id: str, kind: Kind) -> dict[str, Any]:
+    """Return what an earlier paper of the merchant's says, as first values of a form for another one."""
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = visible_record(ctx, work, person(), record_id)
+    if found.kind is not kind:
+        raise NotFound("no such record", id=record_id)
+    # Its number and days are those of the earlier paper; what the issuer adds, it adds anew.
+    left_out = {KINDS[kind].number_field, "issueDate", "validUntil"}
+    return filled_in({name: value for name, value in found.readable_fields.items() if name not in left_out})
 
 
 @blueprint.route("/requests/<request_id>/correct", methods=["GET", "POST"])
@@ -126,9 +141,13 @@ def _state(
 
 def _title(kind: Kind, is_correction: bool, is_order: bool) -> str:
     name = kind_name(kind, inside=True)
-    if is_order:
-        return str(_("Correct the request: %(kind)s", kind=name) if is_correction else _("Request: %(kind)s", kind=name))
-    return str(_("Correct the %(kind)s", kind=name) if is_correction else _("New %(kind)s", kind=name))
+    titles = {
+        (True, True): _("Correct the request: %(kind)s", kind=name),
+        (True, False): _("Request: %(kind)s", kind=name),
+        (False, True): _("Correct the %(kind)s", kind=name),
+        (False, False): _("New %(kind)s", kind=name),
+    }
+    return str(titles[is_order, is_correction])
 
 
 def _in_form(kind: Kind, problems: Problems) -> Problems:

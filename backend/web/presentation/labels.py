@@ -62,6 +62,7 @@ def install_words(app: Flask) -> None:
         role_name=role_name,
         standing_detail=standing_detail,
         request_state=request_state,
+        signing_check=signing_check,
         token_name=token_name,
         declaration_state=declaration_state,
         decision_name=decision_name,
@@ -267,6 +268,20 @@ def request_state(state: RequestState, to_reader: bool = False) -> Shown:
         RequestState.WITHDRAWN: Shown(_("Withdrawn"), "plain"),
     }
     return names[state]
+
+
+def signing_check(subject: str) -> str:
+    """Return what a check before signing is about."""
+    names = {
+        "document": _("Fields, trade agreement, validity"),
+        "dates": _("Dates are not in the future"),
+        "files": _("Attached files are here"),
+        "number": _("Number is free"),
+        "key": _("Signing key is in use"),
+        "accreditation": _("Accreditation covers kind and HS chapter"),
+        "balance": _("Quantity fits what was released"),
+    }
+    return str(names[subject])
 
 
 def token_name(token: ApiToken) -> str:
