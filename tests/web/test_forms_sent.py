@@ -418,7 +418,7 @@ CASES = [
         "chamber",
         lambda installation: f"/records/{installation.api.certificate()['id']}/amend",
         # Agreements limit it, each from the day of issue on.
-        lambda installation: {"valid_until": ""},
+        lambda installation: {"valid_until": "", "quantity": "12"},
     ),
     Case("pages.amend", "laboratory", lambda installation: f"/records/{installation.api.report()['id']}/amend"),
     Case("pages.reissue", "chamber", lambda installation: f"/records/{installation.api.certificate()['id']}/reissue"),

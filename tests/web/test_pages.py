@@ -356,7 +356,7 @@ def test_issuer_reads_what_was_changed(signed_in):
     typed |= {"tests_wanted": "Lead release\nCadmium release", "fee_note": "Quotation Q-7"}
     corrected = merchant.post(f"{request}/correct", typed).location
     shown = laboratory.get(f"{corrected}?lang=en")
-    assert re.findall(r"<del>(.*?)</del></td><td><ins>(.*?)</ins>", shown) == [("LOT-7", "LOT-8")]
+    assert re.findall(r"<del>(.*?)</del> → <ins>(.*?)</ins>", shown) == [("LOT-7", "LOT-8")]
 
 
 def test_what_was_typed_survives_a_fault(signed_in):
@@ -618,7 +618,7 @@ def test_amended_certificate_shows_what_changed(signed_in):
     assert 'value="INV-2"' in refused
     amended = chamber.post(f"{record}/amend", {**fields, "reason": "Typing error."}).location
     merchant = signed_in("merchant")
-    assert "<del>INV-1</del></td><td><ins>INV-2</ins>" in merchant.get(f"{amended}?lang=en")
+    assert "<del>INV-1</del> → <ins>INV-2</ins>" in merchant.get(f"{amended}?lang=en")
     before = merchant.get(f"{record}?lang=en")
     assert "Typing error." in before
     assert f"{record}/amend" not in chamber.get(record), "it is replaced already"
