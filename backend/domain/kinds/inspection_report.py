@@ -57,6 +57,19 @@ _BARE = {
 }
 
 
+RESULT_COLUMNS = {
+    "characteristic": ("Characteristic", "characteristic", "test", "检验项目", "检测项目", "项目"),
+    "value": ("Result", "value", "检验结果", "检测结果", "实测值"),
+    "unit": ("Unit", "unit", "计量单位"),
+    "limit": ("Limit", "limit", "标准要求", "技术要求", "requirement"),
+    "meets_limit": ("Within limit", "meetsLimit", "单项判定", "单项结论", "conclusion"),
+}
+"""How laboratories head the columns of their results; the first name of each is its label on pages."""
+MEETS = {"yes", "true", "pass", "passed", "是", "合格", "符合", "p"}
+FAILS = {"no", "false", "fail", "failed", "否", "不合格", "不符合", "f"}
+"""How laboratories say of one result whether it is within its limit, in small letters."""
+
+
 class InspectionReport(Document):
     """Inspection report with the contents of ISO/IEC 17025:2017, 7.8.2 and 7.8.6; a bare pass or fail is refused."""
 

@@ -12,6 +12,7 @@ from wtforms import FieldList, Form, FormField
 from backend.domain.errors import Invalid
 from backend.domain.interop.reading import UnknownFormat
 from backend.domain.interop.table import plain_name, read_table
+from backend.domain.kinds.inspection_report import FAILS, MEETS, RESULT_COLUMNS
 from backend.messages.catalogue import gettext, languages
 from backend.services.files import store_pdf
 from backend.services.ports import AppContext
@@ -148,16 +149,6 @@ def _after(number: str) -> str:
     return f"{head}{int(digits) + 1:0{len(digits)}d}{tail}"
 
 
-_RESULT_COLUMNS = {
-    "characteristic": ("Characteristic", "characteristic", "test", "检验项目", "检测项目", "项目"),
-    "value": ("Result", "value", "检验结果", "检测结果", "实测值"),
-    "unit": ("Unit", "unit", "计量单位"),
-    "limit": ("Limit", "limit", "标准要求", "技术要求", "requirement"),
-    "meets_limit": ("Within limit", "meetsLimit", "单项判定", "单项结论", "conclusion"),
-}
-"""How laboratories head the columns of their results; the first name of each also in the reader's languages."""
-_YES = {"yes", "true", "pass", "passed", "是", "合格", "符合", "p"}
-_NO = {"no", "false", "fail", "failed", "否", "不合格", "不符合", "f"}
 MOST_RESULTS = 100
 """Of a report; as many as ``InspectionReport.results`` takes."""
 
@@ -171,7 +162,7 @@ def results_in(content: bytes) -> list[dict[str, Any]]:
     """
     known = {
         plain_name(name): field
-        for field, (label, *names) in _RESULT_COLUMNS.items()
+        for field, (label, *names) in RESULT_COLUMNS.items()
         for name in (label, *names, *(gettext(label, language) for language in languages()))
     }
     try:
@@ -192,7 +183,7 @@ def results_in(content: bytes) -> list[dict[str, Any]]:
 def _result(row: dict[str | None, str]) -> dict[str, Any]:
     verdict = row.pop("meets_limit", "").strip().casefold()
     found: dict[str, Any] = {name: cell for name, cell in row.items() if name and cell}
-    return found | ({"meets_limit": verdict in _YES} if verdict in _YES | _NO else {})
+    return found | ({"meets_limit": verdict in MEETS} if verdict in MEETS | FAILS else {})
 
 
 # As long as ``fields.Text``, which a file's name is in a document.

@@ -293,14 +293,22 @@ def issuing_form(kind: Kind) -> type[RecordForm]:
     """Return the form in which an issuer states a record itself: with its number, and the fields that only it knows."""
     stated, layout = KINDS[kind], LAYOUTS.get(kind) or _whole_layout(kind)
     own = (stated.number_field, *(stated.certification.set_by_issuer if stated.certification else ()))
-    return _form(kind, stated.model, replace(layout, groups=(Group(own, _("Issuer")), *layout.groups)), {})
+    form = _form(kind, stated.model, replace(layout, groups=(Group(own, _("Issuer")), *layout.groups)), {})
+    return _with_needed_number(form, stated.number_field)
 
 
 @cache
 def number_form(kind: Kind) -> type[RecordForm]:
     """Return the form in which an issuer gives a number, and nothing else."""
     stated = KINDS[kind]
-    return _form(kind, stated.model, Layout((Group((stated.number_field,), _("Issuer")),)), {})
+    form = _form(kind, stated.model, Layout((Group((stated.number_field,), _("Issuer")),)), {})
+    return _with_needed_number(form, stated.number_field)
+
+
+def _with_needed_number(form: type[RecordForm], number_field: str) -> type[RecordForm]:
+    # Only a merchant's statement may lack the number, so that the schema calls it optional.
+    getattr(form, to_snake(number_field)).kwargs["optional"] = False
+    return form
 
 
 def _issuer(kind: Kind, about: Any) -> ChoiceField:
