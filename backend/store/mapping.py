@@ -81,6 +81,7 @@ def map_the_domain() -> None:
         tables.request,
         properties={
             "statement": relationship(RecordOnFile, foreign_keys=[tables.request.c.statement_id], lazy="joined"),
+            "order": tables.request.c.order_fields,  # the other name is a word of SQL
             "product": relationship(Product, lazy="joined"),
             "confirmed": relationship(RecordOnFile, foreign_keys=[tables.request.c.confirmed_id], lazy="selectin"),
             "issuer": relationship(Organisation, foreign_keys=[tables.request.c.issuer_id], lazy="joined"),

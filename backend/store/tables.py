@@ -406,7 +406,7 @@ request = Table(
     Column("content", Fingerprint),
     Column("first_id", String(36)),
     Column("corrects_id", String(36)),
-    Column("order", EncryptedMembers),
+    Column("order_fields", EncryptedMembers),
     Column("order_kind", Number(Kind)),
     _to("product_id", "product.id", nullable=True, index=False),
     Column("last_author_id", String(36)),

@@ -17,7 +17,7 @@ def upgrade() -> None:
         request.alter_column("statement_id", existing_type=sa.String(80), nullable=True)
         request.add_column(sa.Column("first_id", sa.String(36)))
         request.add_column(sa.Column("corrects_id", sa.String(36)))
-        request.add_column(sa.Column("order", sa.LargeBinary()))
+        request.add_column(sa.Column("order_fields", sa.LargeBinary()))
         request.add_column(sa.Column("order_kind", sa.Integer()))
         request.add_column(sa.Column("product_id", sa.String(80)))
         request.add_column(sa.Column("last_author_id", sa.String(36)))
@@ -50,6 +50,6 @@ def downgrade() -> None:
     op.execute("DELETE FROM request WHERE statement_id IS NULL")
     with op.batch_alter_table("request") as request:
         request.drop_constraint(op.f("fk_request_product_id"), type_="foreignkey")
-        for name in ("last_author_id", "product_id", "order_kind", "order", "corrects_id", "first_id"):
+        for name in ("last_author_id", "product_id", "order_kind", "order_fields", "corrects_id", "first_id"):
             request.drop_column(name)
         request.alter_column("statement_id", existing_type=sa.String(80), nullable=False)
