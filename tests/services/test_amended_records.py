@@ -7,12 +7,14 @@ import pytest
 from backend.domain.drawdowns import Count
 from backend.domain.errors import Conflict, Invalid, NotFound, StaleVersion
 from backend.domain.kinds import Kind
-from backend.domain.ledger import DocumentStatus
+from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.verdict import Conclusion
 from backend.services import accreditation, issuance
 from backend.services.accreditation import signer_terms
+from backend.services.decisions import NotReleasable
 from backend.services.verification import verdict_on
 from tests.helpers.builders import certificate_fields
+from tests.services.test_drawdowns import lodged, release
 from tests.services.test_threads_of_requests import ask_for
 
 CERTIFICATE = Kind.CERTIFICATE_OF_ORIGIN
@@ -168,3 +170,26 @@ def test_check_tells_of_missing_accreditation(installation):
     installation.settle()
     found = checked(installation, certificate_fields())
     assert [name for name, problems in found.items() if problems] == ["accreditation"]
+
+
+def test_amended_certificate_goes_on_with_its_account(installation):
+    """Drawn by a release, amended to no less than that, and drawn again for a second release under the new text."""
+    record = installation.issue_certificate(quantity="500", unitCode="H87")
+    first = lodged(installation, [record], "200", 1)
+    release(installation, first)
+    installation.settle()
+    with pytest.raises(Invalid) as refusal:
+        amend(installation, record, quantity="199")
+    assert [where for where, _ in refusal.value.problems] == ["quantity"]
+    amended = amend(installation, record, quantity="300")
+    installation.settle()
+    second = lodged(installation, [installation.record(amended.id)], "100", 2)
+    release(installation, second)
+    installation.settle()
+    assert installation.consignment(second.id).status == DeclarationStatus.RELEASED
+    with installation.ctx.work(reading=True) as work:
+        count = issuance.balance_of(installation.ctx, work, work.records.get(amended.id))
+    assert (count.quantity, count.remaining) == (300_000, 0)
+    third = lodged(installation, [installation.record(amended.id)], "1", 3)
+    with pytest.raises(NotReleasable):
+        release(installation, third)
