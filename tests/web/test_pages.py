@@ -613,6 +613,8 @@ def test_amended_certificate_shows_what_changed(signed_in):
     page = chamber.get(f"{record}/amend?lang=en")
     proposed = re.search(r'name="certificate_number"[^>]*value="([^"]+)"', page)[1]
     assert proposed != number
+    assert "state-good" in page[page.index("signing-checks") :]
+    assert "state-bad" not in page[page.index("signing-checks") :]
     fields = a_certificate(chamber, page, invoice_reference="INV-2") | {"certificate_number": proposed}
     refused = chamber.post(f"{record}/amend", {**fields, "reason": " "}, 422).text
     assert 'value="INV-2"' in refused

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from pydantic.alias_generators import to_snake
 
 from backend.domain.errors import Conflict, Invalid, NotFound, StaleVersion, TraceabilityError
 from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, Kind, certified_by
@@ -336,6 +337,7 @@ def _replacing(record_id: str, is_whole: bool) -> ResponseReturnValue:
             if "number" not in error.values:
                 raise
             form.show([(name, str(_("You gave this number before. Choose another.")))])
+    held = {**before, **(form.document if is_whole else {}), name: form[to_snake(name)].data}
     offer_blank_rows(form)
     page = render_template(
         "pages/record_form.html",
@@ -345,6 +347,9 @@ def _replacing(record_id: str, is_whole: bool) -> ResponseReturnValue:
         form=form,
         replaces=found,
         is_whole=is_whole,
+        checks=_checks_of_replacement(
+            found, {**before, **(form.document if is_whole else {}), name: form[to_snake(name)].data}
+        ),
         attachments=attachments,
         reason=reason,
         reason_fault=reason_fault,
@@ -352,6 +357,16 @@ def _replacing(record_id: str, is_whole: bool) -> ResponseReturnValue:
         refused=[(one, in_words(message)) for one, _bar, message in (fault.partition("|") for fault in refused)],
     )
     return page, 412 if stale else 422 if form.has_faults or refused or reason_fault else 200
+
+
+def _checks_of_replacement(found: RecordOnFile, fields: dict[str, Any]) -> list[issuance.SigningCheck]:
+    """Return what signing would refuse of what the form holds; where goods were released, of its quantity too."""
+    ctx = current_context()
+    terms = signer_terms(ctx, found.issuer)
+    with ctx.work(reading=True) as work:
+        balance = issuance.balance_of(ctx, work, found)
+        issuer = work.organisations.get(found.issuer.id)
+        return issuance.check_before_signing(ctx, work, terms, issuer, found.kind, fields, found, balance)
 
 
 def _handed_on(before: Mapping[str, Any], received: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
