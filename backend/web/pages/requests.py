@@ -347,9 +347,7 @@ def _replacing(record_id: str, is_whole: bool) -> ResponseReturnValue:
         form=form,
         replaces=found,
         is_whole=is_whole,
-        checks=_checks_of_replacement(
-            found, {**before, **(form.document if is_whole else {}), name: form[to_snake(name)].data}
-        ),
+        checks=_checks_of_replacement(found, held),
         attachments=attachments,
         reason=reason,
         reason_fault=reason_fault,
