@@ -7,7 +7,7 @@ forms, API and files.
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -90,6 +90,23 @@ def _found_in_form(kind: Kind, text_digest: bytes) -> list[bool]:
     return []
 
 
+def order_of(kind: Kind, fields: Any) -> Document:
+    """Return the order by which a merchant asks for a record of this kind.
+
+    Raises:
+        Invalid: with every fault and its place; or records of this kind are not ordered.
+    """
+    certification = KINDS[kind].certification
+    if certification is None or certification.order is None:
+        raise Invalid(
+            "this kind of record is not ordered", [("kind", "is stated by the merchant, not ordered from an issuer")]
+        )
+    try:
+        return certification.order.model_validate(fields)
+    except ValidationError as error:
+        raise Invalid("not a valid {kind}", problems_of(error), kind=kind.slug) from error
+
+
 def fields_of(document: BaseModel) -> dict[str, Any]:
     """Return the document's fields by their JSON names, without empty ones, as they are signed."""
     return document.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -98,6 +115,43 @@ def fields_of(document: BaseModel) -> dict[str, Any]:
 def content_of(kind: Kind, fields: Mapping[str, Any]) -> str:
     """Return a text that is equal for equal documents."""
     return f"{kind.slug} {json.dumps(fields, sort_keys=True, ensure_ascii=False)}"
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """A field that two versions of a document state differently. A side that lacks it is None.
+
+    ``path`` is the place of the field by its JSON names, such as ``exporter.name`` or ``results.0.value``.
+    """
+
+    path: str
+    before: Any
+    after: Any
+
+    @property
+    def name(self) -> str:
+        """The name of the value itself, such as ``name`` in ``exporter.name``."""
+        return self.path.rpartition(".")[2]
+
+
+def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
+    """Return what differs between two versions of a document, in the order of the newer one."""
+    old, new = dict(_leaves(before)), dict(_leaves(after))
+    paths = [*new, *(path for path in old if path not in new)]
+    return [FieldChange(path, old.get(path), new.get(path)) for path in paths if old.get(path) != new.get(path)]
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (path, value) for each value of JSON that is neither an object nor a list of them, and for the files."""
+    if isinstance(value, Mapping):
+        inside: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list) and path != "attachments" and any(isinstance(one, Mapping) for one in value):
+        inside = enumerate(value)  # files are shown by their names alone, so their list stays whole
+    else:
+        yield path, value
+        return
+    for name, one in inside:
+        yield from _leaves(one, f"{path}.{name}" if path else str(name))
 
 
 ZONES_APART = timedelta(days=1)
@@ -405,10 +459,14 @@ class RequestState(StrEnum):
 
 @dataclass(eq=False)
 class ConfirmationRequest:
-    """A merchant's statement submitted to the named issuer, to be confirmed and signed or sent back."""
+    """What a merchant asks of the named issuer: to confirm a statement, or to carry out an order.
+
+    The issuer signs a record of its own, or sends the request back.
+    """
 
     id: str
-    statement: RecordOnFile
+    statement: RecordOnFile | None
+    """None where the merchant orders what the issuer states itself; then ``order`` says what is asked for."""
     issuer: Organisation
     merchant: Organisation
     made_at: datetime
@@ -418,7 +476,50 @@ class ConfirmationRequest:
     confirmed: RecordOnFile | None = None
     content: str | None = None
     """The statement's content, to find an equal one: see ``content_of``."""
+    first_id: str | None = None
+    """The first of the requests that this one corrects, whose thread of questions and answers goes on; None if it is
+    the first itself."""
+    corrects_id: str | None = None
+    """The request that was sent back and that this one takes the place of."""
+    order: dict[str, Any] | None = None
+    """An order by its JSON names; empty once it was erased."""
+    order_kind: Kind | None = None
+    product: Product | None = None
+    """The product that an order is about."""
+    last_author_id: str | None = None
+    """The organisation that wrote last in the thread, so that lists can tell the other one."""
     version: int = 1
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of record that is asked for."""
+        if self.statement is not None:
+            return self.statement.kind
+        assert self.order_kind is not None  # what is no statement is an order
+        return Kind(self.order_kind)
+
+    @property
+    def readable_fields(self) -> dict[str, Any]:
+        """What the statement or the order says; empty where it was erased or altered."""
+        return self.statement.readable_fields if self.statement is not None else dict(self.order or {})
+
+    @property
+    def every_field(self) -> tuple[str, ...]:
+        """The names of all fields that the statement or the order may have."""
+        certification = KINDS[self.kind].certification
+        if self.statement is not None or certification is None or certification.order is None:
+            return KINDS[self.kind].every_field
+        return tuple(info.alias or name for name, info in certification.order.model_fields.items())
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether what it says was erased."""
+        return self.statement.erased_at is not None if self.statement is not None else not self.order
+
+    @property
+    def thread_id(self) -> str:
+        """The id under which the messages of this request and of those that it corrects are kept."""
+        return self.first_id or self.id
 
     def withdraw(self) -> None:
         """Give up a request that was sent back. Its statement stays on file, and nobody confirms it any more.
@@ -429,6 +530,27 @@ class ConfirmationRequest:
         if self.state is not RequestState.SENT_BACK:
             raise Conflict("only a request that was sent back can be withdrawn", state=self.state.value)
         self.state = RequestState.WITHDRAWN
+
+    def forget_order(self) -> None:
+        """Remove what an order says. A statement is a record, and is erased as such."""
+        if self.order is not None:
+            self.order = {}
+
+
+@dataclass(eq=False)
+class RequestMessage:
+    """A question, an answer or a return, in the thread that merchant and issuer write about a request.
+
+    ``doubtful`` names the document's fields that the issuer marked as it sent the request back, by their JSON names. It
+    is None for other messages.
+    """
+
+    id: str
+    thread_id: str
+    author: Organisation
+    said_at: datetime
+    text: str
+    doubtful: list[str] | None = None
 
 
 @dataclass(eq=False)

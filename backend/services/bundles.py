@@ -22,8 +22,8 @@ from backend.domain.selective_disclosure import always_shown, chosen, fields_for
 from backend.domain.signature_terms import SignatureTerms
 from backend.domain.snapshot import Reading, Snapshot
 from backend.domain.trust import Trust, Trusted
-from backend.services.access_policy import visible_record
 from backend.services.ports import AppContext
+from backend.services.records import visible_record
 from backend.services.verification import evidence_of, revocation_of
 from backend.store.unit_of_work import UnitOfWork
 

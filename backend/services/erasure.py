@@ -6,10 +6,11 @@ What a lodged declaration relies on is kept for the customs office until the law
 office both agree (decision 0022).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -18,11 +19,11 @@ from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFou
 from backend.domain.kinds import Kind
 from backend.domain.ledger import DeclarationStatus
 from backend.domain.parties import Organisation, Person, Role
-from backend.domain.records import ProofState, RecordOnFile, RequestState
+from backend.domain.records import ConfirmationRequest, ProofState, RecordOnFile, RequestState
 from backend.domain.retention import kept_by_its_agreement
-from backend.services.access_policy import visible_record
 from backend.services.declarations import jurisdiction
 from backend.services.ports import AppContext, rerunnable
+from backend.services.records import visible_record
 from backend.store.repositories.records import Keeper
 from backend.store.unit_of_work import UnitOfWork
 
@@ -200,7 +201,8 @@ def erase(ctx: AppContext, actor: Person, record_id: str) -> Erasure:
         held = _held(work, actor, record_id)
         line = _with_what_it_replaced(work, held)
         _check(ctx, work, held)
-        bound = {digest for on_file in line for digest in _files_of(on_file)}
+        bound = {digest for on_file in line for digest in _files_of(on_file.readable_fields)}
+        bound |= {digest for on_file in line for one in _orders_of(work, on_file) for digest in _files_of(one.order)}
         for on_file in line:
             work.records.next_version(on_file)
             _forget(work, on_file)
@@ -355,20 +357,30 @@ def _is_being_drawn(work: UnitOfWork, certificate_id: str) -> bool:
     )
 
 
-def _files_of(on_file: RecordOnFile) -> list[str]:
+def _orders_of(work: UnitOfWork, on_file: RecordOnFile) -> list[ConfirmationRequest]:
+    """Return the order that a record carried out, and those that were sent back before it."""
+    found = work.requests.find_about(on_file.id)
+    return work.requests.orders_before(found) if found is not None else []
+
+
+def _files_of(fields: Mapping[str, Any] | None) -> list[str]:
     try:
-        return [str(attachment["sha256"]) for attachment in on_file.readable_fields.get("attachments", [])]
+        return [str(attachment["sha256"]) for attachment in (fields or {}).get("attachments", [])]
     except (KeyError, TypeError):
         return []
 
 
 def _forget(work: UnitOfWork, on_file: RecordOnFile) -> None:
-    """Delete what other rows repeat of the record's content: reasons, requests and idempotent results."""
+    """Delete what other rows repeat of its content: reasons, requests and their threads, idempotent results."""
     for change in work.status_changes.of_record(on_file.id):
         change.reason, change.reason_salt = "", bytes(32)
     request = work.requests.find_about(on_file.id)
     if request is not None:
         request.reason = request.content = None
+        work.requests.delete_messages(request)
+        for one in _orders_of(work, on_file):
+            one.forget_order()
+            one.reason = None
         if request.state is RequestState.SENT_BACK:
             request.state = RequestState.CLOSED
     work.idempotency.delete_for(on_file.id)
@@ -380,5 +392,6 @@ def _no_longer_bound(work: UnitOfWork, held: RecordOnFile, bound: set[str]) -> s
         return set()
     still = set()
     for party in {held.holder.id: held.holder, held.issuer.id: held.issuer}.values():
-        still |= {digest for other in work.records.readable_of(party) for digest in _files_of(other)}
+        still |= {digest for other in work.records.readable_of(party) for digest in _files_of(other.readable_fields)}
+        still |= {digest for other in work.requests.orders_of(party) for digest in _files_of(other.order)}
     return bound - still

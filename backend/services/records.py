@@ -1,12 +1,13 @@
 """Signing and filing records: every record, of any kind and issuer, comes onto file through this module.
 
-It takes two steps, since an organisation may keep its key itself. ``draft`` builds what is to be signed, ``file``
-stores it with the signature. Where the key is kept here, ``sign_and_file`` does the second step at once.
+Signing takes two steps, since an organisation may keep its key itself. ``draft`` builds what is to be signed, ``file``
+stores it with the signature. Where the key is kept here, ``sign_and_file`` does the second step at once. Who may read
+a record that is on file is decided here too (``visible_record``).
 """
 
 import base64
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
@@ -22,11 +23,12 @@ from backend.domain.errors import (
     LedgerUnavailable,
     Message,
     NotAllowed,
+    NotFound,
     TooMuchWaiting,
 )
 from backend.domain.evidence import ANCHORER_CLAIM, NamedAnchorer, quantity_steps
 from backend.domain.fields import Document
-from backend.domain.kinds import KINDS, Kind, Signing
+from backend.domain.kinds import ISSUERS, KINDS, Kind, Signing
 from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin, with_term
 from backend.domain.ledger import (
     DOCUMENT_EDGES,
@@ -37,7 +39,7 @@ from backend.domain.ledger import (
     DocumentStatus,
 )
 from backend.domain.outbox import EndedPlace, RevocationNotice
-from backend.domain.parties import Organisation, Role, SigningKey
+from backend.domain.parties import Organisation, Person, Role, SigningKey
 from backend.domain.records import (
     Assurance,
     Product,
@@ -108,6 +110,8 @@ def _random_source() -> Callable[[int], bytes]:
 
 
 _RANDOM_AT_ONCE = 1024
+REPLACED = "replaced by a newer record"
+"""The reason of a superseded record for which its issuer gave none."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,8 @@ class UnsignedRecord:
     product: Product | None
     supersedes: RecordOnFile | None
     on_filed: Callable[[RecordOnFile], None] = lambda on_file: None
+    reason: str = REPLACED
+    """Why it supersedes another record."""
 
     @property
     def signing_input(self) -> bytes:
@@ -164,9 +170,9 @@ def draft(
     if assurance is Assurance.ISSUED and inputs.schema_version is None:
         document = with_term(document)
     fields = fields_of(document)
-    _check_dates(kind, fields, inputs.moment)
+    check_dates(kind, fields, inputs.moment)
     check_attachments(work, fields, issuer, supersedes)
-    number = _free_number(work, kind, fields, issuer, assurance)
+    number = free_number(work, kind, fields, issuer, assurance)
     if supersedes is not None and supersedes.superseded_by_id is not None:
         raise Conflict("this record was replaced already", by=supersedes.superseded_by_id)
     # Made from the inputs' random bytes, since a draft for signing outside must come out the same a second time.
@@ -277,7 +283,7 @@ def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: by
         # Of two that replace one record at the same moment the second is refused here.
         work.records.next_version(draft.supersedes)
         draft.supersedes.superseded_by_id = on_file.id
-        change_status(ctx, work, draft.supersedes, DocumentStatus.SUPERSEDED, "replaced by a newer record")
+        change_status(ctx, work, draft.supersedes, DocumentStatus.SUPERSEDED, draft.reason)
     draft.on_filed(on_file)
     return on_file
 
@@ -405,9 +411,15 @@ def _check_edge(on_file: RecordOnFile, status: int) -> None:
         raise Conflict("this record's status does not allow it", status=on_file.status, wanted=status)
 
 
-def _free_number(
+def free_number(
     work: UnitOfWork, kind: Kind, fields: dict[str, Any], issuer: Organisation, assurance: Assurance
 ) -> str | None:
+    """Return the number in a document as numbers are compared, or None where it has none and needs none.
+
+    Raises:
+        Invalid: An issued document lacks it.
+        Conflict: The issuer gave it before.
+    """
     if KINDS[kind].signing is Signing.LODGED:
         return None  # the consignment keeps a declaration's number
     name = KINDS[kind].number_field
@@ -427,7 +439,8 @@ def number_taken(issuer: Organisation, number: str) -> Conflict:
     return Conflict("{name} has issued number {number} before", number=number, name=issuer.in_sentences)
 
 
-def _check_dates(kind: Kind, fields: dict[str, Any], moment: datetime) -> None:
+def check_dates(kind: Kind, fields: dict[str, Any], moment: datetime) -> None:
+    """Refuse a date of the past that lies in the future; raises Invalid."""
     if ahead := dates_ahead(kind, fields, moment):
         raise Invalid("it is dated in the future", [(name, DATED_AHEAD) for name, _ in ahead])
 
@@ -548,3 +561,53 @@ def _enter_some(ctx: AppContext, beyond: str) -> tuple[int, str | None]:
         work.search.enter(missing)
         work.commit()
     return len(missing), missing[-1].id if missing else None
+
+
+def visible_record(ctx: AppContext, work: UnitOfWork, person: Person, record_id: str) -> RecordOnFile:
+    """Return a record if this person may read it.
+
+    Merchants read what they hold or signed, issuers what they signed or were asked to confirm, officers declarations to
+    an office that they act for, and what these rely on. The authority accredits keys and reads no records.
+
+    Raises:
+        NotFound: There is no such record, or this person may not read it. Both look the same, so that nobody can find
+            out which ids exist.
+    """
+    on_file = work.records.get(record_id)
+    if not _may_read(ctx, work, person, on_file):
+        raise NotFound("no such record", id=record_id)
+    return on_file
+
+
+def _may_read(ctx: AppContext, work: UnitOfWork, person: Person, on_file: RecordOnFile) -> bool:
+    own = person.organisation.id
+    match person.role:
+        case Role.MERCHANT:
+            return own in (on_file.holder.id, on_file.issuer.id)
+        case role if role in ISSUERS:
+            return on_file.issuer.id == own or _was_asked(work, own, on_file)
+        case Role.OFFICER:
+            served = work.customs_offices.jurisdiction(person.organisation, ctx.now())
+            if on_file.kind is Kind.DECLARATION:
+                return work.consignments.office_of(on_file.id) in served
+            return _is_relied_on(work, on_file, served)
+        case _:
+            return False
+
+
+def _was_asked(work: UnitOfWork, issuer_id: str, on_file: RecordOnFile) -> bool:
+    request = work.requests.find_about(on_file.id)
+    return request is not None and request.issuer.id == issuer_id
+
+
+def _is_relied_on(work: UnitOfWork, on_file: RecordOnFile, offices: Collection[str]) -> bool:
+    """Tell whether a declaration to one of these offices names this record, or an earlier one that it replaced."""
+    # A chain of replacements that leads back to itself, in a damaged database, must not loop for ever.
+    seen: set[str] = set()
+    while on_file.id not in seen:
+        if work.consignments.is_named(on_file.id, offices=offices):
+            return True
+        seen.add(on_file.id)
+        if on_file.supersedes_id is not None:
+            on_file = work.records.get(on_file.supersedes_id)
+    return False

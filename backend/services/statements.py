@@ -16,9 +16,10 @@ from backend.domain.records import (
     content_of,
     document_of,
     fields_of,
+    order_of,
 )
 from backend.services.ports import AppContext, rerunnable
-from backend.services.records import DraftInputs, UnsignedRecord, draft, sign_once
+from backend.services.records import DraftInputs, UnsignedRecord, check_attachments, draft, sign_once
 from backend.store.unit_of_work import UnitOfWork
 
 
@@ -66,7 +67,8 @@ def draft_statement(
     issuer = _issuer(work, kind, issuer_id)
     merchant = work.organisations.get(actor.organisation.id)
     product = work.products.get(product_id, merchant) if product_id else None
-    earlier = _sent_back(work, merchant, instead_of) if instead_of else None
+    returned = _sent_back(work, merchant, instead_of) if instead_of else None
+    earlier = returned.statement if returned else None
     drafted = draft(
         ctx,
         work,
@@ -83,11 +85,10 @@ def draft_statement(
     def submit(statement: RecordOnFile) -> None:
         # Kept with the request, so that an import can tell that the same content waits already.
         content = content_of(kind, fields_of(document))
-        work.add(ConfirmationRequest(str(uuid4()), statement, issuer, merchant, inputs.moment, content=content))
-        if instead_of:
-            replaced = work.requests.get(instead_of)
-            work.requests.next_version(replaced)  # the merchant may withdraw it at the same moment
-            replaced.state = RequestState.CLOSED
+        made = ConfirmationRequest(str(uuid4()), statement, issuer, merchant, inputs.moment, content=content)
+        if returned is not None:
+            _take_place(work, made, returned)
+        work.add(made)
 
     return replace(drafted, on_filed=submit)
 
@@ -106,13 +107,65 @@ def _issuer(work: UnitOfWork, kind: Kind, issuer_id: str) -> Organisation:
     return issuer
 
 
-def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> RecordOnFile:
+def _sent_back(work: UnitOfWork, merchant: Organisation, request_id: str) -> ConfirmationRequest:
     request = work.requests.get(request_id)
     if request.merchant.id != merchant.id:
         raise NotFound("no such request", id=request_id)
-    if request.state is not RequestState.SENT_BACK or request.statement.superseded_by_id is not None:
+    is_replaced = request.statement is not None and request.statement.superseded_by_id is not None
+    if request.state is not RequestState.SENT_BACK or is_replaced:
         raise Conflict("only a request that was sent back can be corrected", state=request.state.value)
-    return request.statement
+    return request
+
+
+@rerunnable
+def order(
+    ctx: AppContext,
+    actor: Person,
+    kind: Kind,
+    fields: Any,
+    issuer_id: str,
+    product_id: str | None = None,
+    instead_of: str | None = None,
+) -> ConfirmationRequest:
+    """Ask an issuer for a record of which it states everything itself, such as a laboratory's report.
+
+    Nothing is signed: an order is no statement about the goods. ``instead_of`` names a request that was sent back.
+
+    Raises:
+        NotAllowed: The actor is not a merchant.
+        Invalid: A field is wrong, an attachment was not uploaded, the issuer is not registered or does not issue this
+            kind, or the kind is not ordered.
+        NotFound: There is no such product or request of this merchant.
+        Conflict: The request in ``instead_of`` was not sent back.
+    """
+    if actor.role is not Role.MERCHANT:
+        raise NotAllowed("only merchants make statements")
+    wanted = fields_of(order_of(kind, fields))
+    with ctx.work() as work:
+        issuer = _issuer(work, kind, issuer_id)
+        merchant = work.organisations.get(actor.organisation.id)
+        check_attachments(work, wanted, merchant, None)
+        product = work.products.get(product_id, merchant) if product_id else None
+        made = ConfirmationRequest(str(uuid4()), None, issuer, merchant, ctx.now(), order=wanted, order_kind=kind)
+        made.product = product
+        if instead_of:
+            returned = _sent_back(work, merchant, instead_of)
+            earlier = returned.statement.product if returned.statement is not None else returned.product
+            made.product = product or earlier
+            _take_place(work, made, returned)
+        work.add(made)
+        work.commit()
+    return made
+
+
+def _take_place(work: UnitOfWork, made: ConfirmationRequest, returned: ConfirmationRequest) -> None:
+    """Close a request that was sent back, as another one corrects it."""
+    work.requests.next_version(returned)  # the merchant may withdraw it at the same moment
+    returned.state = RequestState.CLOSED
+    made.corrects_id = returned.id
+    # Between the same two the thread goes on. Another issuer does not read what was written to the first one.
+    if returned.issuer.id == made.issuer.id:
+        made.first_id = returned.thread_id
 
 
 @rerunnable
@@ -129,6 +182,10 @@ def withdraw_request(ctx: AppContext, actor: Person, request_id: str) -> Confirm
             raise NotFound("no such request", id=request_id)
         work.requests.next_version(request)
         request.withdraw()
+        for one in work.requests.orders_before(request):
+            one.forget_order()
+        if request.order is not None:
+            work.requests.delete_messages(request)
         work.commit()
     return request
 

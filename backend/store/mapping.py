@@ -30,7 +30,15 @@ from backend.domain.parties import (
     SigningKey,
     SignInSession,
 )
-from backend.domain.records import ConfirmationRequest, Product, RecordOnFile, SealedBatch, StatusChange, StoredFile
+from backend.domain.records import (
+    ConfirmationRequest,
+    Product,
+    RecordOnFile,
+    RequestMessage,
+    SealedBatch,
+    StatusChange,
+    StoredFile,
+)
 from backend.domain.simulation import Simulation
 from backend.store import tables
 from backend.store.encryption import EncryptedValue, KeyStore
@@ -73,11 +81,14 @@ def map_the_domain() -> None:
         tables.request,
         properties={
             "statement": relationship(RecordOnFile, foreign_keys=[tables.request.c.statement_id], lazy="joined"),
+            "order": tables.request.c.order_fields,  # the other name is a word of SQL
+            "product": relationship(Product, lazy="joined"),
             "confirmed": relationship(RecordOnFile, foreign_keys=[tables.request.c.confirmed_id], lazy="selectin"),
             "issuer": relationship(Organisation, foreign_keys=[tables.request.c.issuer_id], lazy="joined"),
             "merchant": relationship(Organisation, foreign_keys=[tables.request.c.merchant_id], lazy="joined"),
         },
     )
+    put(RequestMessage, tables.request_message, properties={"author": relationship(Organisation, lazy="joined")})
     in_time = [tables.event.c.occurred_at, tables.event.c.recorded_at]
     put(NamedPaper, tables.paper, properties={"record": relationship(RecordOnFile, lazy="joined")})
     put(PlannedDrawdown, tables.planned_drawdown)

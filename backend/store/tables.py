@@ -398,7 +398,7 @@ request = Table(
     "request",
     metadata,
     _id(),
-    _to("statement_id", "record.id"),
+    _to("statement_id", "record.id", nullable=True),
     _to("issuer_id", "organisation.id", index=False),
     _to("merchant_id", "organisation.id", index=False),
     Column("made_at", UtcTime, nullable=False),
@@ -407,11 +407,29 @@ request = Table(
     Column("reason", EncryptedText),
     _to("confirmed_id", "record.id", nullable=True),
     Column("content", Fingerprint),
+    Column("first_id", String(36)),
+    Column("corrects_id", String(36)),
+    Column("order_fields", EncryptedMembers),
+    Column("order_kind", Number(Kind)),
+    _to("product_id", "product.id", nullable=True, index=False),
+    Column("last_author_id", String(36)),
     Column("version", Integer, nullable=False, server_default="1"),
 )
 _index("ix_request_issuer", request, "issuer_id", "state", "made_at", "id")
 _index("ix_request_merchant", request, "merchant_id", "state", "made_at", "id")
 _index("ix_request_content", request, "merchant_id", "content")
+_index("ix_request_order", request, "merchant_id", "order_kind", where=request.c.order_kind.is_not(None))
+request_message = Table(
+    "request_message",
+    metadata,
+    _id(),
+    Column("thread_id", String(36), ForeignKey("request.id"), nullable=False),
+    _to("author_id", "organisation.id", index=False),
+    Column("said_at", UtcTime, nullable=False),
+    Column("text", EncryptedText, nullable=False),
+    Column("doubtful", JSON(none_as_null=True)),
+)
+_index("ix_request_message_thread", request_message, "thread_id", "said_at", "id")
 customs_office = Table(
     "customs_office",
     metadata,

@@ -304,7 +304,7 @@ PDF = (
 
 _RESTS_ON_A_VERSION = re.compile(
     r"(?P<thing>/(?P<kind>declarations|records|issuers)/[^/]+)"
-    r"/(decisions|withdrawal|revocation|erasure-request|erasure-consent|accreditation|suspension|reinstatement)"
+    r"/(decisions|withdrawal|revocation|replacement|erasure-request|erasure-consent|accreditation|suspension|reinstatement)"
 )
 _READERS = {"declarations": "officer", "issuers": "authority"}
 
@@ -321,6 +321,26 @@ def if_match(
         return {}
     answer = ask(found["thing"], _READERS.get(found["kind"], who))
     return {"If-Match": answer.headers.get("ETag", '"1"')}
+
+
+def order_fields(**changes: Any) -> dict[str, Any]:
+    """What a merchant orders from a laboratory."""
+    return {
+        "customer": {"name": "Yiwu Morning Star Trading Co., Ltd.", "countryCode": "CN"},
+        "itemDescription": "LED desk lamp, 8 W, model MS-L8",
+        "itemIdentification": "LOT-26-014",
+        "hsCode": "940521",
+        "testsWanted": "Leakage current",
+        "specification": "EN IEC 60598-1:2021",
+    } | changes
+
+
+def laboratory_of(ctx: AppContext) -> str:
+    """The id of the demonstration's laboratory."""
+    with ctx.work(reading=True) as work:
+        found = work.persons.find_by_email("laboratory@example.org")
+    assert found is not None
+    return found.organisation.id
 
 
 class Api:
@@ -358,8 +378,8 @@ class Api:
         assert self.post(f"/declarations/{declaration['id']}/withdrawal", "merchant").status_code == 201
         return str(certificate["id"])
 
-    def request_sent_back(self, ctx: AppContext) -> str:
-        """The id of a request of the merchant's that the chamber sent back."""
+    def request_waiting(self, ctx: AppContext) -> str:
+        """The id of a request of the merchant's that waits for the chamber."""
         with ctx.work(reading=True) as work:
             merchant, chamber = (work.persons.find_by_email(f"{who}@example.org") for who in ("merchant", "chamber"))
         assert merchant is not None
@@ -369,7 +389,14 @@ class Api:
         with ctx.work(reading=True) as work:
             request = work.requests.find_about(stated.id)
         assert request is not None
-        return issuance.send_back(ctx, chamber, request.id, "The weight is missing.").id
+        return request.id
+
+    def request_sent_back(self, ctx: AppContext) -> str:
+        """The id of a request of the merchant's that the chamber sent back."""
+        with ctx.work(reading=True) as work:
+            chamber = work.persons.find_by_email("chamber@example.org")
+        assert chamber is not None
+        return issuance.send_back(ctx, chamber, self.request_waiting(ctx), "The weight is missing.").id
 
     def certificate(self, **changes: Any) -> dict[str, Any]:
         name = self.get("/me", "merchant").get_json()["organisation"]

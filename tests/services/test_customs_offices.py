@@ -9,9 +9,9 @@ from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from backend.domain.ledger import ChangeStatuses, DeclarationStatus
 from backend.domain.parties import Role
 from backend.services import customs_offices, decisions, declarations, release_times
-from backend.services.access_policy import visible_record
 from backend.services.audit import audit
 from backend.services.organisations import OrganisationProfile, register
+from backend.services.records import visible_record
 from backend.store import database
 
 DAY = timedelta(days=1)

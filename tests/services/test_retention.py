@@ -10,8 +10,8 @@ from backend.domain.consignment import Decision, Step
 from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound, StaleVersion
 from backend.domain.kinds import Kind
 from backend.services import credentials, customs_offices, decisions, declarations, erasure, files, issuance, statements
-from backend.services.access_policy import visible_record
 from backend.services.erasure import Retained
+from backend.services.records import visible_record
 from backend.services.verification import verdict_on
 from tests.helpers.builders import PDF, certificate_fields, invoice_fields, lodgement_fields
 from tests.services.encrypted_texts import erase, held_certificate

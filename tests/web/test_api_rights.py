@@ -13,7 +13,9 @@ from tests.helpers.builders import (
     PDF,
     Api,
     certificate_fields,
+    laboratory_of,
     lodgement_fields,
+    order_fields,
 )
 
 ROLES = ("rival", *(role.value for role in Role))
@@ -44,10 +46,16 @@ EXPECTED = {
         for stated in KINDS.values()
     },
     "POST /records/<record_id>/revocation": only("chamber", otherwise=404),
+    "POST /records/<record_id>/replacement": only("chamber", otherwise=404),
     "POST /files": only(*ROLES),
     "POST /declarations": only("merchant", "rival"),
     "POST /declarations/pre-check": only("merchant", "rival", done=200),
     "GET /declarations": everybody,
+    "GET /confirmation-requests/<request_id>": only("merchant", "chamber", otherwise=404, done=200),
+    "POST /confirmation-requests": only("merchant", "rival"),
+    "POST /confirmation-requests/<request_id>/confirmation": only(otherwise=404) | {"chamber": 409},
+    "POST /confirmation-requests/<request_id>/messages": only("merchant", "chamber", otherwise=404),
+    "POST /confirmation-requests/<request_id>/return": only(otherwise=404) | {"chamber": 409},
     "POST /confirmation-requests/<request_id>/withdrawal": only("merchant", otherwise=404),
     "GET /confirmation-requests": only("merchant", "rival", *ISSUERS, done=200),
     "GET /declarations/<declaration_id>": only("merchant", "officer", otherwise=404, done=200),
@@ -136,6 +144,15 @@ def body_for(api, route):
             for kind in CERTIFIED + OWN
         },
         "POST /records/<record_id>/revocation": lambda: {"reason": "wrong goods"},
+        "POST /records/<record_id>/replacement": lambda: {"number": api.fresh("C"), "reason": "lost"},
+        "POST /confirmation-requests": lambda: {
+            "kind": "inspection-report",
+            "issuer": laboratory_of(api.ctx),
+            "order": order_fields(),
+        },
+        "POST /confirmation-requests/<request_id>/confirmation": lambda: {"number": api.fresh("C")},
+        "POST /confirmation-requests/<request_id>/messages": lambda: {"text": "With pallets?"},
+        "POST /confirmation-requests/<request_id>/return": lambda: {"reason": "wrong goods"},
         "POST /declarations": lambda: lodgement_fields(declarationReference=api.fresh("D")),
         "POST /declarations/pre-check": lambda: lodgement_fields(declarationReference=api.fresh("D")),
         "POST /declarations/<declaration_id>/decisions": lambda: {"decision": "examine", "reason": "look"},

@@ -67,6 +67,15 @@ class World:
         """A request that the chamber sent back."""
         return {"request_id": self.api.request_sent_back(self.system.ctx)}
 
+    def laboratory(self) -> dict[str, str]:
+        with self.system.ctx.work(reading=True) as work:
+            found = work.persons.find_by_email("laboratory@example.org")
+        return {"organisation_id": found.organisation.id}
+
+    def request_waiting(self) -> dict[str, str]:
+        """A request that waits for the chamber."""
+        return {"request_id": self.api.request_waiting(self.system.ctx)}
+
     def declaration(self) -> dict[str, str]:
         return {"declaration_id": self.api.declaration([])["id"]}
 
@@ -171,6 +180,12 @@ CALLS = {
     "post /signing-requests": Call("outside"),
     "post /signing-requests/{request_id}/signature": Call("outside", World.prepared),
     "get /confirmation-requests": Call("merchant"),
+    "post /records/{record_id}/replacement": Call("chamber", World.certificate),
+    "get /confirmation-requests/{request_id}": Call("merchant", World.request_sent_back),
+    "post /confirmation-requests": Call("merchant", World.laboratory),
+    "post /confirmation-requests/{request_id}/confirmation": Call("chamber", World.request_waiting),
+    "post /confirmation-requests/{request_id}/messages": Call("merchant", World.request_sent_back),
+    "post /confirmation-requests/{request_id}/return": Call("chamber", World.request_waiting),
     "post /confirmation-requests/{request_id}/withdrawal": Call("merchant", World.request_sent_back),
     "get /customs-offices": Call("merchant"),
     "get /hs-codes": Call("merchant"),

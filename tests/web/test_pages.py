@@ -73,8 +73,9 @@ def a_pdf() -> bytes:
 
 def a_certificate(browser: Browser, page: str, **changes: object) -> dict[str, object]:
     """The form as the page offers it, with what a merchant adds."""
+    offered = re.search(r'<option[^>]*value="([0-9a-f-]{36})"[^>]*>[^<]*(?:demo|演示)', page)
     return {
-        "issuer": re.search(r'<option[^>]*value="([0-9a-f-]{36})"[^>]*>[^<]*(?:demo|演示)', page)[1],
+        "issuer": offered[1] if offered else "",
         "exporter-name": "Yiwu Morning Star Trading Co., Ltd. (demo)",
         "exporter-country_code": "CN",
         "description": "Ceramic cups",
@@ -213,9 +214,10 @@ def test_request_sent_back_is_corrected_from_filled_fields(signed_in):
 
 
 def a_report(page: str, **changes: object) -> dict[str, object]:
-    """The form as the page offers it, with what a merchant adds."""
+    """The form as the page offers it to a laboratory, with what it found."""
+    number = re.search(r'name="report_number"[^>]*value="([^"]+)"', page)
     return {
-        "issuer": re.search(r'<option[^>]*value="([0-9a-f-]{36})"', page)[1],
+        "report_number": number[1] if number else "",
         "customer-name": "Yiwu Morning Star Trading Co., Ltd. (demo)",
         "item_description": "Ceramic cups",
         "item_identification": "LOT-7",
@@ -240,12 +242,131 @@ def a_report(page: str, **changes: object) -> dict[str, object]:
     }
 
 
-def test_report_without_an_answer_is_asked_for_one(signed_in):
-    merchant = signed_in("merchant")
+def an_order(merchant: Browser, **changes: object) -> str:
+    """Order a report of the laboratory on the page; the request's path."""
     path = f"{a_product(merchant)}/inspection-report/new?lang=en"
     page = merchant.get(path)
-    assert "Please choose one." in merchant.post(path, a_report(page, conforms="perhaps"), 422).text
-    assert "Please choose one." in merchant.post(path, a_report(page, **{"results-0-meets_limit": "perhaps"}), 422).text
+    fields = {
+        "issuer": re.search(r'<option[^>]*value="([0-9a-f-]{36})"', page)[1],
+        "customer-name": "Yiwu Morning Star Trading Co., Ltd. (demo)",
+        "item_description": "Ceramic cups",
+        "item_identification": "LOT-7",
+        "hs_code": "6912.00",
+        "tests_wanted": "Lead release\nCadmium release",
+        "specification": "GB 4806.4-2016",
+        "fee_note": "Quotation Q-7",
+        **changes,
+    }
+    return merchant.post(path, fields).location
+
+
+def test_report_without_an_answer_is_asked_for_one(signed_in):
+    request, laboratory = an_order(signed_in("merchant")), signed_in("laboratory")
+    path = f"{request}/record?lang=en"
+    page = laboratory.get(path)
+    assert "Please choose one." in laboratory.post(path, a_report(page, conforms="perhaps"), 422).text
+    answer = laboratory.post(path, a_report(page, **{"results-0-meets_limit": "perhaps"}), 422)
+    assert "Please choose one." in answer.text
+
+
+def test_merchants_order_has_no_place_for_results(signed_in):
+    merchant = signed_in("merchant")
+    page = merchant.get(f"{a_product(merchant)}/inspection-report/new?lang=en")
+    assert 'name="tests_wanted"' in page
+    for name in ("results-0-value", "conforms", "performed_from", "report_number"):
+        assert f'name="{name}"' not in page
+
+
+def test_laboratory_reads_order_and_its_files(signed_in):
+    merchant, laboratory = signed_in("merchant"), signed_in("laboratory")
+    scan = a_pdf()
+    request = an_order(merchant, pdf=(io.BytesIO(scan), "packing-list.pdf"))
+    page = laboratory.get(f"{request}?lang=en")
+    for said in ("Cadmium release", "GB 4806.4-2016", "Quotation Q-7", "packing-list.pdf"):
+        assert said in page
+    link = re.search(rf'href="({request}/files/[0-9a-f]+)"', page)[1]
+    for reader in (laboratory, merchant):
+        answer = reader.client.get(link)
+        assert answer.data == scan
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+    for stranger in ("chamber", "officer"):
+        assert signed_in(stranger).client.get(link).status_code == 404
+        assert signed_in(stranger).client.get(request).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "Characteristic,Result,Unit,Limit,Within limit\nLead release,0.2,mg/l,≤ 0.8,yes\nGlaze,sound,,,\n",
+        "检验项目;检验结果;计量单位;标准要求;单项判定\nLead release;0.2;mg/l;≤ 0.8;合格\nGlaze;sound;;;\n",
+    ],
+)
+def test_results_from_table_are_shown_before_signing(signed_in, table):
+    request, laboratory = an_order(signed_in("merchant")), signed_in("laboratory")
+    path = f"{request}/record?lang=en"
+    fields = a_report(laboratory.get(path), table=(io.BytesIO(table.encode()), "results.csv"))
+    shown = laboratory.post(path, fields, 200).text
+    for line in ('value="Lead release"', 'value="≤ 0.8"', 'value="Glaze"'):
+        assert line in shown
+    assert 'value="Cadmium release"' not in shown, "the table takes the place of the lines typed before"
+    assert f"{request}/record" in laboratory.get(f"{request}?lang=en"), "nothing is signed yet"
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (b"Characteristic,Unit\nred,mg\nblue,mg\n", "缺少“检验项目”和“检验结果”两列"),
+        (b"Colour,Price\nred,3\nblue,4\n", "无法读取"),
+        (b"\x00\x01\x02", "无法读取"),
+    ],
+)
+def test_table_without_result_column_is_refused(signed_in, table, told):
+    request, laboratory = an_order(signed_in("merchant")), signed_in("laboratory")
+    path = f"{request}/record?lang=zh"
+    fields = a_report(laboratory.get(path), table=(io.BytesIO(table), "results.csv"))
+    answer = laboratory.post(path, fields, 422).text
+    assert told in answer
+    assert 'value="LOT-7"' in answer
+
+
+def test_marked_field_stands_out_on_form(signed_in):
+    merchant, laboratory = signed_in("merchant"), signed_in("laboratory")
+    request = an_order(merchant)
+    laboratory.get(request)
+    laboratory.post(f"{request}/send-back", {"reason": "Which lot?", "fields": ["item_identification"]}, 422)
+    laboratory.post(f"{request}/send-back", {"reason": "Which lot?", "fields": ["itemIdentification"]})
+    page = merchant.get(f"{request}/correct?lang=en")
+    marked = re.findall(r'<div class="field[^"]*is-doubtful">\s*<label for="(\w+)"', page)
+    assert marked == ["item_identification"]
+    assert page.count("marked by the issuer") == 1
+
+
+def test_thread_is_read_by_both_sides_only(signed_in):
+    merchant, laboratory = signed_in("merchant"), signed_in("laboratory")
+    request = an_order(merchant)
+    merchant.get(request)
+    assert merchant.post(f"{request}/messages", {"text": "  "}, 422)
+    merchant.post(f"{request}/messages", {"text": "By <Friday>?"})
+    assert "By <Friday>?" in laboratory.get(request)
+    assert "&lt;Friday&gt;" in laboratory.client.get(request).text
+    chamber = signed_in("chamber")
+    chamber.get("/requests")
+    assert chamber.post(f"{request}/messages", {"text": "me too"}, 404)
+
+
+def test_issuer_reads_what_was_changed(signed_in):
+    merchant, laboratory = signed_in("merchant"), signed_in("laboratory")
+    request = an_order(merchant)
+    laboratory.get(request)
+    laboratory.post(f"{request}/send-back", {"reason": "Which lot?"})
+    page = merchant.get(f"{request}/correct?lang=en")
+    issuer = re.search(r'<option selected value="([0-9a-f-]{36})"', page)[1]
+    typed = {"issuer": issuer, "customer-name": "Yiwu Morning Star Trading Co., Ltd. (demo)", "hs_code": "6912.00"}
+    typed |= {"item_description": "Ceramic cups", "item_identification": "LOT-8", "specification": "GB 4806.4-2016"}
+    typed |= {"tests_wanted": "Lead release\nCadmium release", "fee_note": "Quotation Q-7"}
+    corrected = merchant.post(f"{request}/correct", typed).location
+    shown = laboratory.get(f"{corrected}?lang=en")
+    assert re.findall(r"<del>(.*?)</del> → <ins>(.*?)</ins>", shown) == [("LOT-7", "LOT-8")]
 
 
 def test_what_was_typed_survives_a_fault(signed_in):
@@ -439,3 +560,92 @@ def test_record_page_links_the_schema_it_names(app, people, signed_in, system):
             named = work.records.get(made["id"]).sd_jwt.payload["credentialSchema"]["id"]
         assert named.endswith((f":{slug}:v{version}", f"/{slug}/v{version}.json"))
         assert signed_in("merchant").client.get(f"/schemas/{slug}/v{version}.json").status_code == 200
+
+
+def a_stated_request(signed_in, **changes: object) -> str:
+    """A certificate that the merchant stated for the chamber; the request's path."""
+    merchant = signed_in("merchant")
+    path = f"{a_product(merchant)}/certificate-of-origin/new"
+    merchant.post(path, a_certificate(merchant, merchant.get(f"{path}?lang=en"), **changes))
+    return newest_request(signed_in("chamber"))
+
+
+def test_checks_before_signing_stand_on_page(signed_in):
+    chamber, request = signed_in("chamber"), a_stated_request(signed_in)
+    page = chamber.get(f"{request}?lang=en")
+    assert page.count("state state-good") >= 6
+    assert "disabled" not in page[page.index("signing-checks") :]
+
+
+def test_taken_number_is_told_before_signing(signed_in):
+    chamber, request = signed_in("chamber"), a_stated_request(signed_in)
+    number = re.search(r'name="number"[^>]*value="([^"]+)"', chamber.get(f"{request}?lang=en"))[1]
+    chamber.post(f"{request}/confirm", {"number": number})
+    second = a_stated_request(signed_in)
+    chamber.get(f"{second}?lang=en")
+    refused = chamber.post(f"{second}/confirm", {"number": number}, 409).text
+    shown = refused[refused.index("signing-checks") :]
+    assert 'class="state state-bad">Number is free' in shown
+    # Another number can be typed here, so that the button stays.
+    assert "btn-wide" in shown
+    assert "disabled" not in shown
+
+
+def test_chosen_requests_are_signed_each_alone(signed_in):
+    chamber, requests = signed_in("chamber"), [a_stated_request(signed_in) for _ in range(3)]
+    listed = chamber.get("/requests?lang=en")
+    ids = [request.rsplit("/", 1)[1] for request in requests]
+    assert "Sign the chosen ones" in listed
+    chamber.get(requests[0])
+    chamber.post(f"{requests[0]}/send-back", {"reason": "Which lot?"})
+    outcome = chamber.post("/requests/sign", {"request": [*ids, ids[1], "unknown"]}, 200).text
+    assert outcome.count("state-good") == 2
+    assert outcome.count("state-bad") == 2
+    numbers = re.findall(r'href="/records/[0-9a-f-]+">([^<]+)</a>', outcome)
+    assert len(set(numbers)) == 2
+    assert all(one not in chamber.get("/requests") for one in ids[1:])
+
+
+@pytest.mark.parametrize("who", ["laboratory", "merchant"])
+def test_requests_of_others_are_not_signed(signed_in, who):
+    request, stranger = a_stated_request(signed_in), signed_in(who)
+    stranger.get("/requests")
+    status = 404 if who == "merchant" else 200
+    answer = stranger.post("/requests/sign", {"request": request.rsplit("/", 1)[1]}, status).text
+    assert "state-good" not in answer
+    assert "Confirm and sign" in signed_in("chamber").get(f"{request}?lang=en")
+
+
+def test_amended_certificate_shows_what_changed(signed_in):
+    chamber, request = signed_in("chamber"), a_stated_request(signed_in, invoice_reference="INV-1")
+    number = re.search(r'name="number"[^>]*value="([^"]+)"', chamber.get(f"{request}?lang=en"))[1]
+    record = chamber.post(f"{request}/confirm", {"number": number}).location
+    page = chamber.get(f"{record}/amend?lang=en")
+    proposed = re.search(r'name="certificate_number"[^>]*value="([^"]+)"', page)[1]
+    assert proposed != number
+    assert "state-good" in page[page.index("signing-checks") :]
+    assert "state-bad" not in page[page.index("signing-checks") :]
+    fields = a_certificate(chamber, page, invoice_reference="INV-2") | {"certificate_number": proposed}
+    refused = chamber.post(f"{record}/amend", {**fields, "reason": " "}, 422).text
+    assert 'value="INV-2"' in refused
+    amended = chamber.post(f"{record}/amend", {**fields, "reason": "Typing error."}).location
+    merchant = signed_in("merchant")
+    assert "<del>INV-1</del> → <ins>INV-2</ins>" in merchant.get(f"{amended}?lang=en")
+    before = merchant.get(f"{record}?lang=en")
+    assert "Typing error." in before
+    assert f"{record}/amend" not in chamber.get(record), "it is replaced already"
+    assert chamber.get(f"{record}/amend", 409)
+    merchant.get(f"{amended}/amend", 404)
+
+
+def test_earlier_paper_fills_form_for_next(signed_in):
+    chamber, merchant = signed_in("chamber"), signed_in("merchant")
+    request = a_stated_request(signed_in, invoice_reference="INV-COPY")
+    number = re.search(r'name="number"[^>]*value="([^"]+)"', chamber.get(f"{request}?lang=en"))[1]
+    record = chamber.post(f"{request}/confirm", {"number": number}).location
+    copy = re.search(r'href="(/products/[^"]+copy=[^"]+)"', merchant.get(record))[1]
+    page = merchant.get(copy)
+    assert 'value="INV-COPY"' in page
+    assert number not in page
+    rival = f"{copy.split('copy=')[0]}copy=00000000-0000-4000-8000-000000000000"
+    merchant.get(rival, 404)

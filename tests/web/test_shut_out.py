@@ -251,6 +251,8 @@ SCOPES_OF_WRITES = dict.fromkeys(
         "api.post_erasure",
         *("api.post_signing_request", "api.post_signature", "api.post_revocation", "api.post_erasure_request"),
         *("api.post_simulation", "api.post_cancellation", "api.post_request_withdrawal"),
+        *("api.post_request_message", "api.post_request_return"),
+        *("api.post_confirmation_request", "api.post_confirmation", "api.post_replacement"),
         *(f"api.post_{kind.name.lower()}" for kind in Kind if kind is not Kind.DECLARATION),
         *(f"api.post_bulk_{kind.name.lower()}" for kind in Kind),
     ),

@@ -87,6 +87,8 @@ class Certification:
 
     ``number_stem`` begins the first number of an issuer that has given none. ``from_product`` maps each attribute of a
     product to the field that it fills. ``set_by_issuer`` lists fields that the issuer fills in when it confirms.
+    ``order`` is the document by which a merchant asks for it, where the issuer states all of the record itself. What it
+    says in fields of the same name is taken over.
     """
 
     number_stem: str
@@ -94,6 +96,7 @@ class Certification:
     label_text: str
     from_product: Mapping[str, str] = field(default_factory=dict)
     set_by_issuer: tuple[str, ...] = ()
+    order: type[Document] | None = None
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,19 @@ _BARE = {
 }
 
 
+RESULT_COLUMNS = {
+    "characteristic": ("Characteristic", "characteristic", "test", "检验项目", "检测项目", "项目"),
+    "value": ("Result", "value", "检验结果", "检测结果", "实测值"),
+    "unit": ("Unit", "unit", "计量单位"),
+    "limit": ("Limit", "limit", "标准要求", "技术要求", "requirement"),
+    "meets_limit": ("Within limit", "meetsLimit", "单项判定", "单项结论", "conclusion"),
+}
+"""How laboratories head the columns of their results; the first name of each is its label on pages."""
+MEETS = {"yes", "true", "pass", "passed", "是", "合格", "符合", "p"}
+FAILS = {"no", "false", "fail", "failed", "否", "不合格", "不符合", "f"}
+"""How laboratories say of one result whether it is within its limit, in small letters."""
+
+
 class InspectionReport(Document):
     """Inspection report with the contents of ISO/IEC 17025:2017, 7.8.2 and 7.8.6; a bare pass or fail is refused."""
 
@@ -99,6 +112,23 @@ class InspectionReport(Document):
         if self.conforms and is_beyond and not is_read_as_signed(info):
             raise fault("conformity", "conforms is true, and a result does not meet its limit: one of the two is wrong")
         return self
+
+
+class TestOrder(Document):
+    """What a merchant asks a laboratory to test. It states no results: these are the laboratory's own (7.8)."""
+
+    __test__ = False
+
+    customer: Party
+    item_description: LongText
+    item_identification: Reference = Field(description="Lot, batch or sample number")
+    hs_code: HsCode
+    sample: Text | None = Field(None, description="How many samples there are, and how they reach the laboratory")
+    tests_wanted: LongText = Field(description="Characteristics or tests")
+    specification: Text = Field(description="The standard that conformity is to be stated with")
+    fee_note: Text | None = Field(None, description="Who pays the fee, under which quotation")
+    note: LongText | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 _GOODS = (
@@ -166,5 +196,6 @@ KIND = RecordKind(
         label_text="Inspected by {issuer}.",
         from_product={"description": "itemDescription", "hs_code": "hsCode"},
         set_by_issuer=("accreditationNumber", "authorisedBy"),
+        order=TestOrder,
     ),
 )

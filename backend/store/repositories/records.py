@@ -37,6 +37,7 @@ from backend.domain.records import (
     Product,
     ProofState,
     RecordOnFile,
+    RequestMessage,
     RequestState,
     SealedBatch,
     StatusChange,
@@ -550,6 +551,10 @@ class FileRepository(Repository):
         return self._all(select(StoredFile).order_by(t.stored_file.c.sha256))
 
 
+MOST_MESSAGES = 200
+"""The most messages of one thread."""
+
+
 class RequestRepository(Repository):
     """Merchants' requests to issuers."""
 
@@ -603,12 +608,42 @@ class RequestRepository(Repository):
     def for_statements(self, record_ids: Collection[str]) -> dict[str, ConfirmationRequest]:
         """Return the requests in which these statements were submitted, by the statement's id."""
         found = self._all(select(ConfirmationRequest).where(t.request.c.statement_id.in_(record_ids)))
-        return {one.statement.id: one for one in found}
+        return {one.statement.id: one for one in found if one.statement is not None}
 
     def count_waiting(self, issuer: Organisation, most: int) -> int:
         """Count the requests that wait for an issuer, up to ``most``."""
         c = t.request.c
         return self._count(select(c.id).where(c.issuer_id == issuer.id, c.state == RequestState.WAITING), most)
+
+    def orders_of(self, merchant: Organisation) -> Iterator[ConfirmationRequest]:
+        """Yield the merchant's requests that are orders, read in portions."""
+        c = t.request.c
+        query = select(ConfirmationRequest).where(c.merchant_id == merchant.id, c.order_kind.is_not(None))
+        return iter(self._session.scalars(query.execution_options(yield_per=500)))
+
+    def orders_before(self, request: ConfirmationRequest) -> list[ConfirmationRequest]:
+        """Return a request that is an order, with the orders sent back that it corrects; nothing for a statement."""
+        found = [request] if request.order is not None else []
+        while found and (earlier := found[-1].corrects_id) is not None and earlier not in {one.id for one in found}:
+            found.append(self.get(earlier))
+        return found
+
+    def messages(self, request: ConfirmationRequest) -> Sequence[RequestMessage]:
+        """Return what was written in a request's thread, the earliest first, at most ``MOST_MESSAGES``."""
+        c = t.request_message.c
+        query = select(RequestMessage).where(c.thread_id == request.thread_id).order_by(c.said_at, c.id)
+        return self._all(query.limit(MOST_MESSAGES))
+
+    def count_messages(self, request: ConfirmationRequest) -> int:
+        """Count the messages of a request's thread, up to ``MOST_MESSAGES``."""
+        c = t.request_message.c
+        return self._count(select(c.id).where(c.thread_id == request.thread_id), MOST_MESSAGES)
+
+    def delete_messages(self, request: ConfirmationRequest) -> None:
+        """Delete a request's thread, one by one: the keys of what is encrypted are destroyed with objects only."""
+        for message in self.messages(request):
+            self._session.delete(message)
+        self._session.flush()
 
     def find_about(self, record_id: str) -> ConfirmationRequest | None:
         """Return the request that submitted this statement or that this record confirmed, or None."""

@@ -11,9 +11,9 @@ from backend.domain.parties import Role
 from backend.domain.records import RecordOnFile
 from backend.messages.verdict import verdict_json
 from backend.services import bundles, erasure
-from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
 from backend.services.ports import AppContext
+from backend.services.records import visible_record
 from backend.services.verification import verdict_on, verdict_on_bundle
 from backend.store.unit_of_work import UnitOfWork
 from backend.web.api import views

@@ -10,7 +10,7 @@ from backend.domain.bundle import FORMAT, VERSION
 from backend.domain.errors import Invalid
 from backend.domain.fields import problems_of
 from backend.domain.kinds import KINDS, Kind, RecordKind, Signing
-from backend.domain.kinds.base import A_MOMENT
+from backend.domain.kinds.base import A_MERCHANT, A_MOMENT
 from backend.messages.catalogue import languages, say
 from backend.services.idempotency import KEPT_FOR
 from backend.web.api import shapes
@@ -52,6 +52,24 @@ BODIES: dict[type[BaseModel], dict[str, Any]] = {
     },
     shapes.DecisionInput: {"decision": "examine", "reason": "Weight and packages do not match: please open carton 3."},
     shapes.ReasonInput: {"reason": "The goods were made elsewhere."},
+    shapes.OrderInput: {
+        "kind": "inspection-report",
+        "issuer": PARAMETERS["organisation_id"],
+        "order": {
+            "customer": A_MERCHANT,
+            "itemDescription": "LED desk lamp, 8 W, model MS-L8",
+            "itemIdentification": "LOT-26-014",
+            "hsCode": "940521",
+            "sample": "3 pieces, by courier",
+            "testsWanted": "Leakage current; temperature rise",
+            "specification": "EN IEC 60598-1:2021",
+            "feeNote": "Paid by the merchant, quotation Q-26-0311",
+        },
+    },
+    shapes.ConfirmationInput: {"number": "ZJ-26-004713"},
+    shapes.ReplacementInput: {"number": "ZJ-26-004714", "reason": "The paper was lost with the courier."},
+    shapes.MessageInput: {"text": "Is the weight stated with or without the pallets?"},
+    shapes.ReturnInput: {"reason": "The weight is that of one carton.", "fields": ["grossWeightMeasure"]},
     shapes.ArrivalInput: {"arrivedAt": A_MOMENT},
     shapes.ErasureInput: {"confirm": "erase for good"},
     shapes.OrganisationInput: {

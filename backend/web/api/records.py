@@ -16,22 +16,36 @@ from flask_babel import gettext
 from pydantic import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, ServiceUnavailable
 
-from backend.domain.errors import Invalid, NotAllowed, StorageUnavailable, TooMuchWaiting, TraceabilityError
+from backend.domain.errors import (
+    Invalid,
+    Message,
+    NotAllowed,
+    StorageUnavailable,
+    TooMuchWaiting,
+    TraceabilityError,
+)
 from backend.domain.fields import Document, problems_of
-from backend.domain.kinds import CERTIFIED, ISSUERS, KINDS, OWN, RecordKind, Signing
+from backend.domain.kinds import BY_SLUG, CERTIFIED, ISSUERS, KINDS, OWN, RecordKind, Signing
 from backend.domain.parties import Role
-from backend.domain.records import ConfirmationRequest, RecordOnFile, fields_of
+from backend.domain.records import ConfirmationRequest, RecordOnFile, RequestMessage, fields_of
 from backend.services import bulk, files, issuance, statements
 from backend.services.idempotency import IdempotencyKey, IdempotencyKeyReused
 from backend.web.api import views
 from backend.web.api.shapes import (
+    ConfirmationInput,
     ConfirmationRequestList,
     ConfirmationRequestShape,
     DeclarationInput,
     FileShape,
+    MessageInput,
+    OrderInput,
     ReasonInput,
     RecordReceipt,
+    ReplacementInput,
+    RequestDetailShape,
+    RequestMessageShape,
     RequestQuery,
+    ReturnInput,
     body_of,
 )
 from backend.web.api.views import BULK, LARGEST_BODY, NDJSON, auth, blueprint
@@ -273,6 +287,22 @@ def post_revocation(record_id: str, body: ReasonInput) -> dict[str, Any]:
     return views.receipt(revoked)
 
 
+@blueprint.post("/records/<record_id>/replacement")
+@blueprint.auth_required(auth)
+@blueprint.input(ReplacementInput, location="json", arg_name="body")
+@blueprint.output(RecordReceipt, status_code=201)
+@blueprint.doc(summary="Amend or reissue a record", tags=["Issuers"], responses=[401, 404, 409, 412, 422, 428])
+def post_replacement(record_id: str, body: ReplacementInput) -> dict[str, Any]:
+    """The issuer signs what takes the place of this record: with ``document`` amended, without it the same again."""
+    ctx, actor, read = current_context(), person(), views.version_read()
+    if body.document is None:
+        return views.receipt(issuance.reissue(ctx, actor, record_id, body.number, body.reason, read))
+    with ctx.work(reading=True) as work:
+        number_field = KINDS[issuance.own_record(work, actor, record_id).kind].number_field
+    fields = {**body.document, number_field: body.number}
+    return views.receipt(issuance.amend(ctx, actor, record_id, fields, body.reason, read))
+
+
 @blueprint.get("/confirmation-requests")
 @blueprint.auth_required(auth)
 @blueprint.input(RequestQuery, location="query", arg_name="query")
@@ -298,8 +328,8 @@ def _request_shown(one: ConfirmationRequest) -> dict[str, Any]:
     return {
         "id": one.id,
         "state": one.state.value,
-        "kind": one.statement.kind.slug,
-        "statement": one.statement.id,
+        "kind": one.kind.slug,
+        "statement": one.statement and one.statement.id,
         "merchant": one.merchant.name,
         "issuer": one.issuer.name,
         "madeAt": one.made_at,
@@ -307,6 +337,73 @@ def _request_shown(one: ConfirmationRequest) -> dict[str, Any]:
         "reason": one.reason,
         "confirmed": one.confirmed and one.confirmed.id,
     }
+
+
+@blueprint.get("/confirmation-requests/<request_id>")
+@blueprint.auth_required(auth)
+@blueprint.output(RequestDetailShape)
+@blueprint.doc(summary="Read a confirmation request", tags=["Issuers", "Merchants"], responses=[401, 404])
+def get_confirmation_request(request_id: str) -> dict[str, Any]:
+    """One request to its merchant or its issuer, with questions, answers and what was changed since it was returned."""
+    with current_context().work(reading=True) as work:
+        found = issuance.request_of(work, person(), request_id)
+        messages, changes = work.requests.messages(found), issuance.changes_since_return(work, found)
+    return {
+        **_request_shown(found),
+        "order": found.order or None,
+        "messages": [_message_shown(one) for one in messages],
+        "changes": [{"field": one.path, "before": one.before, "after": one.after} for one in changes],
+    }
+
+
+def _message_shown(one: RequestMessage) -> dict[str, Any]:
+    return {"id": one.id, "author": one.author.name, "saidAt": one.said_at, "text": one.text, "fields": one.doubtful}
+
+
+@blueprint.post("/confirmation-requests")
+@blueprint.auth_required(auth)
+@blueprint.input(OrderInput, location="json", arg_name="body")
+@blueprint.output(ConfirmationRequestShape, status_code=201)
+@blueprint.doc(summary="Order a record", tags=["Merchants"], responses=[401, 403, 404, 409, 422])
+def post_confirmation_request(body: OrderInput) -> dict[str, Any]:
+    """Order an inspection report: the laboratory tests the goods, and states and signs all of it itself."""
+    if body.kind not in BY_SLUG:
+        raise Invalid("no such kind of record", [("kind", Message("must be one of {known}", known=", ".join(BY_SLUG)))])
+    made = statements.order(
+        current_context(), person(), BY_SLUG[body.kind], body.order, body.issuer, body.product, body.instead_of
+    )
+    return _request_shown(made)
+
+
+@blueprint.post("/confirmation-requests/<request_id>/confirmation")
+@blueprint.auth_required(auth)
+@blueprint.input(ConfirmationInput, location="json", arg_name="body")
+@blueprint.output(RecordReceipt, status_code=201)
+@blueprint.doc(summary="Confirm a request", tags=["Issuers"], responses=[401, 404, 409, 422])
+def post_confirmation(request_id: str, body: ConfirmationInput) -> dict[str, Any]:
+    """The issuer signs what was stated, under its own number. Of an order it states in ``fields`` what that lacks."""
+    signed = issuance.confirm(current_context(), person(), request_id, body.number, body.fields)
+    return views.receipt(signed)
+
+
+@blueprint.post("/confirmation-requests/<request_id>/messages")
+@blueprint.auth_required(auth)
+@blueprint.input(MessageInput, location="json", arg_name="body")
+@blueprint.output(RequestMessageShape, status_code=201)
+@blueprint.doc(summary="Ask or answer", tags=["Issuers", "Merchants"], responses=[401, 404, 409, 422])
+def post_request_message(request_id: str, body: MessageInput) -> dict[str, Any]:
+    """Write in the thread of a request, by its merchant or its issuer. At most 200 messages."""
+    return _message_shown(issuance.write_message(current_context(), person(), request_id, body.text))
+
+
+@blueprint.post("/confirmation-requests/<request_id>/return")
+@blueprint.auth_required(auth)
+@blueprint.input(ReturnInput, location="json", arg_name="body")
+@blueprint.output(ConfirmationRequestShape, status_code=201)
+@blueprint.doc(summary="Send a confirmation request back", tags=["Issuers"], responses=[401, 404, 409, 422])
+def post_request_return(request_id: str, body: ReturnInput) -> dict[str, Any]:
+    """The issuer returns a request with its reason. The fields that it names stand out on the merchant's form."""
+    return _request_shown(issuance.send_back(current_context(), person(), request_id, body.reason, body.fields))
 
 
 @blueprint.post("/confirmation-requests/<request_id>/withdrawal")

@@ -218,13 +218,82 @@ class ConfirmationRequestShape(Shape):
     id: str = Field(description="What an issuer that keeps its key itself confirms (signing requests, ``confirm``)")
     state: RequestState
     kind: str
-    statement: str = Field(description="The statement's record")
+    statement: str | None = Field(None, description="The statement's record; None for an order")
     merchant: str
     issuer: str
     made_at: datetime
     answered_at: datetime | None = None
     reason: str | None = Field(None, description="Why the issuer sent it back")
     confirmed: str | None = Field(None, description="The record that the issuer signed")
+
+
+class RequestMessageShape(Shape):
+    """A question, an answer or a return, in the thread of a request."""
+
+    id: str
+    author: str = Field(description="The name of the organisation that wrote it")
+    said_at: datetime
+    text: str
+    fields: list[str] | None = Field(None, description="The fields that the issuer marked as it sent the request back")
+
+
+class FieldChangeShape(Shape):
+    """A field that differs from the statement that was sent back."""
+
+    field: str = Field(description="Its place, such as ``exporter.name``")
+    before: Any = Field(None, description="None where it was not stated")
+    after: Any = Field(None, description="None where it is not stated any more")
+
+
+class RequestDetailShape(ConfirmationRequestShape):
+    """A request with its thread, and with what was changed since it was sent back."""
+
+    order: dict[str, Any] | None = Field(None, description="What is ordered, where the issuer states the record itself")
+    messages: list[RequestMessageShape] = Field(
+        description="Earliest first, those of corrected requests too; at most 200"
+    )
+    changes: list[FieldChangeShape]
+
+
+class OrderInput(Shape):
+    """What a merchant orders from an issuer that states the record itself."""
+
+    kind: str = Field(description="inspection-report")
+    issuer: str = Field(description="The issuer's id")
+    product: str | None = None
+    instead_of: str | None = Field(None, description="A request that was sent back, of which this takes the place")
+    order: dict[str, Any] = Field(
+        description="customer, itemDescription, itemIdentification, hsCode, testsWanted, specification; also sample, "
+        "feeNote, note, attachments"
+    )
+
+
+class ConfirmationInput(Shape):
+    """The issuer's number, and the fields that it states itself."""
+
+    number: str = Field(min_length=1, max_length=60)
+    fields: dict[str, Any] = Field(default_factory=dict, description="By the JSON names of the kind")
+
+
+class ReplacementInput(Shape):
+    """What takes the place of an issued record, under which number, and why."""
+
+    number: str = Field(min_length=1, max_length=60)
+    reason: str = Field(min_length=1, max_length=2000)
+    document: dict[str, Any] | None = Field(None, description="The amended document, whole; None: the same again")
+
+
+class MessageInput(Shape):
+    """A question or an answer."""
+
+    text: str = Field(min_length=1, max_length=2000)
+
+
+class ReturnInput(Shape):
+    """Why a request is sent back, and which fields are doubtful."""
+
+    reason: str = Field(min_length=1, max_length=2000)
+    fields: list[str] = Field(default_factory=list, max_length=100, description="JSON names of the document's fields")
 
 
 class ConfirmationRequestList(Shape):

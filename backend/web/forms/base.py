@@ -143,6 +143,12 @@ class PaperForm(FlaskForm):  # type: ignore[misc]
             else:
                 target.errors = [*target.errors, in_words(message)]
 
+    def mark(self, names: Iterable[str]) -> None:
+        """Let fields stand out that the issuer finds doubtful, by their JSON names. The page shows each with a note."""
+        for name in names:
+            if (field := self._fields.get(to_snake(name))) is not None:
+                field.flags.doubtful = True
+
     loose: Sequence[str] = ()
     """Faults that belong to no field here."""
 

@@ -10,6 +10,10 @@ from flask_babel import lazy_gettext as _
 from wtforms import FieldList, Form, FormField
 
 from backend.domain.errors import Invalid
+from backend.domain.interop.reading import UnknownFormat
+from backend.domain.interop.table import plain_name, read_table
+from backend.domain.kinds.inspection_report import FAILS, MEETS, RESULT_COLUMNS
+from backend.messages.catalogue import gettext, languages
 from backend.services.files import store_pdf
 from backend.services.ports import AppContext
 from backend.web.context import person
@@ -143,6 +147,43 @@ def _after(number: str) -> str:
         return f"{number}-2"
     head, digits, tail = found.groups()
     return f"{head}{int(digits) + 1:0{len(digits)}d}{tail}"
+
+
+MOST_RESULTS = 100
+"""Of a report; as many as ``InspectionReport.results`` takes."""
+
+
+def results_in(content: bytes) -> list[dict[str, Any]]:
+    """Read the results of an inspection from a table (CSV), as the first values of a form's lines.
+
+    Raises:
+        Invalid: The bytes are no table, no column is headed as a characteristic or as a result, or there are more lines
+            than a report takes.
+    """
+    known = {
+        plain_name(name): field
+        for field, (label, *names) in RESULT_COLUMNS.items()
+        for name in (label, *names, *(gettext(label, language) for language in languages()))
+    }
+    try:
+        table = read_table(content, known)
+    except UnknownFormat as error:
+        raise Invalid(
+            "no table",
+            [("results", "is no table of results: save it as CSV, with columns headed Characteristic and Result")],
+        ) from error
+    fields = [known.get(plain_name(heading)) for heading in table.header]
+    if "characteristic" not in fields or "value" not in fields:
+        raise Invalid("no results", [("results", "needs columns headed Characteristic and Result")])
+    if len(table.rows) > MOST_RESULTS:
+        raise Invalid("too many results", [("results", "has more than 100 lines: a report takes no more")])
+    return [_result(dict(zip(fields, cells, strict=False))) for _number, cells in table.rows]
+
+
+def _result(row: dict[str | None, str]) -> dict[str, Any]:
+    verdict = row.pop("meets_limit", "").strip().casefold()
+    found: dict[str, Any] = {name: cell for name, cell in row.items() if name and cell}
+    return found | ({"meets_limit": verdict in MEETS} if verdict in MEETS | FAILS else {})
 
 
 # As long as ``fields.Text``, which a file's name is in a document.

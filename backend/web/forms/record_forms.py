@@ -5,7 +5,7 @@ and what stands beside them, since people fill in less than a program may send.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from flask_babel import lazy_gettext as _
 from pydantic.alias_generators import to_snake
 from wtforms import Field, FieldList, FormField
 
+from backend.domain.fields import Document
 from backend.domain.kinds import KINDS, Kind, Signing, own_words
 from backend.messages.catalogue import gettext
 from backend.web.context import language
@@ -227,6 +228,24 @@ LAYOUTS: Mapping[Kind, Layout] = {
 }
 
 
+ORDERS: Mapping[Kind, Layout] = {
+    Kind.INSPECTION_REPORT: Layout(
+        (
+            Group(("customer",)),
+            Group(("itemDescription", "hsCode", "itemIdentification", "sample"), _("Goods")),
+            Group(("testsWanted", "specification", "feeNote", "note"), _("Tests")),
+        ),
+        help={
+            "sample": _("How many there are, and how they reach the laboratory."),
+            "testsWanted": _("One in each line."),
+            "specification": _("The standard that the goods are to conform to."),
+            "feeNote": _("Who pays, and under which quotation."),
+        },
+    ),
+}
+"""The forms by which a merchant asks for what the issuer states itself."""
+
+
 class RecordForm(PaperForm):
     """A form that states a record of one kind."""
 
@@ -253,16 +272,55 @@ class RecordForm(PaperForm):
 def form_for(kind: Kind) -> type[RecordForm]:
     """Return the form class of a kind. The form for a kind that issuers certify starts with the issuer."""
     stated = KINDS[kind]
-    layout = LAYOUTS.get(kind) or _whole_layout(kind)
-    schema = stated.model.model_json_schema(by_alias=True)
-    made: dict[str, Any] = {"kind": kind, "layout": layout}
+    made = {}
     if stated.signing is Signing.CERTIFIED:
-        label = LazyString(lambda: " / ".join(field_names.role_name(role) for role in sorted(stated.signed_by)))
-        made["issuer"] = ChoiceField(label, description=_("It checks your statement and signs it."))
-    for group in layout.groups:
-        for name in group.fields:
-            made[to_snake(name)] = _field(name, schema, layout)
-    return type(f"{stated.credential_type}Form", (RecordForm,), made)
+        made["issuer"] = _issuer(kind, _("It checks your statement and signs it."))
+    return _form(kind, stated.model, LAYOUTS.get(kind) or _whole_layout(kind), made)
+
+
+@cache
+def order_form(kind: Kind) -> type[RecordForm] | None:
+    """Return the form by which a merchant asks for a record of this kind, or None where it states it itself."""
+    certification = KINDS[kind].certification
+    if certification is None or certification.order is None:
+        return None
+    made = {"issuer": _issuer(kind, _("It tests the goods and signs what it finds."))}
+    return _form(kind, certification.order, ORDERS[kind], made)
+
+
+@cache
+def issuing_form(kind: Kind) -> type[RecordForm]:
+    """Return the form in which an issuer states a record itself: with its number, and the fields that only it knows."""
+    stated, layout = KINDS[kind], LAYOUTS.get(kind) or _whole_layout(kind)
+    own = (stated.number_field, *(stated.certification.set_by_issuer if stated.certification else ()))
+    form = _form(kind, stated.model, replace(layout, groups=(Group(own, _("Issuer")), *layout.groups)), {})
+    return _with_needed_number(form, stated.number_field)
+
+
+@cache
+def number_form(kind: Kind) -> type[RecordForm]:
+    """Return the form in which an issuer gives a number, and nothing else."""
+    stated = KINDS[kind]
+    form = _form(kind, stated.model, Layout((Group((stated.number_field,), _("Issuer")),)), {})
+    return _with_needed_number(form, stated.number_field)
+
+
+def _with_needed_number(form: type[RecordForm], number_field: str) -> type[RecordForm]:
+    # Only a merchant's statement may lack the number, so that the schema calls it optional.
+    getattr(form, to_snake(number_field)).kwargs["optional"] = False
+    return form
+
+
+def _issuer(kind: Kind, about: Any) -> ChoiceField:
+    roles = sorted(KINDS[kind].signed_by)
+    label = LazyString(lambda: " / ".join(field_names.role_name(role) for role in roles))
+    return ChoiceField(label, description=about)
+
+
+def _form(kind: Kind, model: type[Document], layout: Layout, made: Mapping[str, Any]) -> type[RecordForm]:
+    schema = model.model_json_schema(by_alias=True)
+    fields = {to_snake(name): _field(name, schema, layout) for group in layout.groups for name in group.fields}
+    return type(f"{model.__name__}Form", (RecordForm,), {"kind": kind, "layout": layout, **made, **fields})
 
 
 def _whole_layout(kind: Kind) -> Layout:

@@ -22,9 +22,9 @@ from backend.domain.ledger import WITHDRAWAL_EDGES, DeclarationStatus, DocumentS
 from backend.domain.parties import FormDraft, Organisation, Role
 from backend.domain.records import Product, RecordOnFile
 from backend.services import declarations as use_cases
-from backend.services.access_policy import visible_record
 from backend.services.declarations import Links, PreCheck
 from backend.services.drawdowns import balances
+from backend.services.records import visible_record
 from backend.services.verification import RecordVerdict, evaluated, verdict_on_consignment
 from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, only, person

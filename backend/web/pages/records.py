@@ -1,6 +1,6 @@
 """Records on file: the list, the page of a record, its files, its evidence, and signing of trade papers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,11 +16,11 @@ from backend.domain.finding import words_asked
 from backend.domain.kinds import BY_SLUG, HELD, ISSUERS, KINDS, OWN, Audience, Kind
 from backend.domain.ledger import DocumentStatus
 from backend.domain.parties import Organisation, Role
-from backend.domain.records import Assurance, Product, RecordOnFile
+from backend.domain.records import Assurance, FieldChange, Product, RecordOnFile, changes_between
 from backend.domain.verdict import Verdict
 from backend.services import bundles, erasure, issuance
-from backend.services.access_policy import visible_record
 from backend.services.bundles import bundle_of, bundle_of_consignment
+from backend.services.records import visible_record
 from backend.services.statements import sign_own
 from backend.services.verification import RecordVerdict, evaluated, verdict_on
 from backend.store.unit_of_work import UnitOfWork
@@ -154,6 +154,7 @@ def _sheet(record_id: str, wrong: str | None = None, stale: StaleVersion | None 
     with ctx.work(reading=True) as work:
         found = visible_record(ctx, work, actor, record_id)
         asked = work.requests.find_about(record_id)
+        changes_made = _changes_made(work, found)
         named_by = work.consignments.naming(record_id, actor.organisation, NAMED_BY + 1)
         is_concerned = actor.role is Role.OFFICER or found.holder.id == actor.organisation.id
         kept = erasure.retention(ctx, work, actor, found) if is_concerned else None
@@ -176,6 +177,8 @@ def _sheet(record_id: str, wrong: str | None = None, stale: StaleVersion | None 
         named_by=named_by[:NAMED_BY],
         named_by_more=len(named_by) > NAMED_BY,
         can_revoke=_can_revoke(found),
+        can_replace=_can_revoke(found) and actor.role in ISSUERS and issuance.is_replaceable(found),
+        changes_made=changes_made,
         wrong=wrong,
         reason=request.form.get("reason", ""),
         changes=stale and later_changes(stale.changes),
@@ -210,6 +213,15 @@ def _fields(found: RecordOnFile) -> dict[str, Any] | None:
         return None
 
 
+def _changes_made(work: UnitOfWork, found: RecordOnFile) -> Sequence[FieldChange]:
+    """Return what an amended record says differently from the issued one that it replaced."""
+    before = work.records.get(found.supersedes_id) if found.supersedes_id is not None else None
+    if before is None or before.assurance is not Assurance.ISSUED:
+        return ()
+    old, new = before.readable_fields, found.readable_fields
+    return changes_between(old, new) if old and new else ()
+
+
 def _can_revoke(found: RecordOnFile) -> bool:
     own = found.issuer.id == person().organisation.id
     in_force = found.status in (DocumentStatus.ACTIVE, DocumentStatus.SUSPENDED)
@@ -237,9 +249,14 @@ def attached_file(record_id: str, sha256: str) -> Response:
     ctx = current_context()
     with ctx.work(reading=True) as work:
         found = visible_record(ctx, work, person(), record_id)
-    named = next((a for a in (_fields(found) or {}).get("attachments", []) if a["sha256"] == sha256), None)
-    # Only files that the record itself binds: a digest in the address gives no right to any other file.
-    content = ctx.files.get(sha256) if named else None
+    return file_named(_fields(found) or {}, sha256)
+
+
+def file_named(fields: Mapping[str, Any], sha256: str) -> Response:
+    """Return a file that a document names, to be saved; raise NotFound where it names none, or it is gone."""
+    named = next((a for a in fields.get("attachments", []) if a["sha256"] == sha256), None)
+    # Only files that the document itself binds: a digest in the address gives no right to any other file.
+    content = current_context().files.get(sha256) if named else None
     if named is None or content is None:
         raise NotFound("no such file", sha256=sha256)
     answer = make_response(content)

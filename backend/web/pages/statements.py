@@ -1,6 +1,6 @@
 """A merchant's pages: state what an issuer is to certify, submit it, and correct what was sent back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from http import HTTPStatus
@@ -15,15 +15,16 @@ from wtforms import FieldList
 from backend.domain.errors import Conflict, Invalid, NotFound, StaleVersion
 from backend.domain.kinds import BY_SLUG, CERTIFIED, ISSUERS, KINDS, Kind
 from backend.domain.parties import Role
-from backend.domain.records import ConfirmationRequest, Product, RequestState, document_of
+from backend.domain.records import ConfirmationRequest, Product, RequestMessage, RequestState, document_of, order_of
 from backend.services import products as use_cases
 from backend.services.accreditation import those_who_may_issue
-from backend.services.statements import issue_statement, withdraw_request
+from backend.services.records import visible_record
+from backend.services.statements import issue_statement, order, withdraw_request
 from backend.services.verification import evaluated
 from backend.web.context import current_context, only, person
 from backend.web.forms.base import Problems, add_blank_rows, filled_in
 from backend.web.forms.documents import ProductForm, receive
-from backend.web.forms.record_forms import RecordForm, form_for
+from backend.web.forms.record_forms import RecordForm, form_for, order_form
 from backend.web.pages import blueprint, version_read
 from backend.web.pages.declarations import in_trade_zone
 from backend.web.presentation.field_names import in_words
@@ -44,9 +45,23 @@ def new_statement(product_id: str, slug: str) -> ResponseReturnValue:
         abort(404)
     product = _product(product_id)
     filled = {to_snake(name): getattr(product, own) for own, name in certification.from_product.items()}
-    if product.consignee and "consignee" in KINDS[kind].every_field:
+    if copied := request.args.get("copy"):
+        filled |= _copied(copied, kind)
+    elif product.consignee and "consignee" in KINDS[kind].every_field:
         filled["consignee"] = filled_in(product.consignee)
     return _state(kind, usual_start(kind) | filled, product)
+
+
+def _copied(record_id: str, kind: Kind) -> dict[str, Any]:
+    """Return what an earlier paper of the merchant's says, as first values of a form for another one."""
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        found = visible_record(ctx, work, person(), record_id)
+    if found.kind is not kind:
+        raise NotFound("no such record", id=record_id)
+    # Its number and days are those of the earlier paper; what the issuer adds, it adds anew.
+    left_out = {KINDS[kind].number_field, "issueDate", "validUntil"}
+    return filled_in({name: value for name, value in found.readable_fields.items() if name not in left_out})
 
 
 @blueprint.route("/requests/<request_id>/correct", methods=["GET", "POST"])
@@ -57,11 +72,12 @@ def correct_request(request_id: str) -> ResponseReturnValue:
         found = work.requests.get(request_id)
     if found.merchant.id != person().organisation.id:
         raise NotFound("no such request", id=request_id)
-    is_there = found.statement.superseded_by_id is None and found.statement.erased_at is None
+    statement = found.statement
+    is_there = (statement is None or statement.superseded_by_id is None) and not found.is_erased
     if found.state is not RequestState.SENT_BACK or not is_there:
         raise Conflict("only a request that was sent back can be corrected", state=found.state.value)
-    start = {**filled_in(found.statement.fields), "issuer": found.issuer.id}
-    return _state(found.statement.kind, start, found.statement.product, found)
+    start = {**filled_in(found.readable_fields), "issuer": found.issuer.id}
+    return _state(found.kind, start, statement.product if statement is not None else found.product, found)
 
 
 @blueprint.post("/requests/<request_id>/withdraw")
@@ -77,9 +93,15 @@ def _state(
     kind: Kind, start: dict[str, Any], product: Product | None, sent_back: ConfirmationRequest | None = None
 ) -> ResponseReturnValue:
     ctx = current_context()
-    form = form_for(kind)(data=start)
+    ordering = order_form(kind) if sent_back is None or sent_back.statement is None else None
+    form = (ordering or form_for(kind))(data=start)
     form.issuer.offer(_issuers(kind))
-    before = sent_back.statement.fields if sent_back else {}
+    messages: Sequence[RequestMessage] = ()
+    if sent_back is not None:
+        with ctx.work(reading=True) as work:
+            messages = work.requests.messages(sent_back)
+        form.mark(next((one.doubtful for one in reversed(messages) if one.doubtful is not None), []))
+    before = sent_back.readable_fields if sent_back else {}
     attachments = before.get("attachments", [])
     if request.method == "POST":
         attachments, refused = receive(ctx)
@@ -87,19 +109,16 @@ def _state(
         kept = {name: value for name, value in before.items() if name != "attachments" and not form.has_place_for(name)}
         stated = with_weight(kind, with_zones(form.document), product)
         fields = {**kept, **stated, **({"attachments": attachments} if attachments else {})}
+        links = (form.issuer.data or "", product.id if product else None, sent_back.id if sent_back else None)
         try:
             if refused:
-                document_of(kind, fields)
+                (order_of if ordering else document_of)(kind, fields)
+            elif ordering:
+                asked = order(ctx, person(), kind, fields, *links)
+                flash(_("Sent. The issuer tests the goods and enters the results itself."))
+                return redirect(url_for("pages.confirmation_request", request_id=asked.id))
             else:
-                made = issue_statement(
-                    ctx,
-                    person(),
-                    kind,
-                    fields,
-                    form.issuer.data or "",
-                    product.id if product else None,
-                    sent_back.id if sent_back else None,
-                )
+                made = issue_statement(ctx, person(), kind, fields, *links)
                 flash(_("Signed and sent."))
                 return redirect(url_for("pages.record", record_id=made.id))
         except Invalid as error:
@@ -107,17 +126,29 @@ def _state(
     else:
         refused = []
     offer_blank_rows(form)
-    name = kind_name(kind, inside=True)
     page = render_template(
         "pages/record_form.html",
-        title=_("Correct the %(kind)s", kind=name) if sent_back else _("New %(kind)s", kind=name),
+        title=_title(kind, sent_back is not None, ordering is not None),
+        ordering=ordering is not None,
         form=form,
         product=product,
         sent_back=sent_back,
+        messages=messages,
         attachments=attachments,
         refused=[(name, in_words(message)) for name, _bar, message in (fault.partition("|") for fault in refused)],
     )
     return page, 422 if form.has_faults or refused else 200
+
+
+def _title(kind: Kind, is_correction: bool, is_order: bool) -> str:
+    name = kind_name(kind, inside=True)
+    titles = {
+        (True, True): _("Correct the request: %(kind)s", kind=name),
+        (True, False): _("Request: %(kind)s", kind=name),
+        (False, True): _("Correct the %(kind)s", kind=name),
+        (False, False): _("New %(kind)s", kind=name),
+    }
+    return str(titles[is_order, is_correction])
 
 
 def _in_form(kind: Kind, problems: Problems) -> Problems:

@@ -21,6 +21,24 @@ def field_name(name: str) -> str:
     return _names().get(name, name)
 
 
+def place_name(path: str) -> str:
+    """Return the label of a place in a document, such as "Exporter · Name" for ``exporter.name``."""
+    inside = {
+        "name": _("Name"),
+        "postalAddress": _("Address"),
+        "countryCode": _("Country"),
+        "identifier": _("Company number"),
+        "characteristic": _("Characteristic"),
+        "value": _("Result"),
+        "unit": _("Unit"),
+        "limit": _("Limit"),
+        "meetsLimit": _("Within limit"),
+    }
+    first, *parts = path.split(".")
+    labels = [str(int(part) + 1) if part.isdigit() else inside.get(part) or field_name(part) for part in parts]
+    return " · ".join([field_name(first), *labels])
+
+
 def in_words(fault: str) -> str:
     """Return a field's fault in the reader's language."""
     return fields.in_words(fault, language(), field_name)
@@ -128,6 +146,9 @@ def _names() -> dict[str, str]:
         "samplingDate": _("Sampled on"),
         "samplingPlan": _("Sampling plan"),
         "seller": _("Seller"),
+        "sample": _("Samples"),
+        "testsWanted": _("Tests wanted"),
+        "feeNote": _("Fee"),
         "shippingMarks": _("Shipping marks"),
         "specification": _("Specification"),
         "supervisedPlaceCode": _("Supervised place"),

@@ -24,7 +24,7 @@ from backend.messages.catalogue import Language, gettext, languages, say
 from backend.services.products import Heading
 from backend.web.context import current_context, language, name_in_language, person, with_issuer_named
 from backend.web.forms import choices
-from backend.web.presentation.field_names import field_name, field_value, in_words, role_name
+from backend.web.presentation.field_names import field_name, field_value, in_words, place_name, role_name
 from backend.web.presentation.languages import colon, duration, listed, moment
 
 Arguments = ParamSpec("Arguments")
@@ -62,6 +62,7 @@ def install_words(app: Flask) -> None:
         role_name=role_name,
         standing_detail=standing_detail,
         request_state=request_state,
+        signing_check=signing_check,
         token_name=token_name,
         declaration_state=declaration_state,
         decision_name=decision_name,
@@ -84,9 +85,11 @@ def install_words(app: Flask) -> None:
         hours=hours,
         number_of=number_of,
         goods_of=goods_of,
+        goods_asked_about=goods_asked_about,
         heading_text=heading_text,
         field_name=field_name,
         field_value=field_value,
+        place_name=place_name,
         audience_name=audience_name,
         kind_help=kind_help,
         record_kinds=KINDS,
@@ -142,6 +145,15 @@ def goods_of(record: RecordOnFile) -> str:
     if record.product is not None:
         return _own_name(record.product)
     return str(fields.get("description") or fields.get("itemDescription") or "")
+
+
+def goods_asked_about(asked: ConfirmationRequest) -> str:
+    """Describe in one line what a request is about."""
+    if asked.statement is not None:
+        return goods_of(asked.statement)
+    if asked.product is not None:
+        return _own_name(asked.product)
+    return str(asked.readable_fields.get("itemDescription", ""))
 
 
 def heading_text(heading: Heading) -> str:
@@ -256,6 +268,20 @@ def request_state(state: RequestState, to_reader: bool = False) -> Shown:
         RequestState.WITHDRAWN: Shown(_("Withdrawn"), "plain"),
     }
     return names[state]
+
+
+def signing_check(subject: str) -> str:
+    """Return what a check before signing is about."""
+    names = {
+        "document": _("Fields, trade agreement, validity"),
+        "dates": _("Dates are not in the future"),
+        "files": _("Attached files are here"),
+        "number": _("Number is free"),
+        "key": _("Signing key is in use"),
+        "accreditation": _("Accreditation covers kind and HS chapter"),
+        "balance": _("Quantity fits what was released"),
+    }
+    return str(names[subject])
 
 
 def token_name(token: ApiToken) -> str:
