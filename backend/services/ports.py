@@ -282,6 +282,9 @@ class Files(Protocol):
     def is_intact(self, sha256: str) -> bool | None:
         """Tell whether the stored bytes have this digest. None if nothing is stored."""
 
+    def key_number(self, sha256: str) -> int | None:
+        """Return the number of the key under which a file is encrypted. None if nothing is stored."""
+
     def delete(self, sha256: str) -> bool:
         """Delete a file and tell whether it was there."""
 
@@ -334,10 +337,13 @@ class Simulator(Protocol):
         """
 
     def add_files(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> None:
-        """Make the files that accompany a result. A file that cannot be made is left out.
+        """Make the files that accompany a result, and store them where every server finds them.
+
+        A file that cannot be made is left out. Another process may have begun: what it left is used or made again.
 
         Raises:
             Stopped: ``go_on`` returned false.
+            StorageUnavailable: The files are made, and could not be stored. Storing them may be tried again.
         """
 
     def file(self, simulation_id: str, name: str) -> Path | None:
