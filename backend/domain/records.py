@@ -441,7 +441,7 @@ class StoredFile:
     media_type: str
     stored_at: datetime
     key_number: int | None = None
-    """The key under which the bytes are encrypted: once it is destroyed they are erased, not lost, wherever they are."""
+    """The key under which the bytes are encrypted: once it is destroyed, they are erased and not lost."""
 
 
 ALREADY_THERE = "the ledger has it already"

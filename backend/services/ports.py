@@ -389,6 +389,17 @@ class ServiceSettings:
     """When no more records are taken in."""
 
 
+NoteAttributes = Callable[[Mapping[str, Any]], None]
+Trace = Callable[[str], AbstractContextManager[NoteAttributes]]
+"""Begins a span of this name, within the one that this thread is in. What it yields adds attributes to it."""
+
+
+@contextmanager
+def no_trace(name: str) -> Iterator[NoteAttributes]:
+    """Trace nothing."""
+    yield lambda attributes: None
+
+
 RememberedTerms = tuple[datetime, Accreditation, Accreditation, NamedAnchorer | None]
 
 
@@ -422,6 +433,7 @@ class AnchoringContext(AppContext):
     """Holders of the lease that were reported already."""
     reached: Callable[[str], None] = lambda point: None
     """Called at every point where a crash would leave a step half done, so that tests can crash there."""
+    trace: Trace = no_trace
 
 
 @dataclass(frozen=True)

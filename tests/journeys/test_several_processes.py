@@ -37,9 +37,11 @@ def server() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="module")
 def both(server: Postgres) -> Iterator[Office]:
-    with tempfile.TemporaryDirectory(prefix="several-") as place:
-        with office(server, Path(place, "data"), planted=False, in_turn=True) as found:
-            yield found
+    with (
+        tempfile.TemporaryDirectory(prefix="several-") as place,
+        office(server, Path(place, "data"), planted=False, in_turn=True) as found,
+    ):
+        yield found
 
 
 @contextmanager
@@ -142,7 +144,7 @@ def test_simulation_of_a_killed_worker_is_taken_up(both: Office, server: Postgre
     processes.start("work-1", "work")
     order: dict[str, Any] = {"scenarioText": FILE.replace("declarations = 500", "declarations = 30000")}
     made = both.post(0, "/simulations", "analyst", {**order, "replications": 100})
-    assert made.status_code == 202, made.text
+    assert made.status_code == 201, made.text
     url, bearer = f"{both.urls[0]}/api/v1/simulations/{made.json()['id']}", both.people["analyst"].bearer
 
     def state() -> str:
