@@ -116,6 +116,10 @@ bench: $(BENCH) $(CHAIN_TOOLS)  ## Measure speed, size and gas, beside others wh
 growth: $(TEST)  ## Measure requests on RECORDS records (100,000) beside an empty installation; fails where they grow
 	$(BIN)/python tests/benchmarks/growth.py $(or $(RECORDS),100000)
 
+.PHONY: sizing
+sizing: $(TEST) $(CHAIN_TOOLS)  ## Measure what a declaration costs, and write what a country needs into docs/deploying.md
+	$(BIN)/python -m tests.benchmarks.sizing --write
+
 # ---- Solidity
 
 .PHONY: contracts
