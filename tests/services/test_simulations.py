@@ -248,7 +248,7 @@ def test_files_are_tried_until_they_are_stored(ctx, analyst, simulator, installa
     assert not simulations.run_next(ctx, never)
 
 
-def test_files_that_can_never_be_stored_are_given_up(ctx, analyst, simulator, installation):
+def test_files_never_stored_are_given_up(ctx, analyst, simulator, installation):
     def refuse(simulation, go_on):
         simulator.added.append(simulation.id)
         raise StorageUnavailable
@@ -261,7 +261,7 @@ def test_files_that_can_never_be_stored_are_given_up(ctx, analyst, simulator, in
     assert not coming(ctx, analyst)
 
 
-def test_files_of_a_killed_process_are_made_by_another(ctx, analyst, simulator, installation):
+def test_killed_processs_files_are_made_by_another(ctx, analyst, simulator, installation):
     simulation = order(ctx, analyst)
     add_files, simulator.add_files = simulator.add_files, die
     with pytest.raises(Killed):
