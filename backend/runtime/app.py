@@ -150,7 +150,9 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
         store = object_store(settings)
         with store_in(folder, vault, ledger, report, settings.database_url, store, settings.keys_database_url) as ctx:
             erasure.finish(ctx)
-            products.fill_nomenclature(ctx)
+            # One first start at a time: on a busy machine another's would wait for its rows until it is refused.
+            with folder.starting():
+                products.fill_nomenclature(ctx)
             # Only the embedded chain excludes a second server. With an external node, another one may be running and
             # hold the lease.
             if settings.ledger_rpc_url is None:

@@ -7,6 +7,7 @@ imported. They hold no names of people, no texts of records, and no values of st
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, event
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:  # an extra
     from flask import Flask, Response
     from opentelemetry.sdk.trace.export import SpanExporter
 
-_SPAN = "provenport span"
 MOST_FLUSH_MILLISECONDS = 3_000
 """How long a process that stops waits for its last spans to be taken."""
 
@@ -45,6 +45,8 @@ class Traces:
         self.provider: TracerProvider = TracerProvider(resource=given.merge(Resource.create()))
         self.provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
         self._tracer = self.provider.get_tracer("provenport", version)
+        self._units: WeakKeyDictionary[Connection, list[Any]] = WeakKeyDictionary()
+        """Of each connection that is in a transaction: its span, and the number of its statements."""
 
     @contextmanager
     def span(self, name: str) -> Iterator[NoteAttributes]:
@@ -72,16 +74,15 @@ class Traces:
         if options.get("isolation_level") == "AUTOCOMMIT":
             return
         span = self._tracer.start_span("unit of work", attributes={"db.system.name": connection.dialect.name})
-        connection.info[_SPAN] = [span, 0]
+        # Not in ``connection.info``: asked of one that was cut off, it would connect again.
+        self._units[connection] = [span, 0]
 
-    @staticmethod
-    def _count(connection: Connection, *_: Any) -> None:
-        if (begun := connection.info.get(_SPAN)) is not None:
+    def _count(self, connection: Connection, *_: Any) -> None:
+        if (begun := self._units.get(connection)) is not None:
             begun[1] += 1
 
-    @staticmethod
-    def _end(connection: Connection, outcome: str) -> None:
-        if (begun := connection.info.pop(_SPAN, None)) is not None:
+    def _end(self, connection: Connection, outcome: str) -> None:
+        if (begun := self._units.pop(connection, None)) is not None:
             span, statements = begun
             span.set_attributes({"provenport.outcome": outcome, "provenport.statements": statements})
             span.end()
