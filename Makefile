@@ -116,6 +116,10 @@ bench: $(BENCH) $(CHAIN_TOOLS)  ## Measure speed, size and gas, beside others wh
 growth: $(TEST)  ## Measure requests on RECORDS records (100,000) beside an empty installation; fails where they grow
 	$(BIN)/python tests/benchmarks/growth.py $(or $(RECORDS),100000)
 
+.PHONY: sizing
+sizing: $(TEST) $(CHAIN_TOOLS)  ## Measure what a declaration costs, and write what a country needs into docs/deploying.md
+	$(BIN)/python -m tests.benchmarks.sizing --write
+
 # ---- Solidity
 
 .PHONY: contracts
@@ -218,7 +222,7 @@ $(NODE_MODULES): contracts/package-lock.json | $(CONTRACTS)
 # One lock for every Python and system; each set holds the one before it, at the same versions.
 LOCK := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
   --no-header --no-emit-index-url --no-emit-find-links --annotation-style line --quiet $(if $(UPGRADE),--upgrade)
-SHARED_EXTRAS := --extra postgres --extra s3 --extra redis --extra pkcs11
+SHARED_EXTRAS := --extra postgres --extra s3 --extra redis --extra pkcs11 --extra telemetry
 TEST_EXTRAS := --extra simulator $(SHARED_EXTRAS) --extra test --extra check --extra cluster
 
 .PHONY: lock

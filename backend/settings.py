@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from backend.domain.errors import TraceabilityError
 
+_TRACES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
 
 class WrongSetting(TraceabilityError):
     """A setting cannot be used as it stands."""
@@ -62,6 +64,8 @@ class Settings:
     """A redis database, with its password, in which all processes count requests. None for each by itself."""
     files_url: str | None = None
     """A bucket, and perhaps a path in it, for attachments and results. None for the data folder."""
+    sends_traces: bool = False
+    """Whether OpenTelemetry's own variables name who collects traces."""
 
     @property
     def ledger_nodes(self) -> tuple[str, ...]:
@@ -84,7 +88,7 @@ class Settings:
         one for the keys of texts, FILES_URL an object store for attachments and simulations' results, RATE_LIMITS_URL
         a redis database in which processes count together. PKCS11_MODULE is the library of a token that holds the
         keys, PKCS11_TOKEN its label, PKCS11_PIN its user's PIN; with PKCS11_LEDGER_ACCOUNTS=0 the ledger's accounts
-        stay in the data folder, encrypted by the token.
+        stay in the data folder, encrypted by the token. OTEL_EXPORTER_OTLP_ENDPOINT names who collects traces.
         LEDGER_RPC_URL puts the ledger on a node instead of the embedded chain, or on several, of which
         LEDGER_RPC_AGREE must say the same; LEDGER_CONFIRMATIONS (12 there, 0 embedded) and LEDGER_MAX_FEE_GWEI go
         with it. When the contracts are deployed, LEDGER_AUTHORITY_DELAY_SECONDS, LEDGER_REGISTRATION_DELAY_SECONDS,
@@ -103,6 +107,7 @@ class Settings:
             keys_database_url=_keys_database(environment),
             files_url=_bucket(environment.get("FILES_URL", "").strip()),
             rate_limits_url=_redis(environment.get("RATE_LIMITS_URL", "").strip()),
+            sends_traces=any(environment.get(name, "").strip() for name in _TRACES),
             pkcs11_module=environment.get("PKCS11_MODULE", "").strip() or None,
             pkcs11_token=environment.get("PKCS11_TOKEN", "").strip() or "provenport",
             pkcs11_pin=environment.get("PKCS11_PIN", ""),

@@ -193,10 +193,15 @@ class EncryptedFiles:
             return None if content is None else False
         if len(self._intact) >= MOST_REMEMBERED:
             self._intact.pop(next(iter(self._intact)))
-        self._intact[digest] = seen, self._number(digest)
+        self._intact[digest] = seen, self.key_number(digest)
         return True
 
-    def _number(self, digest: str) -> int | None:
+    def key_number(self, digest: str) -> int | None:
+        """Return the number of the key under which a file is encrypted; None where it is not here, or damaged.
+
+        Raises:
+            StorageUnavailable: if the storage does not answer.
+        """
         beginning = self._storage.beginning(digest)
         try:
             return None if beginning is None else key_number(beginning)
@@ -205,7 +210,7 @@ class EncryptedFiles:
 
     def is_erased(self, digest: str) -> bool:
         """Tell whether the file is still here although its key was destroyed."""
-        number = self._number(digest)
+        number = self.key_number(digest)
         return number is not None and self._keys.is_destroyed(number)
 
     def encrypt_plain(self) -> int:

@@ -38,7 +38,7 @@ GRACE_SECONDS = 3.0
 LONGEST_LINE = 64 * 1024
 NOT_INSTALLED = 69
 """The program's exit code where its packages are not installed."""
-OWN_SCENARIO = "scenario.toml"
+OWN_SCENARIO, RESULT = "scenario.toml", "result.json"
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV", "XDG_CACHE_HOME")
 """Environment variables that the program gets. The others, above all the master key, are withheld from it."""
 
@@ -126,44 +126,66 @@ class ProgramSimulator:
         folder.mkdir(parents=True)
         try:
             self._run(simulation, folder, go_on)
-            self._share(simulation)
-            return _result(folder / "result.json")
+            result = _result(folder / RESULT)
+            self._share_result(simulation)
+            return result
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
     def _run(self, simulation: Simulation, folder: Path, go_on: Callable[[int, int], bool]) -> None:
         numbers = ["--replications", str(simulation.replications), "--workers", str(self._bounds.workers)]
-        if simulation.text is not None:
-            (folder / OWN_SCENARIO).write_text(simulation.text, encoding="utf-8")
+        self._write_scenario(simulation, folder)
         asked = self._asked(simulation)
         self._follow(folder, [*asked, *numbers, "--out", "."], (0, simulation.replications), go_on)
 
     def add_files(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> None:
-        """Create the event log and the reports for a result. A file that cannot be created is left out."""
-        folder, asked = self._place(simulation.id), self._asked(simulation)
+        """Create the event log and the reports for a result, and store them. A file that cannot be created is left out.
+
+        Raises:
+            Stopped: if ``go_on`` returns False.
+            StorageUnavailable: if the store of results does not take them.
+        """
+        folder = self._place(simulation.id)
+        try:
+            if not (folder / COMPLETE).exists():
+                self._make_files(simulation, folder, go_on)
+            if self._results is not None:
+                self._results.keep(simulation.id, folder, last=COMPLETE)
+        except FileNotFoundError:
+            return  # it was deleted meanwhile
+
+    def _make_files(self, simulation: Simulation, folder: Path, go_on: Callable[[int, int], bool]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The figures may be another machine's: there they are taken from the order.
+        if not (folder / RESULT).exists():
+            self._write_scenario(simulation, folder)
+            (folder / RESULT).write_text(json.dumps(simulation.result), encoding="utf-8")
+        asked = self._asked(simulation)
         # One replication is what a log is good for, and it is the first of those above: random draws go by its number.
         made = {"trace.parquet": [*asked, "--replications", "1", "--trace", "trace.parquet"]}
         for code, name in REPORTS.items():
-            made[name] = ["report", "result.json", "--language", code, "-o", name]
+            made[name] = ["report", RESULT, "--language", code, "-o", name]
         for name, arguments in made.items():
             try:
                 self._follow(folder, arguments, (simulation.total, simulation.total), go_on)
             except WrongScenario as error:
                 log.warning("a simulation's file could not be made", file=name, why=str(error.problems))
                 (folder / name).unlink(missing_ok=True)
-            except FileNotFoundError:
-                return  # it was deleted meanwhile
         (folder / COMPLETE).touch()
-        self._share(simulation)
 
-    def _share(self, simulation: Simulation) -> None:
-        """Bring the files to where all servers find them. The figures are in the database whether that works or not."""
+    def _share_result(self, simulation: Simulation) -> None:
+        """Bring the figures to where all servers find them; where that fails, they follow with the other files."""
         if self._results is not None:
             try:
                 self._results.keep(simulation.id, self._place(simulation.id), last=COMPLETE)
             except StorageUnavailable as error:
-                log.error("a simulation's files lie on this machine alone", simulation=simulation.id, why=str(error))
+                log.warning("a simulation's result lies here alone for now", simulation=simulation.id, why=str(error))
+
+    @staticmethod
+    def _write_scenario(simulation: Simulation, folder: Path) -> None:
+        if simulation.text is not None:
+            (folder / OWN_SCENARIO).write_text(simulation.text, encoding="utf-8")
 
     def _follow(
         self, folder: Path, arguments: list[str], at: tuple[int, int], go_on: Callable[[int, int], bool]

@@ -562,6 +562,8 @@ class StoredFile:
     size: int
     media_type: str
     stored_at: datetime
+    key_number: int | None = None
+    """The key under which the bytes are encrypted: once it is destroyed, they are erased and not lost."""
 
 
 ALREADY_THERE = "the ledger has it already"

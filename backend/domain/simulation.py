@@ -22,8 +22,14 @@ MOST_PENDING = 5
 MOST_KEPT = 100
 """Maximum number of simulations of one organisation; older ones must be deleted first."""
 # The simulator reports at least once a second (``Simulator.run`` in services/ports.py).
-SILENT_SECONDS = 60
+SILENT_SECONDS = 20
 """A running simulation without any report for this long was lost with its process."""
+MOST_ATTEMPTS = 5
+"""How often a simulation is begun whose process ends before it."""
+MOST_ATTEMPTS_AT_FILES = 16
+"""How often its files are tried: with the pauses between, for about ten hours."""
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(hours=1)
+"""Between two attempts at the files; each pause is twice the one before."""
 
 Words = Mapping[str, str]
 """A text by language code."""
@@ -43,7 +49,7 @@ class SimulatorMissing(TraceabilityError):
 
 
 class SimulationState(StrEnum):
-    """The state of a simulation; ``lost`` means that the server was stopped while it ran."""
+    """The state of a simulation; ``lost`` means that the server was stopped each time while it ran."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -171,10 +177,16 @@ class Simulation:
     total: int = 0
     faults: list[dict[str, Any]] = field(default_factory=list)
     result: dict[str, Any] | None = None
+    attempts: int = 0
+    """How often it was begun. Whoever runs it remembers this number, and has lost it to another when it is higher."""
+    files_due: datetime | None = None
+    """When somebody is to make and store the files beside its result; None where nothing is left to do."""
+    files_attempts: int = 0
 
     def start(self, now: datetime) -> None:
         """Mark it as running."""
         self._go(SimulationState.RUNNING, {SimulationState.WAITING})
+        self.attempts += 1
         self.started_at = self.seen_at = now
         self.total = self.replications
 
@@ -183,9 +195,10 @@ class Simulation:
         self.done, self.total, self.seen_at = done, total, now
 
     def finish(self, result: dict[str, Any], now: datetime) -> None:
-        """Mark it as done, with its result."""
+        """Mark it as done, with its result. Its files are due."""
         self._end(SimulationState.DONE, {SimulationState.RUNNING}, now)
         self.result, self.done = result, self.total
+        self.files_due = now
 
     def fail(self, faults: Sequence[Fault], now: datetime) -> None:
         """Mark it as failed, with its faults."""
@@ -201,8 +214,36 @@ class Simulation:
         self._end(SimulationState.CANCELLED, {SimulationState.WAITING, SimulationState.RUNNING}, now)
 
     def lose(self, now: datetime) -> None:
-        """Mark it as lost, because its process was stopped while it ran."""
-        self._end(SimulationState.LOST, {SimulationState.RUNNING}, now)
+        """Let it wait again, because its process was stopped while it ran. After ``MOST_ATTEMPTS`` it is lost."""
+        if self.attempts >= MOST_ATTEMPTS:
+            self._end(SimulationState.LOST, {SimulationState.RUNNING}, now)
+            return
+        self._go(SimulationState.WAITING, {SimulationState.RUNNING})
+        self.started_at = self.seen_at = None
+        self.done = 0
+
+    def take_files(self, now: datetime) -> None:
+        """Let the one who asks make the files. Others keep away for as long as they would from a silent simulation."""
+        self.files_attempts += 1
+        self.hold_files(now)
+
+    def hold_files(self, now: datetime) -> None:
+        """Keep others away from the files for a while longer."""
+        self.files_due = now + timedelta(seconds=SILENT_SECONDS)
+
+    def give_files_back(self, now: datetime) -> None:
+        """Let another make the files at once: this process stops."""
+        self.files_due = now
+
+    def files_are_stored(self) -> None:
+        """Note that nothing is left to do."""
+        self.files_due = None
+
+    def put_files_off(self, now: datetime) -> None:
+        """Note that the files could not be stored: they are due again after a pause, or given up."""
+        given_up = self.files_attempts >= MOST_ATTEMPTS_AT_FILES
+        pause = min(FIRST_PAUSE * 2 ** min(self.files_attempts - 1, MOST_ATTEMPTS_AT_FILES), LONGEST_PAUSE)
+        self.files_due = None if given_up else now + pause
 
     def is_silent(self, now: datetime) -> bool:
         """Tell whether it is marked as running and has not reported for too long."""

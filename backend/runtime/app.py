@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -34,6 +34,7 @@ from backend.domain.errors import ForeignLedger, LedgerUnavailable, Message, Tra
 from backend.runtime import demo
 from backend.runtime.context import VERSION, object_store, on_stderr, store_in, vault_of
 from backend.runtime.data_folder import DataFolder
+from backend.runtime.telemetry import Traces
 from backend.runtime.workers import AnchoringWorker, FindingWorker, SimulationWorker
 from backend.services import erasure, products
 from backend.services.ports import (
@@ -47,6 +48,7 @@ from backend.services.ports import (
 )
 from backend.settings import Settings, WrongSetting
 from backend.store.coordination import ANCHORING, SIMULATING
+from backend.store.unit_of_work import UnitOfWorkFactory
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -86,6 +88,7 @@ class System:
     node: JsonRpc | None
     """The embedded chain for others to read; None where the ledger is on an external node."""
     finding: FindingWorker = field(default_factory=FindingWorker)
+    traces: Traces | None = None
 
     @contextmanager
     def working(self, anchoring: bool = True, jobs: bool = True) -> Iterator[None]:
@@ -147,7 +150,9 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
         store = object_store(settings)
         with store_in(folder, vault, ledger, report, settings.database_url, store, settings.keys_database_url) as ctx:
             erasure.finish(ctx)
-            products.fill_nomenclature(ctx)
+            # One first start at a time: on a busy machine another's would wait for its rows until it is refused.
+            with folder.starting():
+                products.fill_nomenclature(ctx)
             # Only the embedded chain excludes a second server. With an external node, another one may be running and
             # hold the lease.
             if settings.ledger_rpc_url is None:
@@ -160,7 +165,25 @@ def running(settings: Settings, report: Callable[[Message], None] = on_stderr) -
             )
             if ours.listener is None:
                 ours = replace(ours, wake_anchoring=worker.news.set, wake_simulating=simulations.wake)
-            yield System(settings, folder, ours, worker, chain, simulations, node)
+            system = System(settings, folder, ours, worker, chain, simulations, node)
+            with traced(system) if settings.sends_traces else nullcontext(system) as running_system:
+                yield running_system
+
+
+@contextmanager
+def traced(system: System, traces: Traces | None = None) -> Iterator[System]:
+    """Trace what a system does, until the end of the block.
+
+    Raises:
+        WrongSetting: if OpenTelemetry's packages are not installed.
+    """
+    traces = traces or Traces(VERSION)
+    try:
+        assert isinstance(system.ctx.work, UnitOfWorkFactory)
+        traces.of_units(system.ctx.work.engine)
+        yield replace(system, ctx=replace(system.ctx, trace=traces.span), traces=traces)
+    finally:
+        traces.close()
 
 
 def _admission_limits(settings: Settings) -> AdmissionLimits:
@@ -339,6 +362,8 @@ def create_app(system: System) -> "Flask":
         ledger_nodes=system.chain.standing if isinstance(system.chain, AgreedChain) else None,
     )
     install(app, system.ctx, instance)
+    if system.traces is not None:
+        system.traces.of_requests(app)
     install_sign_in(app)
     install_languages(app)
     for blueprint in (

@@ -26,13 +26,13 @@ from backend.adapters.keys.vault import (
     opened_vault,
 )
 from backend.adapters.object_storage import ObjectStorage, ObjectStore
-from backend.domain.errors import LedgerUnavailable, Message, message_of
+from backend.domain.errors import LedgerUnavailable, Message, StorageUnavailable, message_of
 from backend.runtime.data_folder import DataFolder, UnusableFolder
 from backend.services.keys import reencrypt_all
 from backend.services.ports import InstallationContext, Keys, Ledger
 from backend.settings import Settings, WrongSetting
 from backend.store.coordination import ANCHORING, SIMULATING, AdvisoryLeadership, Listener, notify
-from backend.store.crypto_shredding import follow_the_keys
+from backend.store.crypto_shredding import follow_the_keys, note_keys_of_files
 from backend.store.database import (
     alone_in_database,
     copy_before,
@@ -152,6 +152,7 @@ def store_in(
             # between.
             with _upgrading(folder, engine, report):
                 upgrade(engine, first=files.encrypt_plain)
+            _note_keys_of_files(engine, files)
             follow_the_keys(engine, files.is_erased, datetime.now(UTC))
         ctx = InstallationContext(
             work=UnitOfWorkFactory(engine),
@@ -202,6 +203,13 @@ def _keys(folder: DataFolder, url: str | None) -> KeyStore:
         keys.close()
         raise
     return keys
+
+
+def _note_keys_of_files(engine: Engine, files: EncryptedFiles) -> None:
+    try:
+        note_keys_of_files(engine, files.key_number)
+    except StorageUnavailable as error:
+        log.warning("which keys earlier attachments have is noted at the next start", why=str(error))
 
 
 def object_store(settings: Settings) -> ObjectStore | None:

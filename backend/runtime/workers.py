@@ -17,7 +17,7 @@ IDLE_SECONDS = 2.0
 """Pause between rounds otherwise; new work wakes the worker at once."""
 TROUBLED_SECONDS = 5.0
 
-QUEUE_SECONDS = 10.0
+QUEUE_SECONDS = 5.0
 """Interval of checks of the queue; a new order wakes a worker at once."""
 AT_ONCE = max(1, min(2, (os.cpu_count() or 1) // 2))
 """Number of simulations at the same time, which leaves half of the machine to the server."""
@@ -99,7 +99,7 @@ class SimulationWorker:
         """Start the threads; ``alone`` means that no other process can be running simulations of this database."""
         lost = give_up_lost(ctx, everything=alone)
         if lost:
-            log.warning("simulations were lost with the process that ran them", count=lost)
+            log.warning("simulations whose process is gone wait again, or are given up", count=lost)
         for number in range(self._at_once):
             thread = threading.Thread(target=self._run, args=(ctx,), name=f"simulating-{number}", daemon=True)
             self._threads.append(thread)

@@ -32,10 +32,15 @@ def store_pdf(ctx: AppContext, actor: Person, content: bytes) -> StoredFile:
         work.files.hold(digest)
         owner = work.organisations.get(actor.organisation.id)
         ctx.files.put(content)  # again, now that no erasure can delete the same bytes any more
+        number = ctx.files.key_number(digest)
         stored = work.files.find(digest, owner)
         if stored is None:
-            stored = StoredFile(digest, owner, len(content), "application/pdf", ctx.now())
+            stored = StoredFile(digest, owner, len(content), "application/pdf", ctx.now(), number)
             work.add(stored)
+            work.files.note_key(digest, number)
+            work.commit()
+        elif stored.key_number != number:  # what lay there was damaged or missing: it is encrypted anew
+            work.files.note_key(digest, number)
             work.commit()
     return stored
 

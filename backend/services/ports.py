@@ -302,6 +302,9 @@ class Files(Protocol):
     def is_intact(self, sha256: str) -> bool | None:
         """Tell whether the stored bytes have this digest. None if nothing is stored."""
 
+    def key_number(self, sha256: str) -> int | None:
+        """Return the number of the key under which a file is encrypted. None if nothing is stored."""
+
     def delete(self, sha256: str) -> bool:
         """Delete a file and tell whether it was there."""
 
@@ -354,10 +357,13 @@ class Simulator(Protocol):
         """
 
     def add_files(self, simulation: Simulation, go_on: Callable[[int, int], bool]) -> None:
-        """Make the files that accompany a result. A file that cannot be made is left out.
+        """Make the files that accompany a result, and store them where every server finds them.
+
+        A file that cannot be made is left out. Another process may have begun: what it left is used or made again.
 
         Raises:
             Stopped: ``go_on`` returned false.
+            StorageUnavailable: The files are made, and could not be stored. Storing them may be tried again.
         """
 
     def file(self, simulation_id: str, name: str) -> Path | None:
@@ -403,6 +409,17 @@ class ServiceSettings:
     """When no more records are taken in."""
 
 
+NoteAttributes = Callable[[Mapping[str, Any]], None]
+Trace = Callable[[str], AbstractContextManager[NoteAttributes]]
+"""Begins a span of this name, within the one that this thread is in. What it yields adds attributes to it."""
+
+
+@contextmanager
+def no_trace(name: str) -> Iterator[NoteAttributes]:
+    """Trace nothing."""
+    yield lambda attributes: None
+
+
 RememberedTerms = tuple[datetime, Accreditation, Accreditation, NamedAnchorer | None]
 
 
@@ -436,6 +453,7 @@ class AnchoringContext(AppContext):
     """Holders of the lease that were reported already."""
     reached: Callable[[str], None] = lambda point: None
     """Called at every point where a crash would leave a step half done, so that tests can crash there."""
+    trace: Trace = no_trace
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """Simulations of the clearance procedure: ordered by analysts, run one after another by a worker (decision 0015)."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound
+import structlog
+
+from backend.domain.errors import Conflict, Invalid, Message, NotAllowed, NotFound, StorageUnavailable
 from backend.domain.parties import Person, Role
 from backend.domain.simulation import (
     LARGEST_SCENARIO,
@@ -31,7 +31,8 @@ FILES = ("result.json", "trace.parquet", *REPORTS.values())
 """The names of the files that a simulation can leave."""
 COMPLETE = "complete"
 """The name of the empty file which marks that no further file will come."""
-MOST_FOR_FILES = timedelta(minutes=10)
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -229,10 +230,7 @@ def files_of(ctx: SimulationContext, simulation: Simulation) -> list[str]:
 
 def files_are_coming(ctx: SimulationContext, simulation: Simulation) -> bool:
     """Tell whether files of a finished simulation are still being made."""
-    if ctx.simulator is None or simulation.state is not SimulationState.DONE or simulation.ended_at is None:
-        return False
-    is_complete = ctx.simulator.file(simulation.id, COMPLETE) is not None
-    return not is_complete and ctx.now() - simulation.ended_at < MOST_FOR_FILES
+    return ctx.simulator is not None and simulation.files_due is not None
 
 
 def _simulator(ctx: SimulationContext) -> Simulator:
@@ -251,9 +249,9 @@ def _only_analysts(actor: Person) -> None:
 
 @rerunnable
 def give_up_lost(ctx: SimulationContext, everything: bool = False) -> int:
-    """Mark running simulations whose process is gone as lost, and return how many.
+    """Let running simulations whose process is gone wait again, and return how many (``Simulation.lose``).
 
-    ``everything`` marks all that run, where no other process can be running any, as at the start.
+    ``everything`` takes all that run, where no other process can be running any, as at the start.
     """
     with ctx.work() as work:
         now = ctx.now()
@@ -266,28 +264,33 @@ def give_up_lost(ctx: SimulationContext, everything: bool = False) -> int:
 
 
 def run_next(ctx: SimulationContext, stopping: Callable[[], bool]) -> bool:
-    """Run the simulation that has waited longest to its end. Tells whether there was one."""
+    """Do what has waited longest: files of a result that are due, else a simulation. Tells whether there was any."""
+    unfinished = _take_files_due(ctx)
+    if unfinished is not None:
+        _add_files(ctx, unfinished, stopping)
+        return True
     simulation = _take_next(ctx)
     if simulation is None:
         return False
 
     def go_on(done: int, total: int) -> bool:
-        return not stopping() and _note_progress(ctx, simulation.id, done, total)
+        return not stopping() and _note_progress(ctx, simulation, done, total)
 
     try:
         result = _simulator(ctx).run(simulation, go_on)
     except Stopped:
-        # Stopped with the server, the order is told as interrupted. One that was cancelled has its state already.
+        # Stopped with the server, it waits for another process or the next start. One that was cancelled has its state
+        # already.
         if stopping():
-            _end(ctx, simulation.id, lambda s: s.lose(ctx.now()))
+            _end(ctx, simulation, lambda s: s.lose(ctx.now()))
     except (WrongScenario, SimulatorMissing) as error:
         faults = error.faults if isinstance(error, WrongScenario) else (Fault("", None, str(error)),)
-        _end(ctx, simulation.id, lambda s: s.fail(faults, ctx.now()))
+        _end(ctx, simulation, lambda s: s.fail(faults, ctx.now()))
     else:
-        _end(ctx, simulation.id, lambda s: s.finish(dict(result), ctx.now()))
-        with suppress(Stopped):
-            # The figures are there to be read while the log and the reports are made.
-            _simulator(ctx).add_files(simulation, lambda done, total: not stopping())
+        _end(ctx, simulation, lambda s: s.finish(dict(result), ctx.now()))
+        # The figures are there to be read while the log and the reports are made.
+        if (finished := _take_files_due(ctx, simulation.id)) is not None:
+            _add_files(ctx, finished, stopping)
     return True
 
 
@@ -303,11 +306,11 @@ def _take_next(ctx: SimulationContext) -> Simulation | None:
 
 
 @rerunnable
-def _note_progress(ctx: SimulationContext, simulation_id: str, done: int, total: int) -> bool:
-    """Store the progress of a simulation. Tells whether it is still to go on."""
+def _note_progress(ctx: SimulationContext, begun: Simulation, done: int, total: int) -> bool:
+    """Store the progress of a simulation. Tells whether this process is still to go on with it."""
     with ctx.work() as work:
-        simulation = work.simulations.find(simulation_id)
-        if simulation is None or simulation.state is not SimulationState.RUNNING:
+        simulation = _still_ours(work, begun)
+        if simulation is None:
             return False
         simulation.note_progress(done, total, ctx.now())
         work.commit()
@@ -315,10 +318,74 @@ def _note_progress(ctx: SimulationContext, simulation_id: str, done: int, total:
 
 
 @rerunnable
-def _end(ctx: SimulationContext, simulation_id: str, how: Callable[[Simulation], None]) -> None:
+def _end(ctx: SimulationContext, begun: Simulation, how: Callable[[Simulation], None]) -> None:
     with ctx.work() as work:
-        simulation = work.simulations.find(simulation_id)
-        # It may have been cancelled or deleted while it ran.
-        if simulation is not None and simulation.state is SimulationState.RUNNING:
+        simulation = _still_ours(work, begun)
+        if simulation is not None:
             how(simulation)
             work.commit()
+
+
+def _still_ours(work: UnitOfWork, begun: Simulation) -> Simulation | None:
+    """Return the simulation, or None where it was cancelled, deleted, or begun again by another process meanwhile."""
+    simulation = work.simulations.find(begun.id)
+    if simulation is None or simulation.state is not SimulationState.RUNNING:
+        return None
+    return simulation if simulation.attempts == begun.attempts else None
+
+
+# The files beside a result: made and stored after it, until that has succeeded
+
+
+@rerunnable
+def _take_files_due(ctx: SimulationContext, simulation_id: str | None = None) -> Simulation | None:
+    """Take the files that are due, of this simulation or of any; None where others make them, or none are."""
+    with ctx.work() as work:
+        now = ctx.now()
+        if simulation_id is None:
+            simulation = work.simulations.find_with_files_due(now)
+        else:
+            simulation = work.simulations.find(simulation_id)
+        if simulation is None or simulation.files_due is None or simulation.files_due > now:
+            return None
+        simulation.take_files(now)
+        work.commit()
+        return simulation
+
+
+def _add_files(ctx: SimulationContext, taken: Simulation, stopping: Callable[[], bool]) -> None:
+    """Make and store the files. Where that does not succeed, they are due again (``Simulation.put_files_off``)."""
+
+    def go_on(done: int, total: int) -> bool:
+        return not stopping() and _settle_files(ctx, taken, lambda s: s.hold_files(ctx.now()))
+
+    try:
+        _simulator(ctx).add_files(taken, go_on)
+    except Stopped:
+        _settle_files(ctx, taken, lambda s: s.give_files_back(ctx.now()))
+    except StorageUnavailable as error:
+        _settle_files(ctx, taken, lambda s: s.put_files_off(ctx.now()))
+        log.error("a simulation's files could not be stored", simulation=taken.id, why=str(error))
+    except Exception:
+        _settle_files(ctx, taken, lambda s: s.put_files_off(ctx.now()))
+        raise
+    else:
+        if not _settle_files(ctx, taken, Simulation.files_are_stored) and _is_gone(ctx, taken):
+            _simulator(ctx).forget(taken.id)  # deleted while they were stored
+
+
+@rerunnable
+def _settle_files(ctx: SimulationContext, taken: Simulation, how: Callable[[Simulation], None]) -> bool:
+    """Note what became of the files. Tells whether they were still this process's to make."""
+    with ctx.work() as work:
+        simulation = work.simulations.find(taken.id)
+        if simulation is None or simulation.files_due is None or simulation.files_attempts != taken.files_attempts:
+            return False
+        how(simulation)
+        work.commit()
+    return True
+
+
+def _is_gone(ctx: SimulationContext, taken: Simulation) -> bool:
+    with ctx.work(reading=True) as work:
+        return work.simulations.find(taken.id) is None

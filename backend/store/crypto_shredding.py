@@ -158,13 +158,32 @@ def follow_the_keys(engine: Engine, is_file_erased: Callable[[str], bool], now: 
         for record_id in gone:
             session.get_one(RecordOnFile, record_id).erase(now)
         for stored in session.scalars(select(StoredFile)).unique().all():
-            if is_file_erased(stored.sha256):
+            # Its destroyed key is what is left of a file that was deleted since. A lost one's key is still there.
+            number = stored.key_number
+            if (number is not None and keys.is_destroyed(number)) or is_file_erased(stored.sha256):
                 session.delete(stored)
         session.flush()
         _remember(session.connection(), destroyed=keys.destroyed)
         session.commit()
     destroy_forgotten(engine)
     return len(gone)
+
+
+def note_keys_of_files(engine: Engine, number_of: Callable[[str], int | None]) -> int:
+    """Note the keys of attachments that an earlier version stored, and return how many.
+
+    ``number_of`` tells the key's number by an attachment's SHA-256, None where the file is not here.
+
+    Raises:
+        StorageUnavailable: if the storage of attachments does not answer.
+    """
+    c = t.stored_file.c
+    with _blind(engine) as connection, connection.begin():
+        unknown = connection.scalars(select(c.sha256).where(c.key_number.is_(None)).distinct()).all()
+        found = {digest: number for digest in unknown if (number := number_of(digest)) is not None}
+        for digest, number in found.items():
+            connection.execute(update(t.stored_file).where(c.sha256 == digest).values(key_number=number))
+    return len(found)
 
 
 def _numbers() -> Select[str, bytes]:

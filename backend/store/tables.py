@@ -393,6 +393,7 @@ stored_file = Table(
     Column("size", BigInteger, nullable=False),
     Column("media_type", String(80), nullable=False),
     Column("stored_at", UtcTime, nullable=False),
+    Column("key_number", BigInteger),
 )
 request = Table(
     "request",
@@ -683,6 +684,9 @@ simulation = Table(
     Column("total", Integer, nullable=False),
     Column("faults", JSON, nullable=False),
     Column("result", JSON),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("files_due", UtcTime, index=True),
+    Column("files_attempts", Integer, nullable=False, server_default="0"),
 )
 signing_request = Table(
     "signing_request",

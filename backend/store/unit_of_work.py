@@ -433,7 +433,7 @@ class UnitOfWorkFactory:
     commits_by_itself = True
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
         self._thread = threading.local()
         self._queue = threading.Lock()
@@ -441,7 +441,7 @@ class UnitOfWorkFactory:
 
     def __call__(self, *, reading: bool = False) -> UnitOfWork:
         """Open a unit of work."""
-        return UnitOfWork(self._engine, self._sessions, reading=reading, committed=self._note_commit)
+        return UnitOfWork(self.engine, self._sessions, reading=reading, committed=self._note_commit)
 
     def run(self, use_case: Callable[[], Result]) -> Result:
         """Run a use case, and up to ``RERUNS`` times again where its transaction met with contention.
@@ -492,11 +492,11 @@ class UnitOfWorkFactory:
 
     def alone(self, name: str) -> AbstractContextManager[None]:
         """Keep every other holder of this name out; on SQLite writing units of work do so already."""
-        return alone_in_database(self._engine, name)
+        return alone_in_database(self.engine, name)
 
     def scrub(self) -> None:
         """Empty the write-ahead log into the database, so that pages from before an erasure are gone."""
-        scrub(self._engine)
+        scrub(self.engine)
 
     def after_commit(self, step: Callable[[], object]) -> None:
         """At once: each unit of work commits by itself."""

@@ -16,7 +16,7 @@ from numba import njit
 _OPTIONS: dict[str, Any] = {"nogil": True, "_nrt": False}
 compiled_part: Any = njit(**_OPTIONS)
 inlined: Any = njit(**_OPTIONS, forceinline=True)
-# For engine.entry alone. Of a closure only plain numbers may vary: they become part of the cache's key.
+# For engine.replication alone. Of a closure only plain numbers may vary: they become part of the cache's key.
 kept_on_disk: Any = njit(**_OPTIONS, cache=True)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from clearance_sim.engine import tables as t
-from clearance_sim.engine.entry import drawing
+from clearance_sim.engine.replication import drawing
 from clearance_sim.engine.tables import Tables
 
 VISIT, ARRIVAL, MEMBER, TRADER, GAPS = range(5)

@@ -1,5 +1,6 @@
 """The simulator as a program of its own: its bounds, its faults, and its end."""
 
+import json
 import os
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backend.adapters.simulator import Bounds, ProgramSimulator
+from backend.domain.errors import StorageUnavailable
 from backend.domain.parties import Organisation, Role
 from backend.domain.simulation import Simulation, SimulatorMissing, WrongScenario
 from backend.services.ports import Stopped
@@ -33,6 +35,40 @@ def a_simulation(seed=1, **changes):
 
 def always(done, total):
     return True
+
+
+class Bucket:
+    """Keeps results as ResultStore does, unless it is away."""
+
+    def __init__(self):
+        self.kept, self.is_away = {}, False
+
+    def keep(self, simulation_id, folder, last):
+        if self.is_away:
+            raise StorageUnavailable
+        self.kept = {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_files_that_were_not_stored_are_stored_later(tmp_path):
+    bucket = Bucket()
+    simulator = ProgramSimulator(tmp_path, PROGRAM, results=bucket)
+    bucket.is_away = True
+    simulation = a_simulation()
+    simulation.result = dict(simulator.run(simulation, always))
+    with pytest.raises(StorageUnavailable):
+        simulator.add_files(simulation, always)
+    bucket.is_away = False
+    simulator.add_files(simulation, always)
+    assert {"result.json", "trace.parquet", "report.en.html", COMPLETE} <= set(bucket.kept)
+
+
+def test_another_machine_makes_files_from_the_figures(tmp_path):
+    simulation = a_simulation(scenario="own", text="[office]")
+    simulation.result = {"clocks": {}}
+    bucket = Bucket()
+    ProgramSimulator(tmp_path, PROGRAM, results=bucket).add_files(simulation, always)
+    assert json.loads(bucket.kept["result.json"]) == {"clocks": {}}
+    assert {"trace.parquet", "report.en.html", COMPLETE} <= set(bucket.kept)
 
 
 def test_scenarios_come_with_their_parameters_in_both_languages(simulator):

@@ -135,15 +135,15 @@ class _Timed:
 
 @contextmanager
 def _timed(server: Server) -> Iterator[_Timed]:
-    timed, begun, own, others = _Timed(), time.perf_counter(), _cpu_seconds(server.process.pid), _database_seconds()
+    timed, begun, own, others = _Timed(), time.perf_counter(), cpu_seconds(server.process.pid), database_seconds()
     yield timed
     timed.seconds = time.perf_counter() - begun
-    after, others_after = _cpu_seconds(server.process.pid), _database_seconds()
+    after, others_after = cpu_seconds(server.process.pid), database_seconds()
     timed.cpu_seconds = None if own is None or after is None else after - own
     timed.database_seconds = None if others is None or others_after is None else others_after - others
 
 
-def _cpu_seconds(process: int) -> float | None:
+def cpu_seconds(process: int) -> float | None:
     """The processor's time of a process and of its children that have ended; None where the system does not say."""
     path = Path(f"/proc/{process}/stat")
     if not path.exists():
@@ -151,13 +151,13 @@ def _cpu_seconds(process: int) -> float | None:
     return sum(map(int, path.read_text().rpartition(")")[2].split()[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def _database_seconds() -> float | None:
+def database_seconds() -> float | None:
     """The processor's time of all processes of PostgreSQL so far; None where none runs, or the system does not say."""
     if (database := ours()) is None or not Path("/proc").exists():
         return None
     (postmaster,) = (int(found.read_text().splitlines()[0]) for found in database.folder.rglob("postmaster.pid"))
     processes = [postmaster, *map(int, Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split())]
-    return sum(_cpu_seconds(one) or 0.0 for one in processes)
+    return sum(cpu_seconds(one) or 0.0 for one in processes)
 
 
 def _cpu(name: str, timed: _Timed, count: int, signature: float) -> list[Figure]:
@@ -204,6 +204,13 @@ def _send(server: Server, body: str, *, bulk: bool = False, kind: Kind = Kind.CE
     told = answer.read().decode()
     assert answer.status == (200 if bulk else 201), told
     return told
+
+
+def send_lines(server: Server, count: int, kind: Kind) -> None:
+    """Send so many papers of a kind in one request."""
+    body = "".join(f"{_line(server, kind)}\n" for _ in range(count))
+    total = json.loads(_send(server, body, bulk=True, kind=kind).splitlines()[-1])
+    assert total["stored"] == count, total
 
 
 def _in_threads(count: int, work: Callable[[], Any]) -> None:

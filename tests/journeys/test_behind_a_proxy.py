@@ -87,7 +87,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     with _started(folder / "data", port, public_url) as server:
         process = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(configuration)])
         try:
-            _wait_for(outside, process)
+            wait_for(outside, process)
 
             def call(method: str, path: str, source: str = "127.0.0.1", **named: object) -> requests.Response:
                 headers = {"Host": f"trace.example.org:{outside}", **named.pop("headers", {})}  # type: ignore[dict-item]
@@ -131,7 +131,7 @@ def _started(folder: Path, port: int, public_url: str) -> Iterator[Server]:
         server.stop()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 10
     while True:
         assert process.poll() is None, "nginx did not start"

@@ -21,6 +21,7 @@ WITHOUT_IT_A_MESSAGE = {
     ("backend/cli/trs.py", "pyarrow"),
     ("backend/adapters/object_storage.py", "s3fs"),
     ("backend/adapters/keys/hsm.py", "pkcs11"),
+    ("backend/runtime/telemetry.py", "opentelemetry"),
 }
 """What the server imports of the simulator's packages, and answers for where they are missing."""
 

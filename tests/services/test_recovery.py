@@ -6,7 +6,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
-from backend.adapters.files import FolderFiles
+from backend.adapters.files import FolderFiles, FolderStorage
 from backend.adapters.keys.vault import KeyVault, OperatorKeys
 from backend.domain.errors import NotFound
 from backend.domain.kinds import accreditation_bits
@@ -33,6 +33,7 @@ pytestmark = [
     pytest.mark.sqlite,  # starts the clusters that it needs by itself
     pytest.mark.skipif(programs() is None, reason="PostgreSQL's programs are not here: make postgres-check"),
 ]
+OTHER_PDF = PDF.replace(b"/Size 4", b"/Size  4")
 SECRET = "Salmon-coloured lamp for Mr Tan of Bukit Timah"
 
 
@@ -147,7 +148,9 @@ def test_erased_text_survives_no_recovery(main, keys, tmp_path):
     stored = files_service.store_pdf(ctx, installation.chamber, PDF)
     bound = [{"fileName": "lamp.pdf", "size": stored.size, "sha256": stored.sha256}]
     gone = installation.issue_certificate(description=SECRET, certificateNumber="R-1", attachments=bound)
-    kept = installation.issue_certificate(description=SECRET, certificateNumber="R-2")
+    other = files_service.store_pdf(ctx, installation.chamber, OTHER_PDF)
+    bound = [{"fileName": "lamp.pdf", "size": other.size, "sha256": other.sha256}]
+    kept = installation.issue_certificate(description=SECRET, certificateNumber="R-2", attachments=bound)
     installation.settle()
     keys.write_file(tmp_path / "keys-of-before")  # which nobody may keep
 
@@ -172,7 +175,10 @@ def test_erased_text_survives_no_recovery(main, keys, tmp_path):
             with pytest.raises(NotFound):
                 work.records.get(later.id)
         assert ctx.files.get(stored.sha256) is None
-        # The files did not go back with the database: what was deleted since cannot be told from what was lost.
+        # The files did not go back with the database. The destroyed key tells what was deleted since from what is lost.
+        assert audit(ctx).discrepancies == ()
+        assert FolderStorage(tmp_path / "files").read(other.sha256) is not None
+        FolderStorage(tmp_path / "files").remove(other.sha256)
         missing = [(one.name, one.about) for one in audit(ctx).discrepancies]
-        assert missing == [("attachment-missing", {"sha256": stored.sha256})]
+        assert missing == [("attachment-missing", {"sha256": other.sha256})]
         engine.dispose()

@@ -7,8 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound
-from backend.domain.simulation import MOST_PENDING, Fault, Parameter, Scenario, SimulationState, WrongScenario
+from backend.domain.errors import Conflict, Invalid, NotAllowed, NotFound, StorageUnavailable
+from backend.domain.simulation import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    MOST_ATTEMPTS,
+    MOST_ATTEMPTS_AT_FILES,
+    MOST_PENDING,
+    SILENT_SECONDS,
+    Fault,
+    Parameter,
+    Scenario,
+    SimulationState,
+    WrongScenario,
+)
 from backend.runtime.workers import SimulationWorker
 from backend.services import simulations
 from backend.services.ports import Stopped
@@ -159,30 +171,113 @@ def test_a_simulation_that_fails_keeps_its_reasons(ctx, analyst, simulator):
     assert simulations.listed(ctx, analyst)[0].faults[0]["what"] == "took longer than 10 minutes"
 
 
-def test_a_restart_shows_what_became_of_it(ctx, analyst, simulator):
+class Killed(BaseException):
+    """Ends a process in the midst, as ``kill -9`` does: nothing that follows is done."""
+
+
+def die(*_):
+    raise Killed
+
+
+def test_simulation_of_a_stopped_server_waits_again(ctx, analyst, simulator):
     simulation = order(ctx, analyst)
     simulations.run_next(ctx, lambda: True)  # the server is told to stop while it runs
-    assert state(ctx, simulation) is SimulationState.LOST
+    assert state(ctx, simulation) is SimulationState.WAITING
+    assert simulations.run_next(ctx, never)
+    assert state(ctx, simulation) is SimulationState.DONE
 
 
-def test_killed_servers_simulation_is_lost_at_next_start(ctx, analyst, simulator, installation):
-    """Only once it was not heard of for a minute: another process may be running it."""
-
-    class Killed(BaseException):
-        pass
-
-    def die(step):
-        raise Killed
-
+def test_killed_processs_simulation_is_begun_by_another(ctx, analyst, simulator, installation):
+    """Only once it was not heard of for a while: another process may be running it."""
     simulator.at_step = die
     simulation = order(ctx, analyst)
+    for _ in range(MOST_ATTEMPTS - 1):
+        with pytest.raises(Killed):
+            simulations.run_next(ctx, never)
+        assert state(ctx, simulation) is SimulationState.RUNNING
+        assert simulations.give_up_lost(ctx) == 0  # another process may be running it: it was heard of just now
+        installation.clock.pass_by(timedelta(seconds=SILENT_SECONDS + 1))
+        assert simulations.give_up_lost(ctx) == 1
+        assert state(ctx, simulation) is SimulationState.WAITING
     with pytest.raises(Killed):
         simulations.run_next(ctx, never)
+    installation.clock.pass_by(timedelta(seconds=SILENT_SECONDS + 1))
+    simulations.give_up_lost(ctx)
+    assert state(ctx, simulation) is SimulationState.LOST  # whatever it does to its process, it does so no more
+
+
+def test_process_that_was_given_up_changes_nothing(ctx, analyst, simulator, installation):
+    """It was only slow, and another has begun the simulation meanwhile."""
+    simulation = order(ctx, analyst)
+
+    def be_given_up(step):
+        simulator.at_step = lambda step: None
+        installation.clock.pass_by(timedelta(seconds=SILENT_SECONDS + 1))
+        simulations.give_up_lost(ctx)
+        simulations._take_next(ctx)
+
+    simulator.at_step = be_given_up
+    simulations.run_next(ctx, never)
     assert state(ctx, simulation) is SimulationState.RUNNING
-    assert simulations.give_up_lost(ctx) == 0  # another process may be running it: it was heard of just now
-    installation.clock.pass_by(timedelta(seconds=61))
-    assert simulations.give_up_lost(ctx) == 1
-    assert state(ctx, simulation) is SimulationState.LOST
+    assert simulations.listed(ctx, analyst)[0].attempts == 2
+
+
+def coming(ctx, analyst):
+    return simulations.files_are_coming(ctx, simulations.listed(ctx, analyst)[0])
+
+
+def test_files_are_tried_until_they_are_stored(ctx, analyst, simulator, installation):
+    order(ctx, analyst)
+    outcomes = [StorageUnavailable(), StorageUnavailable(), None]
+
+    def add_files(simulation, go_on):
+        simulator.added.append(simulation.id)
+        if (outcome := outcomes.pop(0)) is not None:
+            raise outcome
+
+    simulator.add_files = add_files
+    assert simulations.run_next(ctx, never)
+    assert coming(ctx, analyst)
+    for pause in (FIRST_PAUSE, 2 * FIRST_PAUSE):
+        assert not simulations.run_next(ctx, never)
+        installation.clock.pass_by(pause)
+        assert simulations.run_next(ctx, never)
+    assert not coming(ctx, analyst)
+    assert len(simulator.added) == 3
+    installation.clock.pass_by(LONGEST_PAUSE)
+    assert not simulations.run_next(ctx, never)
+
+
+def test_files_never_stored_are_given_up(ctx, analyst, simulator, installation):
+    def refuse(simulation, go_on):
+        simulator.added.append(simulation.id)
+        raise StorageUnavailable
+
+    simulator.add_files = refuse
+    order(ctx, analyst)
+    while simulations.run_next(ctx, never):
+        installation.clock.pass_by(LONGEST_PAUSE)
+    assert len(simulator.added) == MOST_ATTEMPTS_AT_FILES
+    assert not coming(ctx, analyst)
+
+
+def test_killed_processs_files_are_made_by_another(ctx, analyst, simulator, installation):
+    simulation = order(ctx, analyst)
+    add_files, simulator.add_files = simulator.add_files, die
+    with pytest.raises(Killed):
+        simulations.run_next(ctx, never)
+    simulator.add_files = add_files
+    assert not simulations.run_next(ctx, never)  # another process may be making them
+    installation.clock.pass_by(timedelta(seconds=SILENT_SECONDS + 1))
+    assert simulations.run_next(ctx, never)
+    assert simulator.added == [simulation.id]
+
+
+def test_files_of_a_simulation_deleted_meanwhile_go_too(ctx, analyst, simulator):
+    simulation = order(ctx, analyst)
+    simulator.add_files = lambda simulation, go_on: simulations.remove(ctx, analyst, simulation.id)
+    simulations.run_next(ctx, never)
+    assert simulator.forgotten == [simulation.id] * 2  # what was stored after the deletion
 
 
 def test_an_ended_simulation_is_forgotten_with_its_files(ctx, analyst, simulator):
@@ -223,4 +318,4 @@ def test_worker_runs_orders_and_ends_when_told(ctx, analyst, simulator):
     simulation = order(ctx, analyst)
     assert done.wait(5)
     worker.stop()
-    assert state(ctx, simulation) in (SimulationState.DONE, SimulationState.LOST)
+    assert state(ctx, simulation) in (SimulationState.DONE, SimulationState.WAITING)

@@ -21,6 +21,10 @@ LARGEST_ROUND = 10_000
 """The largest number of records in one batch."""
 
 
+MOST_TRACED = 100
+"""Records of a batch whose ids its span names."""
+
+
 @rerunnable
 def seal_stored(ctx: AnchoringContext) -> list[SealedBatch]:
     """Seal the stored records into a batch with a leaf index and an inclusion proof for each.
@@ -43,7 +47,7 @@ def seal_stored(ctx: AnchoringContext) -> list[SealedBatch]:
         for office, records in _by_office(ctx, sound).items()
     ]
     sealed = []
-    with ctx.work() as work:
+    with ctx.trace("seal") as note, ctx.work() as work:
         for record_id, fault in faults.items():
             work.batches.quarantine(record_id, fault)
         for office, records, batch in groups:
@@ -51,6 +55,7 @@ def seal_stored(ctx: AnchoringContext) -> list[SealedBatch]:
             work.add(closed)
             work.batches.assign(closed, list(zip((one.id for one in records), batch.proofs(), strict=True)))
             sealed.append(closed)
+            note({f"provenport.batch.{closed.root.hex()}": [one.id for one in records[:MOST_TRACED]]})
         if sealed:
             ctx.reached("before-seal-commit")
         work.commit()
@@ -128,7 +133,9 @@ def anchor_sealed(ctx: AnchoringContext) -> None:
         sealed = [batch for batch in work.batches.pending() if batch.state is ProofState.SEALED]
     each = IndependentSteps()
     for batch in sealed:
-        each.attempt(_anchor, ctx, batch)
+        with ctx.trace("anchor batch") as note:
+            note({"provenport.batch.root": batch.root.hex(), "provenport.batch.size": batch.size})
+            each.attempt(_anchor, ctx, batch)
     each.finish()
 
 

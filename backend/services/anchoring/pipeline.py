@@ -90,14 +90,15 @@ def run_once(ctx: AnchoringContext) -> bool:
         return False
     if not acquire_lease(ctx):
         return False
-    # Sealing needs no ledger, so it goes on while none answers.
-    seal_stored(ctx)
-    ctx.ledger.head()  # a silent or foreign ledger ends the round here, before anything is signed or sent
-    each = IndependentSteps()
-    for step in STEPS:
-        each.attempt(step, ctx)
-    each.finish()
-    return is_under_way(ctx)
+    with ctx.trace("anchoring round"):
+        # Sealing needs no ledger, so it goes on while none answers.
+        seal_stored(ctx)
+        ctx.ledger.head()  # a silent or foreign ledger ends the round here, before anything is signed or sent
+        each = IndependentSteps()
+        for step in STEPS:
+            each.attempt(step, ctx)
+        each.finish()
+        return is_under_way(ctx)
 
 
 def is_under_way(ctx: AnchoringContext) -> bool:

@@ -1,6 +1,7 @@
 """What waits for a worker: outbound transactions, leases, changes of accreditations, and analysts' simulations."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import delete, or_, select
 
@@ -220,6 +221,11 @@ class SimulationRepository(Repository):
         """Return all simulations in a state, in the order in which they were ordered."""
         query = select(Simulation).where(t.simulation.c.state == state)
         return self._all(query.order_by(t.simulation.c.ordered_at, t.simulation.c.id))
+
+    def find_with_files_due(self, now: datetime) -> Simulation | None:
+        """Return the simulation whose files have been due for longest, or None."""
+        due = t.simulation.c.files_due
+        return self._one(select(Simulation).where(due <= now).order_by(due), Simulation)
 
     def get(self, simulation_id: str) -> Simulation:
         """Return the simulation with this id, or raise NotFound."""

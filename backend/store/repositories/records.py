@@ -546,6 +546,11 @@ class FileRepository(Repository):
         """Return the attachment with this digest as this organisation uploaded it, or None."""
         return self._session.get(StoredFile, (sha256, owner.id))
 
+    def note_key(self, sha256: str, number: int | None) -> None:
+        """Note for all who uploaded a file under which key it is encrypted now."""
+        c = t.stored_file.c
+        self._session.execute(update(t.stored_file).where(c.sha256 == sha256).values(key_number=number))
+
     def all(self) -> Sequence[StoredFile]:
         """Return every attachment, once for each organisation that uploaded it."""
         return self._all(select(StoredFile).order_by(t.stored_file.c.sha256))

@@ -4,7 +4,7 @@ from pydantic import TypeAdapter
 from scipy import stats
 
 from clearance_sim.engine.distributions import distribution_row
-from clearance_sim.engine.entry import drawing
+from clearance_sim.engine.replication import drawing
 from clearance_sim.scenario.distributions import Distribution
 
 Z90 = stats.norm.ppf(0.9)

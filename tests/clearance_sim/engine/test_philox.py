@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clearance_sim.engine.entry import drawing
 from clearance_sim.engine.philox import stream_key, uniform
+from clearance_sim.engine.replication import drawing
 
 ONES, PI = (2**64 - 1,) * 4, (0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89)
 # Random123's kat_vectors for philox4x64-10: counter, key, answer.

@@ -6,9 +6,8 @@ import numpy as np
 import simpy
 
 from clearance_sim.commands.files import opened
-from clearance_sim.engine.entry import drawing
 from clearance_sim.engine.philox import stream_key
-from clearance_sim.engine.replication import replicate
+from clearance_sim.engine.replication import drawing, replicate
 from clearance_sim.engine.tables import compiled
 
 SEED, COUNT = 11, 1500

@@ -2,10 +2,10 @@ import tomllib
 
 import pytest
 
+from clearance_sim.commands.customs import scenario_text
 from clearance_sim.procedure.context import context, contexts
 from clearance_sim.procedure.levers import ARMS, Levers
 from clearance_sim.procedure.network import OWNERS, network, pruned
-from clearance_sim.procedure.toml_writer import scenario_text
 from clearance_sim.scenario.checks import loads_of
 from clearance_sim.scenario.loader import from_values, loads
 from tests.clearance_sim.procedure.builders import levers_by

@@ -2,9 +2,9 @@ from importlib.resources import files
 
 import pytest
 
+from clearance_sim.commands.customs import scenario_text
 from clearance_sim.procedure.context import context, contexts
 from clearance_sim.procedure.levers import ARMS
-from clearance_sim.procedure.toml_writer import scenario_text
 
 
 @pytest.mark.parametrize("name", contexts())
