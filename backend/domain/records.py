@@ -315,6 +315,10 @@ class RecordOnFile:
             read = self.__dict__["_read"] = text, sd_jwt.parse(text)
         return read[1]
 
+    def keep_read(self, record: "sd_jwt.Record") -> None:
+        """Keep the record that this one's text was written from, so that the text need not be parsed to read it."""
+        self.__dict__["_read"] = "~".join([self.signed_jwt, *self.disclosures, ""]), record
+
     @property
     def key_named(self) -> str | None:
         """The key that the record names as its signer's, or None where that cannot be read."""
