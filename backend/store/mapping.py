@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Column, Dialect, Table, inspect
 from sqlalchemy.orm import Mapper, Relationship, RelationshipDirection, registry, relationship
-from sqlalchemy.orm.attributes import manager_of_class
 
 from backend.domain.consignment import Consignment, DecisionTaken, Event, NamedPaper, PlannedDrawdown
 from backend.domain.drawdowns import Activation, Drawdown
@@ -145,11 +144,11 @@ Entity = TypeVar("Entity")
 
 
 def unfollowed(kind: type[Entity], /, **values: Any) -> Entity:
-    """Make an entity whose changes no session follows, in a fraction of the time: for ``rows_of``.
+    """Make an entity that no session can follow, in a fraction of the time: for ``rows_of``.
 
     ``values`` are what its class has no defaults for, and whatever differs from them.
     """
-    made: Entity = manager_of_class(kind).new_instance()
+    made = object.__new__(kind)  # past the mapper, which would note the change of each attribute
     vars(made).update(_defaults(kind))
     vars(made).update(values)
     return made

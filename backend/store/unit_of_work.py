@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.domain.errors import Contention, StorageUnavailable
+from backend.domain.kinds import Kind
 from backend.domain.records import RecordOnFile
 from backend.store.crypto_shredding import destroy_forgotten, note_keys_made, watch
 from backend.store.database import (
@@ -265,7 +266,9 @@ class DraftingUnitOfWork(JoinedUnitOfWork):
 
     def new_record(self, **values: Any) -> RecordOnFile:
         """Make a record that no session follows, since only its rows are stored."""
-        return unfollowed(RecordOnFile, **values)
+        # A declaration's consignment refers to it by the mapper's means.
+        is_referred_to = values["kind"] is Kind.DECLARATION
+        return RecordOnFile(**values) if is_referred_to else unfollowed(RecordOnFile, **values)
 
     def taken(self) -> list[object]:
         """Return what was added since the last call."""
