@@ -402,7 +402,8 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
     named = f"{dialect.identifier_preparer.format_table(table)} ({quoted})"
     try:
         # A statement for each row costs PostgreSQL twice as much of the processor's time.
-        with connection.connection.cursor() as cursor, cursor.copy(f"COPY {named} FROM STDIN") as copy:
+        cursor: Any = connection.connection.cursor()
+        with cursor, cursor.copy(f"COPY {named} FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
     except dialect.loaded_dbapi.Error as error:

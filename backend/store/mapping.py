@@ -1,10 +1,10 @@
 """Maps the domain's classes to the tables (SQLAlchemy's imperative mapping), so that the domain imports no database."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, lru_cache
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Column, Dialect, Table, inspect
 from sqlalchemy.orm import Mapper, Relationship, RelationshipDirection, registry, relationship
@@ -149,7 +149,7 @@ def unfollowed(kind: type[Entity], /, **values: Any) -> Entity:
     ``values`` are what its class has no defaults for, and whatever differs from them.
     """
     made = object.__new__(kind)  # past the mapper, which would note the change of each attribute
-    vars(made).update(_defaults(kind))
+    vars(made).update(_defaults(cast(Hashable, kind)))
     vars(made).update(values)
     return made
 
@@ -201,7 +201,7 @@ def rows_of(entity: Any, dialect: Dialect) -> Iterator[Row]:
     Raises:
         StorageFull, StorageUnavailable: if no keys can be made.
     """
-    plan = _plan(type(entity), dialect)
+    plan = _plan(cast(Hashable, type(entity)), dialect)
     # A new entity holds all that was set in its dictionary; the mapper's attributes would look in the database too.
     held = vars(entity)
     yield plan.table, tuple([bound(held.get(attribute)) for attribute, bound in plan.values])
