@@ -89,7 +89,7 @@ def _on(folder: Path, database: str, bare: float) -> list[Figure]:
 
 def _on_two(server: Postgres, folder: Path, bare: float) -> list[Figure]:
     """Two processes that serve, and one that anchors on a node."""
-    with office(server, folder, planted=False) as started:
+    with office(server, folder, planted=False, at_once=False) as started:
         until(lambda: leader(server), 60)
         ports = [started.processes.ports[name] for name in WEB]
         processes = [started.processes.pid(name) for name in WEB] + [leader(server) or 0]

@@ -1,5 +1,6 @@
 """The thread that anchors leaves the processor to those who bring records."""
 
+import itertools
 import threading
 import time
 
@@ -33,5 +34,5 @@ def test_long_rounds_leave_time_between_them(monkeypatch):
     waking.join()
     worker.stop()
     assert len(rounds) > 1
-    between = [later - earlier for earlier, later in zip(rounds, rounds[1:], strict=False)]
+    between = [later - earlier for earlier, later in itertools.pairwise(rounds)]
     assert min(between) >= 3 * ROUND_SECONDS

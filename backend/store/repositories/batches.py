@@ -95,7 +95,7 @@ class BatchRepository(Repository):
             {"record_id": record_id, "at": proof.leaf_index, "way": b"".join(proof.path)} for record_id, proof in proofs
         ]
         if connection.dialect.name == "postgresql":
-            # At once: by a statement for each it reads, for each anew, all that wait (it knows little of a young table).
+            # At once: by a statement for each it reads, for each anew, all that wait.
             connection.execute(_assigning_all(), {"batch": batch.id} | _by_column(places))
         else:
             taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
