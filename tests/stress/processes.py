@@ -153,7 +153,9 @@ def office(server: Postgres, folder: Path, planted: bool, at_once: bool = True) 
         urls = []
         for name in WEB:
             urls.append(processes.web(name))
-            if planted or not at_once:  # without guards two first starts at once stop each other, which is not what is looked for
+            if (
+                planted or not at_once
+            ):  # without guards two first starts at once stop each other, which is not what is looked for
                 processes.wait_until_ready(name)
         for name in CANDIDATE_NAMES:
             processes.start(name, "anchor")
