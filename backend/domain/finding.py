@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _HAN = re.compile(r"[\u3400-\u9fff]+")
 _WORD = re.compile(r"[a-z0-9]+")
+_NOT_IN_CODES = re.compile("[^0-9a-z]+")
 _EMPTY_WORDS = frozenset(
     {"a", "an", "and", "the", "of", "or", "for", "in", "to", "with", "by", "on", "as", "n", "e", "c"}
 )
@@ -54,6 +55,8 @@ def _singular(word: str) -> str:
 def plain_code(text: str) -> str:
     """Return a number or code without differences of copying: case, width, spaces, hyphens and slashes."""
     plain = unicodedata.normalize("NFKC", text).casefold()
+    if plain.isascii():  # nearly always, and ten times as fast
+        return _NOT_IN_CODES.sub("", plain)[:_LONGEST_WORD]
     return "".join(c for c in plain if c.isalnum())[:_LONGEST_WORD]
 
 

@@ -27,6 +27,7 @@ from backend.domain.kinds.certificate_of_origin import CertificateOfOrigin
 from backend.domain.ledger import DeclarationStatus, DocumentStatus
 from backend.domain.outbox import OutboundTransaction, TransactionState
 from backend.domain.parties import Organisation
+from backend.domain.sd_jwt import Record as SignedText
 
 _SCHEMA_VERSION = re.compile(r"\bv([0-9]{1,3})(?:\.json)?$")
 """The version at the end of a schema's name (``RecordKind.schema_id``)."""
@@ -368,6 +369,10 @@ class RecordOnFile:
         if read is None or read[0] != text:
             read = self.__dict__["_read"] = text, sd_jwt.parse(text)
         return read[1]
+
+    def keep_read(self, record: SignedText) -> None:
+        """Keep the record that this one's text was written from, so that the text need not be parsed to read it."""
+        self.__dict__["_read"] = "~".join([self.signed_jwt, *self.disclosures, ""]), record
 
     @property
     def key_named(self) -> str | None:

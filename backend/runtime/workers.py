@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 
 import structlog
 
@@ -13,6 +14,8 @@ from backend.services.simulations import give_up_lost, run_next
 
 BUSY_SECONDS = 0.15
 """Pause between rounds while transactions are pending."""
+LONGEST_BREATH_SECONDS = 1.0
+"""After a round that took half as long or more, however many records come in."""
 IDLE_SECONDS = 2.0
 """Pause between rounds otherwise; new work wakes the worker at once."""
 TROUBLED_SECONDS = 5.0
@@ -63,12 +66,15 @@ class AnchoringWorker:
 
     def _run_rounds(self, ctx: AnchoringContext) -> None:
         while not self._stopping.is_set():
+            begun = time.monotonic()
             pause = self._round(ctx)
+            took = time.monotonic() - begun
             self.news.wait(pause)
             if not self._stopping.is_set():
                 self.news.clear()
-                # A burst of new records wakes this many times: a short pause lets one round take them together.
-                self._stopping.wait(min(pause, BUSY_SECONDS))
+                # A burst of new records wakes this many times: a short pause lets one round take them together. Where
+                # a round takes long, those who bring records need the processor: they get it twice as long.
+                self._stopping.wait(max(min(pause, BUSY_SECONDS), min(2 * took, LONGEST_BREATH_SECONDS)))
 
     def _round(self, ctx: AnchoringContext) -> float:
         try:

@@ -6,6 +6,7 @@ looked at again in the unit of work that stores it. A line that is refused does 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from backend.domain.consignment import Consignment
@@ -60,7 +61,7 @@ class _SignedLine:
     consignment: Consignment | None
     rows: tuple[Row, ...]
 
-    @property
+    @cached_property
     def name(self) -> tuple[str, Kind, str | None]:
         """What may be used once: a signer's number or reference."""
         own = self.on_file.number if self.consignment is None else self.consignment.reference

@@ -260,7 +260,7 @@ def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: by
     """
     signed = draft.unsigned.signed(signature)
     quantity = quantity_of(draft.document)
-    on_file = RecordOnFile(
+    on_file = work.new_record(
         id=draft.id,
         kind=draft.kind,
         assurance=draft.assurance,
@@ -278,6 +278,7 @@ def file(ctx: AppContext, work: UnitOfWork, draft: UnsignedRecord, signature: by
         product=draft.product,
         supersedes_id=draft.supersedes.id if draft.supersedes else None,
     )
+    on_file.keep_read(signed)
     work.add(on_file)
     if draft.supersedes is not None:
         # Of two that replace one record at the same moment the second is refused here.

@@ -1,12 +1,12 @@
 """Maps the domain's classes to the tables (SQLAlchemy's imperative mapping), so that the domain imports no database."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import cache, lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Column, Table, inspect
+from sqlalchemy import Column, Dialect, Table, inspect
 from sqlalchemy.orm import Mapper, Relationship, RelationshipDirection, registry, relationship
 
 from backend.domain.consignment import Consignment, DecisionTaken, Event, NamedPaper, PlannedDrawdown
@@ -41,7 +41,6 @@ from backend.domain.records import (
 )
 from backend.domain.simulation import Simulation
 from backend.store import tables
-from backend.store.encryption import EncryptedValue, KeyStore
 
 
 @cache
@@ -152,25 +151,60 @@ def _transactions(columns: Mapping[str, Column[str]]) -> dict[str, Relationship[
     }
 
 
-Row = tuple[Table, dict[str, Any]]
-"""A table, and the values of one new row by the names of their columns."""
+Entity = TypeVar("Entity")
+
+
+def unfollowed(kind: type[Entity], /, **values: Any) -> Entity:
+    """Make an entity that no session can follow, in a fraction of the time: for ``rows_of``.
+
+    ``values`` are what its class has no defaults for, and whatever differs from them.
+    """
+    made = object.__new__(kind)  # past the mapper, which would note the change of each attribute
+    vars(made).update(_defaults(cast(Hashable, kind)))
+    vars(made).update(values)
+    return made
+
+
+@cache
+def _defaults(kind: Any) -> dict[str, Any]:
+    return {one.name: one.default for one in fields(kind) if one.default is not MISSING}
+
+
+Row = tuple[Table, tuple[Any, ...]]
+"""A table, and one new row of it as the database's driver takes it, in the order of ``columns_of``."""
+
+
+@cache
+def columns_of(table: Table) -> tuple[Column[Any], ...]:
+    """Return the columns of a table that a new row has values for; the database counts the others."""
+    return tuple(column for column in table.columns if column is not table.autoincrement_column)
+
+
+Bound = Callable[[Any], Any]
+
+
+def bound_for(column: Column[Any], dialect: Dialect) -> Bound:
+    """Return what makes a value of a column what the driver takes; where it is encrypted, it is encrypted by that."""
+    return column.type.dialect_impl(dialect).bind_processor(dialect) or _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """How the entities of one class become rows."""
+    """How the entities of one class become rows of one database."""
 
     table: Table
-    plain: tuple[tuple[str, str], ...]
-    """Columns with the attribute that holds their value."""
-    encrypted: tuple[tuple[str, str, EncryptedValue[Any]], ...]
-    keys: tuple[tuple[str, str, Any], ...]
-    """Columns that refer to another entity, by attribute, with what reads the other one's key."""
-    lists: tuple[tuple[str, str, Any], ...]
-    """Attributes that hold the entities of a list, their column that refers to this one, and what reads its key."""
+    values: tuple[tuple[str, Bound], ...]
+    """The attribute that each column's value is made from, and what makes it."""
+    lists: tuple[tuple[str, int, Any], ...]
+    """Attributes that hold the entities of a list, the place of their column that refers to this one, and what reads
+    its key."""
 
 
-def rows_of(entity: Any, keys: KeyStore) -> Iterator[Row]:
+def rows_of(entity: Any, dialect: Dialect) -> Iterator[Row]:
     """Yield the rows of a new entity and of those in its lists, each after those that it refers to.
 
     What is encrypted in the database is encrypted now, so that a transaction need not wait for it.
@@ -178,40 +212,38 @@ def rows_of(entity: Any, keys: KeyStore) -> Iterator[Row]:
     Raises:
         StorageFull, StorageUnavailable: if no keys can be made.
     """
-    plan = _plan(type(entity))  # type: ignore[arg-type]
+    plan = _plan(cast(Hashable, type(entity)), dialect)
     # A new entity holds all that was set in its dictionary; the mapper's attributes would look in the database too.
     held = vars(entity)
-    row = {name: held.get(attribute) for name, attribute in plan.plain}
-    for name, attribute, column_type in plan.encrypted:
-        value = held.get(attribute)
-        row[name] = None if value is None else column_type.encrypted(value, keys)
-    for name, attribute, key in plan.keys:
-        other = held.get(attribute)
-        row[name] = None if other is None else key(other)
-    yield plan.table, row
-    for attribute, column, key in plan.lists:
-        for listed in getattr(entity, attribute):
-            for table, values in rows_of(listed, keys):
-                yield table, values | {column: key(entity)}
+    yield plan.table, tuple([bound(held.get(attribute)) for attribute, bound in plan.values])
+    for attribute, place, key in plan.lists:
+        for listed in held.get(attribute) or ():
+            for table, values in rows_of(listed, dialect):
+                yield table, (*values[:place], key(entity), *values[place + 1 :])
 
 
-@cache
-def _plan(entity: Any) -> _Plan:
+@lru_cache(maxsize=256)
+def _plan(entity: Any, dialect: Dialect) -> _Plan:
     mapper: Mapper[Any] = inspect(entity)
-    referring, lists = [], []
+    table = mapper.local_table
+    assert isinstance(table, Table)
+    columns = columns_of(table)
+    values = {
+        column.name: (mapper.get_property_by_column(column).key, bound_for(column, dialect)) for column in columns
+    }
+    lists = []
     for one in mapper.relationships:
         ((here, there),) = one.local_remote_pairs
         if one.direction is RelationshipDirection.MANYTOONE:
-            referring.append((here.name, one.key, attrgetter(one.mapper.get_property_by_column(there).key)))
+            key = attrgetter(one.mapper.get_property_by_column(there).key)
+            values[here.name] = one.key, _key_of(key)
         else:
-            lists.append((one.key, there.name, attrgetter(mapper.get_property_by_column(here).key)))
-    plain, encrypted = [], []
-    table = mapper.local_table
-    assert isinstance(table, Table)
-    for column in table.columns:
-        attribute = mapper.get_property_by_column(column).key
-        if isinstance(column.type, EncryptedValue):
-            encrypted.append((column.name, attribute, column.type))
-        elif column is not table.autoincrement_column:  # the database counts those
-            plain.append((column.name, attribute))
-    return _Plan(table, tuple(plain), tuple(encrypted), tuple(referring), tuple(lists))
+            listed = one.mapper.local_table
+            assert isinstance(listed, Table)
+            place = columns_of(listed).index(listed.c[there.name])
+            lists.append((one.key, place, attrgetter(mapper.get_property_by_column(here).key)))
+    return _Plan(table, tuple(values.values()), tuple(lists))
+
+
+def _key_of(key: Callable[[Any], Any]) -> Bound:
+    return lambda other: None if other is None else key(other)

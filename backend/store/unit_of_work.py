@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 
 import structlog
-from sqlalchemy import Engine, Table, insert
+from sqlalchemy import Engine, Table
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.domain.errors import Contention, StorageUnavailable
+from backend.domain.kinds import Kind
 from backend.domain.records import RecordOnFile
 from backend.store.crypto_shredding import destroy_forgotten, note_keys_made, watch
 from backend.store.database import (
@@ -24,12 +25,13 @@ from backend.store.database import (
     Repository,
     alone_in_database,
     in_our_words,
+    insert_rows,
     integrity_errors_as_conflict,
     reading_options,
     scrub,
 )
 from backend.store.encryption import keys_of
-from backend.store.mapping import Row, rows_of
+from backend.store.mapping import Row, bound_for, rows_of, unfollowed
 from backend.store.repositories.batches import BatchRepository
 from backend.store.repositories.consignments import ConsignmentRepository, DrawdownRepository
 from backend.store.repositories.organisations import (
@@ -114,9 +116,11 @@ class Repositories:
 
     def rows_of(self, entity: object) -> list[Row]:
         """Return the rows of a new entity, encrypted, for ``add_rows`` in a later unit of work; stores nothing."""
-        rows = list(rows_of(entity, keys_of(self._session.get_bind().dialect)))
+        dialect = self._session.get_bind().dialect
+        rows = list(rows_of(entity, dialect))
         if isinstance(entity, RecordOnFile):
-            rows += [(search_word, row) for row in self.search.rows_of(entity)]
+            recorded_at = bound_for(search_word.c.recorded_at, dialect)(entity.recorded_at)
+            rows += [(search_word, (mark, recorded_at, entity.id)) for mark in self.search.marks_of(entity)]
         return rows
 
     def add_rows(self, rows: Iterable[Row]) -> None:
@@ -127,12 +131,16 @@ class Repositories:
         """
         connection = self._session.connection()
         note_keys_made(connection, keys_of(connection.dialect))
-        by_table: dict[Table, list[dict[str, Any]]] = {}
+        by_table: dict[Table, list[tuple[Any, ...]]] = {}
         for table, values in rows:
             by_table.setdefault(table, []).append(values)
         with integrity_errors_as_conflict(self._session):
             for table, several in by_table.items():
-                connection.execute(insert(table), several)
+                insert_rows(connection, table, several)
+
+    def new_record(self, **values: Any) -> RecordOnFile:
+        """Make a record that is to be added."""
+        return RecordOnFile(**values)
 
     def remove(self, entity: object) -> None:
         """Delete an entity."""
@@ -233,11 +241,13 @@ class DraftingUnitOfWork(JoinedUnitOfWork):
     def __init__(self, outer: UnitOfWork) -> None:
         super().__init__(outer)
         self._added: list[object] = []
+        self._count = 0
         asked_often: list[tuple[Repository, tuple[str, ...]]] = [
             (self.organisations, ("get", "find_named")),
             (self.keys, ("active",)),
             (self.records, ("get",)),
             (self.customs_offices, ("find",)),
+            (self.batches, ("oldest_unanchored",)),
         ]
         for repository, questions in asked_often:
             for question in questions:
@@ -245,10 +255,20 @@ class DraftingUnitOfWork(JoinedUnitOfWork):
         # Whoever stores it asks of all at once, and must ask in any case.
         for repository, question in ((self.records, "number_is_taken"), (self.consignments, "reference_is_taken")):
             setattr(repository, question, lambda *_: False)
+        # Near the limit each record is counted: those of before once, and those that were added since.
+        count = cache(self.batches.count_waiting)
+        self.batches.count_waiting = lambda issuer=None: count(issuer) + self._count  # type: ignore[method-assign]
 
     def add(self, entity: object) -> None:
         """Keep an entity that is to be stored later."""
         self._added.append(entity)
+        self._count += isinstance(entity, RecordOnFile)
+
+    def new_record(self, **values: Any) -> RecordOnFile:
+        """Make a record that no session follows, since only its rows are stored."""
+        # A declaration's consignment refers to it by the mapper's means.
+        is_referred_to = values["kind"] is Kind.DECLARATION
+        return RecordOnFile(**values) if is_referred_to else unfollowed(RecordOnFile, **values)
 
     def taken(self) -> list[object]:
         """Return what was added since the last call."""

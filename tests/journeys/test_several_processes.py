@@ -39,7 +39,7 @@ def server() -> Iterator[Postgres]:
 def both(server: Postgres) -> Iterator[Office]:
     with (
         tempfile.TemporaryDirectory(prefix="several-") as place,
-        office(server, Path(place, "data"), planted=False, in_turn=True) as found,
+        office(server, Path(place, "data"), planted=False, at_once=False) as found,
     ):
         yield found
 

@@ -68,6 +68,34 @@ def test_every_kind_stored_in_bulk_is_final(installation, kind):
     assert not audit(installation.ctx).discrepancies
 
 
+@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.DECLARATION}))
+def test_record_just_signed_reads_as_stored(installation, kind):
+    """Its words are found in what it was signed from, without parsing it: that must be what the text says."""
+    signer = somebody(installation, min(KINDS[kind].signed_by))
+    accreditation.accredit(installation.ctx, installation.authority, signer.organisation.id)
+    installation.settle()
+    (stored,) = store(installation.ctx, [Line(signer, kind, FIELDS[kind]())])
+    kept, found = stored.sd_jwt, installation.record(stored.id).sd_jwt
+    assert found is not kept
+    assert kept == found
+    assert list(kept.disclosed) == list(found.disclosed)
+
+
+def test_same_rows_twice_are_a_conflict(installation):
+    (stored,) = store(installation.ctx, certificates(installation, "once"))
+    with installation.ctx.work() as work, pytest.raises(Conflict):
+        work.add_rows(work.rows_of(installation.record(stored.id)))
+
+
+def test_one_unit_keeps_to_the_limit(installation):
+    """Near it, what waits is counted once for all lines, and those before a line count with it."""
+    installation.settle()
+    limited = ServiceSettings(admission=AdmissionLimits(most_waiting=2 * 10))
+    ctx = replace(installation.ctx, settings=limited)
+    outcomes = in_short(store(ctx, certificates(installation, *map(str, range(15)))))
+    assert outcomes == ["stored"] * 10 + ["TooMuchWaiting"] * 5
+
+
 def test_declaration_stored_in_bulk_keeps_papers_and_steps(installation):
     certificate = installation.issue_certificate()
     alone = installation.lodge([certificate])

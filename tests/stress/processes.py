@@ -133,8 +133,8 @@ def in_database(server: Postgres, query: str) -> int:
 
 
 @contextmanager
-def office(server: Postgres, folder: Path, planted: bool, in_turn: bool = False) -> Iterator[Office]:
-    """Two processes of the command, started at once on nothing, or in turn; the chain is a node of its own."""
+def office(server: Postgres, folder: Path, planted: bool, at_once: bool = True) -> Iterator[Office]:
+    """Two processes of the command, started at once on nothing or in turn; the chain is a node of its own."""
     with ExitStack() as stack:
         node = stack.enter_context(anvil())
         data = DataFolder.open(folder, "1")
@@ -153,9 +153,8 @@ def office(server: Postgres, folder: Path, planted: bool, in_turn: bool = False)
         urls = []
         for name in WEB:
             urls.append(processes.web(name))
-            if (
-                planted or in_turn
-            ):  # without guards two first starts at once stop each other, which is not what is looked for
+            # Without guards two first starts at once stop each other, which is not what is looked for.
+            if planted or not at_once:
                 processes.wait_until_ready(name)
         for name in CANDIDATE_NAMES:
             processes.start(name, "anchor")

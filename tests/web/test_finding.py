@@ -101,7 +101,7 @@ def test_no_word_stands_in_the_database(system, api):
     with system.ctx.work(reading=True) as work:
         on_file = work.records.get(made)
         assert "okapi" in finding.words_of_record(on_file)
-        assert {row["mark"] for row in work.search.rows_of(on_file)} & finding.words_of_record(on_file) == set()
+        assert set(work.search.marks_of(on_file)) & finding.words_of_record(on_file) == set()
 
 
 @pytest.mark.parametrize("path", ["/records?kind=invoice", "/declarations?status=lodged", "/records?q=wombat"])

@@ -2,9 +2,26 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Integer, Row, ScalarSelect, String, bindparam, func, select, type_coerce, update
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    Integer,
+    LargeBinary,
+    Row,
+    ScalarSelect,
+    String,
+    Update,
+    bindparam,
+    column,
+    func,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.types import TypeEngine
 
 from backend.domain.errors import Conflict, Message
 from backend.domain.evidence import InclusionProof
@@ -73,14 +90,17 @@ class BatchRepository(Repository):
         Raises:
             Conflict: if one of them was sealed or quarantined meanwhile.
         """
-        taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
-        self._session.connection().execute(
-            taking.values(batch_id=batch.id, leaf_index=bindparam("at"), path=bindparam("way")),
-            [
-                {"record_id": record_id, "at": proof.leaf_index, "way": b"".join(proof.path)}
-                for record_id, proof in proofs
-            ],
-        )
+        connection = self._session.connection()
+        places = [
+            {"record_id": record_id, "at": proof.leaf_index, "way": b"".join(proof.path)} for record_id, proof in proofs
+        ]
+        if connection.dialect.name == "postgresql":
+            # At once: by a statement for each it reads, for each anew, all that wait.
+            connection.execute(_assigning_all(), {"batch": batch.id} | _by_column(places))
+        else:
+            taking = update(t.record).where(t.record.c.id == bindparam("record_id"), *_UNSEALED)
+            taking = taking.values(batch_id=batch.id, leaf_index=bindparam("at"), path=bindparam("way"))
+            connection.execute(taking, places)
         # Counted, since not every driver tells how many rows an executemany changed (SQLAlchemy,
         # supports_sane_multi_rowcount).
         entered = select(func.count()).select_from(t.record).where(t.record.c.batch_id == batch.id)
@@ -176,6 +196,19 @@ class BatchRepository(Repository):
             why = f"its row cannot be read: {error}"[:200]
             self.quarantine(record_id, why)
             return True
+
+
+@cache
+def _assigning_all() -> Update:
+    columns: dict[str, TypeEngine[Any]] = {"record_id": String(), "at": Integer(), "way": LargeBinary()}
+    arrays: list[BindParameter[Any]] = [bindparam(f"each_{name}", type_=ARRAY(kind)) for name, kind in columns.items()]
+    given = func.unnest(*arrays).table_valued(*(column(name, kind) for name, kind in columns.items())).render_derived()
+    taking = update(t.record).where(t.record.c.id == given.c.record_id, *_UNSEALED)
+    return taking.values(batch_id=bindparam("batch"), leaf_index=given.c.at, path=given.c.way)
+
+
+def _by_column(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {f"each_{name}": [row[name] for row in rows] for name in ("record_id", "at", "way")}
 
 
 def _waiting(row: Row[Any]) -> WaitingRecord:

@@ -409,13 +409,11 @@ class SearchRepository(Repository):
     LOOKED_AT = 5_000
     """How many of the newest records with the rarest word are looked at: the bound of a question of common words."""
 
-    def rows_of(self, record: RecordOnFile) -> list[dict[str, Any]]:
-        """Return the rows of a record, one for each word."""
-        values = {"recorded_at": record.recorded_at, "record_id": record.id}
-        words = finding.words_of_record(record)
-        marks = {self._mark(record.holder.id, record.kind is Kind.DECLARATION, word) for word in words}
-        # A row without a word: that the record was entered.
-        return [values | {"mark": mark} for mark in sorted(marks | {""})]
+    def marks_of(self, record: RecordOnFile) -> list[str]:
+        """Return the marks of a record, one for each word; and an empty one: that the record was entered."""
+        holder_id, is_declaration = record.holder.id, record.kind is Kind.DECLARATION
+        marks = {self._mark(holder_id, is_declaration, word) for word in finding.words_of_record(record)}
+        return sorted(marks | {""})
 
     def _mark(self, holder_id: str, is_declaration: bool, word: str) -> str:
         kind = "declaration" if is_declaration else "paper"
@@ -423,7 +421,12 @@ class SearchRepository(Repository):
 
     def enter(self, records: Sequence[RecordOnFile]) -> None:
         """Make records found by their words."""
-        if rows := [row for record in records for row in self.rows_of(record)]:
+        rows = [
+            {"mark": mark, "recorded_at": record.recorded_at, "record_id": record.id}
+            for record in records
+            for mark in self.marks_of(record)
+        ]
+        if rows:
             self._session.connection().execute(insert(t.search_word), rows)
 
     def missing(self, beyond: str, limit: int) -> Sequence[RecordOnFile]:
