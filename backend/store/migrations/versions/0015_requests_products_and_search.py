@@ -28,6 +28,7 @@ INDEXES = (
 
 CERTIFIED = sa.text("assurance = 'issued' AND product_id IS NOT NULL")
 PENDING = sa.text("transaction_id IS NULL AND settled IS NULL")
+ASKED = sa.text("operation NOT IN ('fund', 'announce', 'withdraw')")
 
 
 def upgrade() -> None:
@@ -117,6 +118,13 @@ def _add_requests() -> None:
         ["transaction_id", "asked_at"],
         sqlite_where=PENDING,
         postgresql_where=PENDING,
+    )
+    op.create_index(
+        "ix_ledger_request_asked",
+        "ledger_request",
+        ["asked_at", "id"],
+        sqlite_where=ASKED,
+        postgresql_where=ASKED,
     )
 
 

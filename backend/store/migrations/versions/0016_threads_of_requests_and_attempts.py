@@ -1,6 +1,7 @@
-"""Orders beside statements; questions and answers about requests, with the fields that the issuer marked.
+"""Orders beside statements, and questions and answers about requests; simulations that are begun again; keys of files.
 
 Requests from before begin a thread of their own: which of them corrected another one stands in their statements only.
+The keys of earlier attachments are noted at the start, from the files.
 """
 
 import sqlalchemy as sa
@@ -9,10 +10,19 @@ from alembic import op
 revision = "0016"
 down_revision = "0015"
 
+COLUMNS = (
+    sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"),
+    sa.Column("files_due", sa.DateTime(timezone=True)),
+    sa.Column("files_attempts", sa.Integer(), nullable=False, server_default="0"),
+)
 ORDERED = sa.text("order_kind IS NOT NULL")
 
 
 def upgrade() -> None:
+    for column in COLUMNS:
+        op.add_column("simulation", column)
+    op.add_column("stored_file", sa.Column("key_number", sa.BigInteger()))
+    op.create_index(op.f("ix_simulation_files_due"), "simulation", ["files_due"])
     with op.batch_alter_table("request") as request:
         request.alter_column("statement_id", existing_type=sa.String(80), nullable=True)
         request.add_column(sa.Column("first_id", sa.String(36)))
@@ -53,3 +63,7 @@ def downgrade() -> None:
         for name in ("last_author_id", "product_id", "order_kind", "order_fields", "corrects_id", "first_id"):
             request.drop_column(name)
         request.alter_column("statement_id", existing_type=sa.String(80), nullable=False)
+    op.drop_column("stored_file", "key_number")
+    op.drop_index(op.f("ix_simulation_files_due"), "simulation")
+    for column in reversed(COLUMNS):
+        op.drop_column("simulation", column.name)
