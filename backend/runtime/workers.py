@@ -14,8 +14,9 @@ from backend.services.simulations import give_up_lost, run_next
 
 BUSY_SECONDS = 0.15
 """Pause between rounds while transactions are pending."""
+LONG_ROUND_SECONDS = 0.4
 LONGEST_BREATH_SECONDS = 1.0
-"""After a round that took half as long or more, however many records come in."""
+"""After a long round, however many records come in. Short rounds go on at once: a record waits for two of them."""
 IDLE_SECONDS = 2.0
 """Pause between rounds otherwise; new work wakes the worker at once."""
 TROUBLED_SECONDS = 5.0
@@ -74,7 +75,8 @@ class AnchoringWorker:
                 self.news.clear()
                 # A burst of new records wakes this many times: a short pause lets one round take them together. Where
                 # a round takes long, those who bring records need the processor: they get it twice as long.
-                self._stopping.wait(max(min(pause, BUSY_SECONDS), min(2 * took, LONGEST_BREATH_SECONDS)))
+                breath = min(2 * took, LONGEST_BREATH_SECONDS) if took >= LONG_ROUND_SECONDS else 0.0
+                self._stopping.wait(max(min(pause, BUSY_SECONDS), breath))
 
     def _round(self, ctx: AnchoringContext) -> float:
         try:

@@ -6,11 +6,11 @@ import time
 
 from backend.runtime import workers
 
-ROUND_SECONDS = 0.2
+ROUND_SECONDS = 0.4
 
 
 def test_long_rounds_leave_time_between_them(monkeypatch):
-    """However often it is woken: after a round of 0.2 seconds others have the processor for 0.4 seconds."""
+    """However often it is woken: after a round of 0.4 seconds others have the processor for 0.8 seconds."""
     rounds, own = [], object()
 
     def run_once(ctx):
@@ -31,7 +31,7 @@ def test_long_rounds_leave_time_between_them(monkeypatch):
     waking = threading.Thread(target=wake)
     worker.start(own)
     waking.start()
-    time.sleep(2)
+    time.sleep(4)
     is_over.set()
     waking.join()
     worker.stop()
