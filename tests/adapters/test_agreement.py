@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -274,6 +275,24 @@ def test_liar_and_laggard_leave_a_lower_block(of):
         assert chain.call(WHERE, b"") == b"state of 17"
         assert time.monotonic() < deadline
     # The liar is known now: the head is one that the others have in common.
+    assert chain.head() == a_block(17)
+    assert chain.call(WHERE, b"") == b"state of 17"
+
+
+def test_second_liar_leaves_a_lower_block_too(of):
+    """A node that lied a while ago counts rather than the one that lies now."""
+    nodes = [Node(), Node(), Node(17), Node()]
+    chain = of(*nodes)
+    for liar in (nodes[0], nodes[1]):
+        member = chain._members[nodes.index(liar)]
+        liar.said["call"] = b"lie"
+        deadline = time.monotonic() + 20
+        while not member.distrusted_until:
+            with suppress(ChainUnavailable):
+                chain.call(WHERE, b"")
+            assert time.monotonic() < deadline
+        liar.said.clear()
+    nodes[1].said["call"] = b"lie"
     assert chain.head() == a_block(17)
     assert chain.call(WHERE, b"") == b"state of 17"
 

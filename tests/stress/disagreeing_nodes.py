@@ -5,8 +5,8 @@ history of the first. A whole installation writes to them, and three of four mus
 or three at once, is set up while papers are issued; then the nodes are honest again. Counted are
 
 * wrong states: what the installation believes anchored, or says of the ledger, and the first anvil does not;
-* signatures for a minority: transactions that were signed while fewer than three nodes told the same, and those that
-  the first anvil never mined;
+* signatures for a minority: transactions that were signed while fewer than three nodes told of one chain as far back as
+  the server looks for a common block, and those that the first anvil never mined;
 * records that were not taken in, or never became final;
 * rounds that stood still although three nodes could agree, and rounds of anchoring that took longer than they may.
 
@@ -31,6 +31,7 @@ from uuid import uuid4
 
 import structlog
 
+from backend.adapters.chains.agreement import MOST_BEHIND
 from backend.adapters.chains.json_rpc import JsonRpcChain
 from backend.adapters.keys.vault import opened_vault
 from backend.adapters.ledger import Deployment, EvmLedger
@@ -166,9 +167,16 @@ class Office:
             self.found.wrong[f"{fault}: nonce"] += 1
 
 
-def can_agree(faults: list[Fault]) -> bool:
-    """Whether three of the four nodes tell of one chain, at most a few blocks behind."""
-    return NODES - sum(fault != "lags" or details["behind"] > 8 for fault, details in faults) >= AGREE
+def telling_of_the_chain(faults: list[Fault]) -> tuple[int, int]:
+    """How many of the four nodes tell of the first anvil's chain, at most a few blocks behind; and without the liars.
+
+    What a liar says of other things than the one it lies about is as right as what the others say.
+    """
+    elsewhere = sum(
+        fault not in ("lies", "lags") or (fault == "lags" and details["behind"] > MOST_BEHIND)
+        for fault, details in faults
+    )
+    return NODES - elsewhere, NODES - elsewhere - sum(fault == "lies" for fault, _ in faults)
 
 
 def drawn(rng: random.Random, number: int) -> list[Fault]:
@@ -197,7 +205,8 @@ def drawn(rng: random.Random, number: int) -> list[Fault]:
 def endure(office: Office, faults: list[Fault], places: list[int]) -> None:
     """Set the faults up, issue papers, let the anchoring run, look; then heal and let everything become final."""
     name = " + ".join(" ".join([fault, *map(str, details.values())]) for fault, details in faults)
-    may_move = can_agree(faults)
+    telling, honest = telling_of_the_chain(faults)
+    may_move, must_move = telling >= AGREE, honest >= AGREE
     with ExitStack() as stack:
         fork: Anvil | None = None
         for place, (fault, details) in zip(places, faults, strict=True):
@@ -207,26 +216,29 @@ def endure(office: Office, faults: list[Fault], places: list[int]) -> None:
                     fork.ask("anvil_loadState", office.right.ask("anvil_dumpState"))
                     fork.ask("evm_increaseTime", 7)
                     fork.mine(1 + details["ahead"])
+                    if not may_move:  # beyond the block that both sides have in common, of which all tell the same
+                        fork.mine(2 * MOST_BEHIND)
+                        office.right.mine(2 * MOST_BEHIND + 2)
                 office.nodes[place].be("honest", fork.url)
             else:
                 office.nodes[place].be(fault, office.right.url, **details)
         office.right.mine(1)
         before = office.signed()
         office.issue(name)
-        for _ in range(40 if may_move else 3):
+        for _ in range(40 if must_move else 3):
             office.round()
             office.right.mine(1)
             if fork is not None:
                 fork.mine(1)
             office.look(name)
-            if may_move and office.states()[office.records[-1]] is ProofState.FINAL:
+            if must_move and office.states()[office.records[-1]] is ProofState.FINAL:
                 break
         office.ask(name)
         if not may_move:
             office.found.stood_still_rightly += 1
             if office.signed() - before:
                 office.found.minority[name] += len(office.signed() - before)
-        elif office.states()[office.records[-1]] is not ProofState.FINAL:
+        elif must_move and office.states()[office.records[-1]] is not ProofState.FINAL:
             office.found.stood_still.append(name)
         for node in office.nodes:
             node.be("honest", office.right.url)

@@ -242,14 +242,14 @@ class AgreedChain:
             ChainUnavailable: if there is none, instead of yielding one.
         """
         heads = self._heads(deadline, of_all=False)
-        found = self._largest(self._of_trusted(heads))
+        found = self._largest(self._of_most_trusted(heads))
         if found is not None:
             yield found
             # One of those may have named the block and now denies its state: perhaps others have it too by now.
             heads = self._heads(deadline, of_all=True)
         is_any = found is not None
         # Distrust only helps to find a block that the others have in common. What counts is that enough say the same.
-        trusted = self._of_trusted(heads)
+        trusted = self._of_most_trusted(heads)
         for those in [trusted, heads] if len(trusted) < len(heads) else [heads]:
             for common in self._common(those, deadline):
                 is_any = True
@@ -359,6 +359,12 @@ class AgreedChain:
     def _of_trusted(said: Mapping[_Member, Value]) -> dict[_Member, Value]:
         now = time.monotonic()
         return {member: answer for member, answer in said.items() if member.distrusted_until <= now}
+
+    def _of_most_trusted(self, said: Mapping[_Member, Value]) -> dict[_Member, Value]:
+        """Return what trusted nodes say; of the others as many as must agree, whose fault is the longest ago."""
+        trusted = self._of_trusted(said)
+        others = sorted(said.keys() - trusted.keys(), key=lambda member: member.distrusted_until)
+        return trusted | {member: said[member] for member in others[: max(0, self._agree - len(trusted))]}
 
     def _deadline(self) -> float:
         return time.monotonic() + self._timeout
