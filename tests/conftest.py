@@ -2,6 +2,7 @@
 
 import gc
 import importlib.util
+import itertools
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -138,7 +140,14 @@ def app(system: System) -> Flask:
 @pytest.fixture(scope="module")
 def rpc_url(app: Flask) -> Iterator[str]:
     """The node of that application, served."""
-    server = create_server(app, host="127.0.0.1", port=0)
+    asked = itertools.count()
+
+    def as_many_clients(environ: Any, start_response: Any) -> Any:
+        """Calls of many commands come from one address here, and what one client may ask in a minute is limited."""
+        environ["REMOTE_ADDR"] = f"10.9.8.{next(asked) // 500 % 256}"
+        return app(environ, start_response)
+
+    server = create_server(as_many_clients, host="127.0.0.1", port=0)
     threading.Thread(target=server.run, daemon=True).start()
     yield f"http://127.0.0.1:{server.effective_port}/rpc"
     server.close()

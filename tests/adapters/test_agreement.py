@@ -315,10 +315,34 @@ def test_answer_below_the_seen_head_is_refused(of):
     assert chain.head() == a_block(20)
     for node in nodes[:2]:
         node.height = 19
-    with pytest.raises(ChainUnavailable, match="block 19 only"):
-        chain.call(WHERE, b"")
-    assert chain.head() == a_block(19)
-    assert chain.call(WHERE, b"") == b"state of 19"
+    for question in (lambda: chain.call(WHERE, b""), chain.head):
+        with pytest.raises(ChainUnavailable, match="block 19 only"):
+            question()
+
+
+def test_chain_goes_back_after_a_while_only(of, monkeypatch):
+    """Whoever is shown an older block once would use a nonce again, and take what is final for lost."""
+    nodes = [Node() for _ in range(4)]
+    chain = of(*nodes)
+    assert chain.head() == a_block(20)
+    for node in nodes:
+        node.height = 17
+    with pytest.raises(ChainUnavailable, match="block 17 only"):
+        chain.transaction_count(WHERE)
+    told: list[object] = []
+
+    def ask() -> None:
+        try:
+            told.append(chain.transaction_count(WHERE))
+        except ChainUnavailable as error:
+            told.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join()
+    assert [type(one) for one in told] == [ChainUnavailable]
+    monkeypatch.setattr(agreement, "NEVER_BACK_SECONDS", 0.0)
+    assert chain.head() == a_block(17)
 
 
 def test_events_beyond_the_common_block_are_unknown(of):

@@ -51,7 +51,7 @@ def holder(work: UnitOfWorkFactory, name: str) -> str | None:
 
 
 def test_migrations_lead_to_the_tables_of_the_code(work):
-    with work._engine.connect() as connection:
+    with work.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
@@ -93,7 +93,7 @@ def test_units_that_exclude_each_other_have_one_winner(work):
 
 def test_same_units_read_committed_have_two(work):
     """The planted fault: without SERIALIZABLE both go, so the test above can fail."""
-    weak = UnitOfWorkFactory(work._engine.execution_options(isolation_level="READ COMMITTED"))
+    weak = UnitOfWorkFactory(work.engine.execution_options(isolation_level="READ COMMITTED"))
     doctors = Doctors(weak)
     with ThreadPoolExecutor(2) as pool:
         went = list(pool.map(lambda pair: weak.run(lambda: doctors.go_off(*pair)), [("a", "b"), ("b", "a")]))
@@ -368,7 +368,7 @@ class _NoFiles:
 
 @pytest.fixture
 def engine(work: UnitOfWorkFactory) -> Engine:
-    return work._engine
+    return work.engine
 
 
 def cut_off(postgres: Postgres, engine: Engine) -> None:

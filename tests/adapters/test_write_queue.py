@@ -111,7 +111,7 @@ def test_other_processes_are_still_waited_for(work, monkeypatch, tmp_path):
     """The queue is one process's: SQLite's own lock stays what keeps two processes apart."""
     with closing(DataKeys(tmp_path / "record.keys")) as keys:
         engine = open_engine(f"sqlite:///{tmp_path / 'db.sqlite'}", keys)
-        event.listen(work._engine, "checkout", lambda connection, *_: connection.execute("PRAGMA busy_timeout=50"))
+        event.listen(work.engine, "checkout", lambda connection, *_: connection.execute("PRAGMA busy_timeout=50"))
         with UnitOfWorkFactory(engine)() as unit:
             begin(unit)
             assert not is_free(work, monkeypatch)

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from backend.web.pages import blueprint
 from tests.browser.conftest import SignIn
-from tests.helpers.builders import lodgement_fields, order_fields, report_fields
+from tests.helpers.builders import laboratory_order_fields, lodgement_fields, report_fields
 from tests.journeys.conftest import Server
 
 pytestmark = pytest.mark.browser
@@ -427,7 +427,7 @@ def test_every_page_is_without_obstacles(
         server.post(
             "/confirmation-requests",
             "merchant",
-            {"kind": "inspection-report", "issuer": laboratory, "order": order_fields()},
+            {"kind": "inspection-report", "issuer": laboratory, "order": laboratory_order_fields()},
         )
     page = signed_in(role) if role else open_page("/")
     starts = ["/", "/account", *(["/simulations/new?scenario=office"] if role == "analyst" else [])]

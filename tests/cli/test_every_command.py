@@ -149,10 +149,16 @@ def resume(desk: Desk) -> None:
 
 
 def withdraw(desk: Desk) -> None:
+    def announced() -> set[str]:
+        told = json.loads(desk.run("chain", "powers", "--json", data=data).stdout)
+        return {one["operation"] for one in told["announced"]}
+
     data = desk.copy()
+    before = announced()  # others announce on the demonstration that the desk is made from
     assert "Announced." in desk.run("chain", "role", "grant", "brake", "office", data=data).output
-    (announced,) = json.loads(desk.run("chain", "powers", "--json", data=data).stdout)["announced"]
-    assert "Cancelled." in desk.run("chain", "withdraw", announced["operation"], data=data).output
+    (operation,) = announced() - before
+    assert "Cancelled." in desk.run("chain", "withdraw", operation, data=data).output
+    assert announced() == before
 
 
 def upgrade(desk: Desk) -> None:
@@ -332,7 +338,7 @@ RUNS: dict[str, Callable[[Desk], None]] = {
     "chain history": history,
     "chain pause": power("pause", "--renew"),
     "chain pending": says("No changes wait", "chain", "pending"),
-    "chain powers": says("Nothing is announced", "chain", "powers"),
+    "chain powers": says("gives and takes roles", "chain", "powers"),
     "chain publish-revocation": publish,
     "chain hand-on": ask("hand-on", "no-such-record", "CNYIU", refused="no such"),
     "chain correct": ask("correct", "no-such-record", refused="no such"),

@@ -16,7 +16,7 @@ from backend.adapters.ledger.calls import ContractCall, Interface, interface, re
 from backend.adapters.ledger.chain import CallReverted
 from backend.domain.ledger import batch_key
 
-EXTRA_AGENTS = {"other_anchorer": 1, "other_office": 2, "office_and_anchorer": 3, "all_roles": 7}
+EXTRA_AGENTS = {"other_anchorer": 1, "other_office": 2, "office_and_anchorer": 3, "all_roles": 7, "leaving": 1}
 
 
 @dataclass
@@ -80,7 +80,7 @@ class World:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
     accounts = accounts_from_keys({name: secrets.token_bytes(32) for name in ACCOUNT_NAMES})
-    accounts |= {name: Account.create() for name in (*EXTRA_AGENTS, "guardian", "newcomer", "stranger")}
+    accounts |= {name: Account.create() for name in (*EXTRA_AGENTS, "arriving", "guardian", "newcomer", "stranger")}
     path = tmp_path_factory.mktemp("chain") / "chain.sqlite"
     with EmbeddedChain(path, [account.address for account in accounts.values()], in_real_time=False) as chain:
         at_once = Safeguards(accounts["guardian"].address, 0, 0, 0, 0, 0)

@@ -323,7 +323,7 @@ def if_match(
     return {"If-Match": answer.headers.get("ETag", '"1"')}
 
 
-def order_fields(**changes: Any) -> dict[str, Any]:
+def laboratory_order_fields(**changes: Any) -> dict[str, Any]:
     """What a merchant orders from a laboratory."""
     return {
         "customer": {"name": "Yiwu Morning Star Trading Co., Ltd.", "countryCode": "CN"},

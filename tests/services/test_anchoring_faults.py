@@ -324,7 +324,7 @@ def test_chain_restored_from_older_copy_gets_everything_again(installation):
 
 def folder_of(installation):
     """The installation's folder, once nobody has its database open any more."""
-    installation.ctx.work._engine.dispose()
+    installation.ctx.work.engine.dispose()
     return installation.ctx.files._folder.parent
 
 

@@ -8,7 +8,7 @@ from backend.domain.records import Assurance, RequestState
 from backend.domain.verdict import Conclusion
 from backend.services import erasure, files, issuance, statements
 from backend.services.verification import verdict_on
-from tests.helpers.builders import PDF, order_fields, report_fields
+from tests.helpers.builders import PDF, laboratory_order_fields, report_fields
 from tests.services.encrypted_texts import bytes_on_disk
 
 REPORT = Kind.INSPECTION_REPORT
@@ -17,7 +17,7 @@ WANTED = "Leakage current at Bukit Timah"
 
 def order(installation, actor="merchant", issuer="laboratory", kind=REPORT, instead_of=None, **changes):
     issuer_id = installation.people[issuer].organisation.id
-    fields = order_fields(testsWanted=WANTED) | changes
+    fields = laboratory_order_fields(testsWanted=WANTED) | changes
     return statements.order(
         installation.ctx, installation.people[actor], kind, fields, issuer_id, instead_of=instead_of
     )

@@ -14,8 +14,8 @@ from tests.helpers.builders import (
     Api,
     certificate_fields,
     laboratory_of,
+    laboratory_order_fields,
     lodgement_fields,
-    order_fields,
 )
 
 ROLES = ("rival", *(role.value for role in Role))
@@ -148,7 +148,7 @@ def body_for(api, route):
         "POST /confirmation-requests": lambda: {
             "kind": "inspection-report",
             "issuer": laboratory_of(api.ctx),
-            "order": order_fields(),
+            "order": laboratory_order_fields(),
         },
         "POST /confirmation-requests/<request_id>/confirmation": lambda: {"number": api.fresh("C")},
         "POST /confirmation-requests/<request_id>/messages": lambda: {"text": "With pallets?"},

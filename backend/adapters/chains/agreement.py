@@ -40,6 +40,8 @@ SILENT_SECONDS = 2.0
 """A node that owes an answer for so long is asked nothing more until it gives it."""
 DISTRUST_SECONDS = 60.0
 """How long the others' blocks are preferred to those of a node that contradicted them."""
+NEVER_BACK_SECONDS = 30.0
+"""How long after a block was told of none below it is. Later, a chain that is shorter now is believed to be so."""
 MOST_AT_ONCE = 16
 """Questions that one node is asked at the same time."""
 IDLE_SECONDS = 30.0
@@ -114,6 +116,8 @@ class AgreedChain:
         self._agree = agree
         self._timeout = timeout_seconds
         self._seen = local()
+        self._newest: tuple[int, float] = (0, 0.0)
+        """The number of the newest block that was told of, and when last (monotonic seconds)."""
         self._standing: tuple[float, NodeAgreement | None] = (0.0, None)
 
     def chain_id(self) -> int:
@@ -123,6 +127,7 @@ class AgreedChain:
     def head(self) -> Block:
         """Return the newest block that enough nodes have, at most ``MOST_BEHIND`` below what they name."""
         block, _ = next(self._common_blocks(self._deadline()))
+        self._go_on_to(block)
         self._seen.head = block
         return block
 
@@ -303,6 +308,7 @@ class AgreedChain:
             self._distrust(said, found[1], block)
             if seen is not None and block.number < seen.number:
                 raise self._too_low(block)
+            self._go_on_to(block)
             return cast(Value, self._said(found[0]))
         raise self._too_few(said)
 
@@ -313,6 +319,18 @@ class AgreedChain:
         if found is None:
             raise self._too_few(said)
         return cast(Value, self._said(found[0]))
+
+    def _go_on_to(self, block: Block) -> None:
+        """Note that this block is told of.
+
+        Raises:
+            ChainUnavailable: if a later one was, a moment ago: of two blocks the older one has not yet what was done.
+        """
+        number, told_at = self._newest
+        now = time.monotonic()
+        if block.number < number and now < told_at + NEVER_BACK_SECONDS:
+            raise self._too_low(block)
+        self._newest = block.number, now
 
     @staticmethod
     def _too_low(block: Block) -> ChainUnavailable:
