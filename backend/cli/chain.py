@@ -305,10 +305,10 @@ def hand_on(declaration_id: str, office: str, as_json: bool) -> None:
     own here.
     """
     from backend.domain.parties import office_code
-    from backend.services.anchoring import requests
+    from backend.services import ledger_requests
 
     code = office_code(office, "office")
-    _asked(lambda ctx: requests.hand_on(ctx, declaration_id, code), as_json)
+    _asked(lambda ctx: ledger_requests.hand_on(ctx, declaration_id, code), as_json)
 
 
 @chain_command.command()
@@ -319,9 +319,9 @@ def correct(certificate_id: str, as_json: bool) -> None:
 
     That is possible only while nothing of it is drawn down.
     """
-    from backend.services.anchoring import requests
+    from backend.services import ledger_requests
 
-    _asked(lambda ctx: requests.correct(ctx, certificate_id), as_json)
+    _asked(lambda ctx: ledger_requests.correct(ctx, certificate_id), as_json)
 
 
 @chain_command.command("allow-drawdowns")
@@ -336,12 +336,12 @@ def allow_drawdowns(address: str, no_longer: bool, as_json: bool) -> None:
     from eth_utils.address import is_address, to_checksum_address
 
     from backend.cli.powers import NoAddress
-    from backend.services.anchoring import requests
+    from backend.services import ledger_requests
 
     if not is_address(address):
         raise NoAddress("{given} is no address: give 0x and 40 hexadecimal digits", given=repr(address))
     account = to_checksum_address(address)
-    _asked(lambda ctx: requests.allow_drawdowns(ctx, account, is_allowed=not no_longer), as_json)
+    _asked(lambda ctx: ledger_requests.allow_drawdowns(ctx, account, is_allowed=not no_longer), as_json)
 
 
 # ---- accreditations

@@ -191,7 +191,7 @@ class IdempotencyRecord:
 class LedgerRequest:
     """A call that an operator or the authority asked for, on its way to the ledger, by an account of the worker's.
 
-    ``terms`` are its arguments by name (``services/anchoring/requests.py``). Among them are ``name``, what a request of
+    ``terms`` are its arguments by name (``services/ledger_requests.py``). Among them are ``name``, what a request of
     the authority changes, ``due``, from when on it can be made, once it is announced, and ``withdrawal``, the request
     that cancels its announcement. ``settled`` is why it will never be made.
     """

@@ -16,8 +16,9 @@ from backend.domain.ledger import AgentAccount, LedgerRole, RoleHolders
 from backend.domain.outbox import LedgerRequest, TransactionState
 from backend.domain.parties import CustomsOffice, OfficeDelegation, Organisation, Person, Role, office_code
 from backend.domain.verdict import Unknown
-from backend.services.anchoring.requests import SHARED, is_cancelled, only_the_authority, power_call
+from backend.services.anchoring.requests import SHARED, is_cancelled, power_call
 from backend.services.anchoring.transactions import ADMIN, AUTHORITY
+from backend.services.ledger_requests import only_the_authority
 from backend.services.ports import AppContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 

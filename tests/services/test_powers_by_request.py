@@ -8,6 +8,7 @@ import pytest
 from backend.domain.errors import Conflict, Invalid, LedgerRefused, NotAllowed, NotFound
 from backend.domain.ledger import CancelAnnounced, GrantRole, LedgerRole, PauseLedger, RevokeRole
 from backend.domain.records import ProofState
+from backend.services import ledger_requests
 from backend.services.anchoring import requests, run_once
 from backend.services.audit import audit
 from tests.helpers.fakes import GOVERNING
@@ -23,23 +24,23 @@ def has_role(installation, role, account=NEW):
 
 
 def grant(installation, role="REGISTRAR", account=NEW):
-    return requests.grant_role(installation.ctx, installation.authority, role, account)
+    return ledger_requests.grant_role(installation.ctx, installation.authority, role, account)
 
 
 def revoke(installation, role, account):
-    return requests.revoke_role(installation.ctx, installation.authority, role, account)
+    return ledger_requests.revoke_role(installation.ctx, installation.authority, role, account)
 
 
 def pause(installation):
-    return requests.pause_ledger(installation.ctx, installation.authority)
+    return ledger_requests.pause_ledger(installation.ctx, installation.authority)
 
 
 def resume(installation):
-    return requests.resume_ledger(installation.ctx, installation.authority)
+    return ledger_requests.resume_ledger(installation.ctx, installation.authority)
 
 
 def withdraw(installation, asked):
-    return requests.withdraw(installation.ctx, installation.authority, asked.id)
+    return ledger_requests.withdraw(installation.ctx, installation.authority, asked.id)
 
 
 def is_paused(installation):
@@ -116,7 +117,7 @@ def test_renewed_pause_ends_an_announced_resumption(installation):
     assert installation.ledger._state.announced == {}
     installation.clock.pass_by(DAY + timedelta(minutes=1))
     installation.settle()
-    assert settled(installation, resumed) == (requests.PAUSED_SINCE, None)
+    assert settled(installation, resumed) == (ledger_requests.PAUSED_SINCE, None)
     assert is_paused(installation)
 
 
@@ -196,7 +197,7 @@ def test_taking_a_role_ends_its_announced_grant(installation):
     installation.settle()
     installation.clock.pass_by(DAY + timedelta(minutes=1))
     installation.settle()
-    assert settled(installation, asked) == (requests.REVOKED_SINCE, None)
+    assert settled(installation, asked) == (ledger_requests.REVOKED_SINCE, None)
     assert not has_role(installation, "REGISTRAR")
     assert installation.ledger._state.announced == {}
 
@@ -259,14 +260,14 @@ def test_powers_are_the_authoritys_to_use(installation, who):
     installation.ledger._state.delay = DAY
     announced = grant(installation)
     installation.settle()
-    for act in (requests.pause_ledger, requests.resume_ledger):
+    for act in (ledger_requests.pause_ledger, ledger_requests.resume_ledger):
         with pytest.raises(NotAllowed):
             act(ctx, actor)
-    for change in (requests.grant_role, requests.revoke_role):
+    for change in (ledger_requests.grant_role, ledger_requests.revoke_role):
         with pytest.raises(NotAllowed):
             change(ctx, actor, "REGISTRAR", GOVERNING["authority"])
     with pytest.raises(NotAllowed):
-        requests.withdraw(ctx, actor, announced.id)
+        ledger_requests.withdraw(ctx, actor, announced.id)
     installation.settle()
     assert len(installation.ledger._state.announced) == 1
     assert not is_paused(installation)
@@ -293,7 +294,7 @@ def test_withdrawn_grant_never_comes(installation):
     with pytest.raises(Conflict, match="not announced any more"):
         withdraw(installation, asked)
     with pytest.raises(NotFound):
-        requests.withdraw(installation.ctx, installation.authority, "nothing")
+        ledger_requests.withdraw(installation.ctx, installation.authority, "nothing")
 
 
 def test_grant_withdrawn_before_its_announcement_is_not_announced(installation):

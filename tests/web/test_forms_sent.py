@@ -22,8 +22,7 @@ from backend.domain.ledger import LedgerRole, RoleHolder, RoleHolders
 from backend.domain.parties import Person, Role
 from backend.domain.records import RecordOnFile
 from backend.runtime.app import System
-from backend.services import organisations, products, statements
-from backend.services.anchoring import requests
+from backend.services import ledger_requests, organisations, products, statements
 from backend.services.organisations import OrganisationProfile
 from backend.services.simulations import run_next
 from tests.conftest import DemoUser
@@ -243,10 +242,10 @@ class Installation:
         """A second office's own account, which no other test needs."""
         code, ctx = self.office_without_account()["office"], self.system.ctx
         authority = self.authority()
-        requests.register_account(ctx, authority, code)
+        ledger_requests.register_account(ctx, authority, code)
         self.settle()
         if is_suspended:
-            requests.suspend_account(ctx, authority, code, str(ctx.ledger.account(code)))
+            ledger_requests.suspend_account(ctx, authority, code, str(ctx.ledger.account(code)))
             self.settle()
         return "/ledger-accounts", {"name": code}
 
@@ -255,7 +254,7 @@ class Installation:
         ctx, authority = self.system.ctx, self.authority()
         until = ctx.ledger.paused_until()
         if is_paused != (until is not None and until > ctx.now()):
-            (requests.pause_ledger if is_paused else requests.resume_ledger)(ctx, authority)
+            (ledger_requests.pause_ledger if is_paused else ledger_requests.resume_ledger)(ctx, authority)
             self.settle()
         return "/ledger-accounts"
 
@@ -276,7 +275,7 @@ class Installation:
 
     def announced_role(self) -> tuple[str, dict[str, str]]:
         """A role whose announcement is on the ledger, where the admin's acts need a day's notice."""
-        asked = requests.grant_role(self.system.ctx, self.authority(), **self._typed(self.role_to_give()))
+        asked = ledger_requests.grant_role(self.system.ctx, self.authority(), **self._typed(self.role_to_give()))
         self.settle()
         return "/ledger-roles", {"request_id": asked.id}
 

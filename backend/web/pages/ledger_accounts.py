@@ -16,6 +16,7 @@ from backend.domain.parties import PLACES, Role
 from backend.domain.verdict import Unknown
 from backend.messages.catalogue import say
 from backend.services import customs_offices as use_cases
+from backend.services import ledger_requests
 from backend.services.anchoring import requests
 from backend.web.context import current_context, language, only, person
 from backend.web.pages import blueprint
@@ -83,7 +84,7 @@ def register_ledger_account() -> ResponseReturnValue:
         return _accounts_page(_("Choose an office.")), HTTPStatus.UNPROCESSABLE_ENTITY
     if request.form.get("sure") != "yes":
         return _confirm(found)
-    return _asked(lambda: requests.register_account(current_context(), person(), code))
+    return _asked(lambda: ledger_requests.register_account(current_context(), person(), code))
 
 
 @blueprint.post("/ledger-accounts/<name>/replace")
@@ -96,7 +97,7 @@ def replace_ledger_account(name: str) -> ResponseReturnValue:
         abort(HTTPStatus.NOT_FOUND)
     if request.form.get("sure") != "yes":
         return _confirm(found)
-    return _asked(lambda: requests.move_account(current_context(), person(), name, request.form.get("seen", "")))
+    return _asked(lambda: ledger_requests.move_account(current_context(), person(), name, request.form.get("seen", "")))
 
 
 def _confirm(one: use_cases.LedgerAccount) -> str:
@@ -113,7 +114,7 @@ def _confirm(one: use_cases.LedgerAccount) -> str:
 def suspend_ledger_account(name: str) -> ResponseReturnValue:
     """Take an account's role away at once."""
     seen = request.form.get("seen", "")
-    return _asked(lambda: requests.suspend_account(current_context(), person(), name, seen))
+    return _asked(lambda: ledger_requests.suspend_account(current_context(), person(), name, seen))
 
 
 @blueprint.post("/ledger-accounts/<name>/lift")
@@ -121,7 +122,7 @@ def suspend_ledger_account(name: str) -> ResponseReturnValue:
 def lift_ledger_account(name: str) -> ResponseReturnValue:
     """End an account's suspension."""
     seen = request.form.get("seen", "")
-    return _asked(lambda: requests.lift_suspension(current_context(), person(), name, seen))
+    return _asked(lambda: ledger_requests.lift_suspension(current_context(), person(), name, seen))
 
 
 @blueprint.post("/ledger-accounts/pause")
@@ -131,7 +132,7 @@ def pause_ledger() -> ResponseReturnValue:
     if request.form.get("sure") != "yes":
         pause = use_cases.pause_of(current_context(), person())
         return render_template("pages/ledger_pause_confirm.html", is_pause=True, pause=pause)
-    return _asked(lambda: requests.pause_ledger(current_context(), person()))
+    return _asked(lambda: ledger_requests.pause_ledger(current_context(), person()))
 
 
 @blueprint.post("/ledger-accounts/resume")
@@ -141,7 +142,7 @@ def resume_ledger() -> ResponseReturnValue:
     if request.form.get("sure") != "yes":
         pause = use_cases.pause_of(current_context(), person())
         return render_template("pages/ledger_pause_confirm.html", is_pause=False, pause=pause)
-    return _asked(lambda: requests.resume_ledger(current_context(), person()))
+    return _asked(lambda: ledger_requests.resume_ledger(current_context(), person()))
 
 
 @blueprint.get("/ledger-roles")
@@ -160,10 +161,10 @@ def _roles_page(fault: str | None = None, faults: dict[str, str] | None = None) 
         "pages/ledger_roles.html",
         is_earlier=shown is None,
         looked_up=looked_up,
-        looked_up_fault=in_words(requests.NO_ADDRESS) if looked_up and account is None else None,
+        looked_up_fault=in_words(ledger_requests.NO_ADDRESS) if looked_up and account is None else None,
         read=read,
         roles=[(role, *role_words(role), _holders(read, role)) for role in LedgerRole] if read else [],
-        given=[(role, role_words(role)[0]) for role in requests.GIVEN_BY_REQUEST],
+        given=[(role, role_words(role)[0]) for role in ledger_requests.GIVEN_BY_REQUEST],
         asked=_asked_rows(),
         fault=fault,
         faults=faults or {},
@@ -196,12 +197,12 @@ def _holders(shown: use_cases.RolesOnLedger, role: LedgerRole) -> list[Holder]:
 
 
 def _why_kept(shown: use_cases.RolesOnLedger, role: LedgerRole, account: str) -> str | None:
-    if role not in requests.GIVEN_BY_REQUEST:
+    if role not in ledger_requests.GIVEN_BY_REQUEST:
         return str(_("A guardian goes after seven days of notice, which it cannot cancel:"))
-    why = requests.why_kept(shown.holders, role, account)
+    why = ledger_requests.why_kept(shown.holders, role, account)
     if why is None:
         return None
-    if why == requests.LAST_ADMIN:
+    if why == ledger_requests.LAST_ADMIN:
         return str(_("The last one stays, or nobody could give or take a role any more. Give it to another first."))
     return str(_("A guardian keeps the brake until it goes."))
 
@@ -240,14 +241,14 @@ def grant_ledger_role() -> ResponseReturnValue:
     ctx, actor = current_context(), person()
     if request.form.get("sure") != "yes":
         return _asked(lambda: _confirm_grant(role, account), _roles_page)
-    return _asked(lambda: requests.grant_role(ctx, actor, role, account), _roles_page)
+    return _asked(lambda: ledger_requests.grant_role(ctx, actor, role, account), _roles_page)
 
 
 def _confirm_grant(typed_role: str, typed_account: str) -> str:
     ctx = current_context()
-    role, account = requests.read_role(ctx, typed_role, typed_account)
-    holders = requests.administered(ctx, account)
-    notice = requests.notice_of(holders, role)
+    role, account = ledger_requests.read_role(ctx, typed_role, typed_account)
+    holders = ledger_requests.administered(ctx, account)
+    notice = ledger_requests.notice_of(holders, role)
     name, may = role_words(role)
     return render_template(
         "pages/ledger_role_confirm.html",
@@ -264,14 +265,14 @@ def _confirm_grant(typed_role: str, typed_account: str) -> str:
 def revoke_ledger_role() -> ResponseReturnValue:
     """Take a role over the contracts away from an account, at once."""
     role, account = request.form.get("role", ""), request.form.get("account", "")
-    return _asked(lambda: requests.revoke_role(current_context(), person(), role, account), _roles_page)
+    return _asked(lambda: ledger_requests.revoke_role(current_context(), person(), role, account), _roles_page)
 
 
 @blueprint.post("/ledger-requests/<request_id>/withdraw")
 @only(Role.AUTHORITY)
 def withdraw_ledger_request(request_id: str) -> ResponseReturnValue:
     """Cancel what was announced, by the account that announced it."""
-    return _asked(lambda: requests.withdraw(current_context(), person(), request_id))
+    return _asked(lambda: ledger_requests.withdraw(current_context(), person(), request_id))
 
 
 def _asked(act: Callable[[], object], page: Callable[[str], str] | None = None) -> ResponseReturnValue:
@@ -391,9 +392,9 @@ def _why_ended(settled: str | None) -> str | None:
         requests.CANCELLED: _("The guardian cancelled it."),
         requests.WITHDRAWN: _("The authority withdrew it."),
         requests.EXPIRED: _("Its announcement expired: it was not done within seven days of its time."),
-        requests.SUSPENDED_SINCE: _("The account was suspended since."),
-        requests.PAUSED_SINCE: _("The ledger was paused anew since."),
-        requests.REVOKED_SINCE: _("The role was taken away since."),
+        ledger_requests.SUSPENDED_SINCE: _("The account was suspended since."),
+        ledger_requests.PAUSED_SINCE: _("The ledger was paused anew since."),
+        ledger_requests.REVOKED_SINCE: _("The role was taken away since."),
     }
     if settled in words:
         return str(words[settled])
