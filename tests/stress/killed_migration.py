@@ -91,12 +91,19 @@ def _shape(path: Path) -> Any:
     with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         tables = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")
-        shape = [(name, " ".join(sql.split())) for name, sql in tables]
+        shape = [(name, _parts(sql)) for name, sql in tables]
         table = next(name for name, _ in shape if name in ("accreditation_act", "accreditation_change"))
         planted = connection.execute(f"SELECT thumbprint FROM {table}").fetchall()
         revision = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     assert planted == [("a",)], "a row was lost"
     return shape, revision
+
+
+def _parts(sql: str) -> list[str]:
+    """The parts of a definition in their order, constraints last: SQLAlchemy writes those of a table in any order."""
+    parts = [part.strip("() ") for part in " ".join(sql.split()).split(", ")]
+    constraints = sorted(part for part in parts if part.startswith("CONSTRAINT"))
+    return [part for part in parts if not part.startswith("CONSTRAINT")] + constraints
 
 
 def _in_child(work: Callable[[], None]) -> int:
