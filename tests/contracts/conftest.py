@@ -16,7 +16,14 @@ from backend.adapters.ledger.calls import ContractCall, Interface, interface, re
 from backend.adapters.ledger.chain import CallReverted
 from backend.domain.ledger import batch_key
 
-EXTRA_AGENTS = {"other_anchorer": 1, "other_office": 2, "office_and_anchorer": 3, "all_roles": 7, "leaving": 1}
+EXTRA_AGENTS = {
+    "other_anchorer": 1,
+    "other_office": 2,
+    "office_and_anchorer": 3,
+    "all_roles": 7,
+    "leaving": 1,
+    "forger": 1,
+}
 
 
 @dataclass

@@ -148,13 +148,13 @@ def test_false_activation_reaches_no_other_anchorers_declarations(world):
     issuer = an_accredited_key(world)
     forged = [bytes([1]) + (2**88 - 1).to_bytes(16, "big") + secrets.token_bytes(32)]
     forged.append(bytes([3]) + bytes(16) + secrets.token_bytes(32))
-    theirs, ours = Batch(world, by="other_anchorer", entries=forged, ends=(1, 1, 2, 2)), Batch(world)
-    world.act("other_anchorer", BALANCE, "open", *theirs.activation(0, issuer))
+    theirs, ours = Batch(world, by="forger", entries=forged, ends=(1, 1, 2, 2)), Batch(world)
+    world.act("forger", BALANCE, "open", *theirs.activation(0, issuer))
     assert refused(world, a_drawdown(theirs, 0, 9, declarations=ours)) is not None
-    assert refused(world, a_drawdown(theirs, 0, 9, declarations=ours), by="other_anchorer") is not None
-    unknown = Batch(world, by="other_anchorer", entries=[forged[0][:17] + bytes(32), forged[1]], ends=(1, 1, 2, 2))
+    assert refused(world, a_drawdown(theirs, 0, 9, declarations=ours), by="forger") is not None
+    unknown = Batch(world, by="forger", entries=[forged[0][:17] + bytes(32), forged[1]], ends=(1, 1, 2, 2))
     statement = unknown.activation(0, secrets.token_bytes(32))
-    assert world.refusal("other_anchorer", BALANCE, "open", *statement) is not None
+    assert world.refusal("forger", BALANCE, "open", *statement) is not None
 
 
 def test_dirty_bits_of_a_drawdown_are_refused(world, wide):
