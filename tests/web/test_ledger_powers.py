@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -162,7 +163,7 @@ def test_refused_request_stands_with_its_reason(system, browser):  # noqa: F811
     with ctx.work() as work:
         for number, why in enumerate(("AccessManagerLastAdmin", "Unheard")):
             terms = {"role": "ADMIN", "account": f"0x{number:040x}", "notice": 0, "name": f"ADMIN {number}"}
-            work.add(LedgerRequest(f"planted-{number}-{next(NUMBERS)}", GRANT, terms, ctx.now(), settled=why))
+            work.add(LedgerRequest(str(uuid4()), GRANT, terms, ctx.now(), settled=why))
         work.commit()
     english = authority.get("/ledger-accounts?lang=en").text
     assert "The last administrator stays" in english
@@ -172,10 +173,12 @@ def test_refused_request_stands_with_its_reason(system, browser):  # noqa: F811
 
 def test_page_shows_the_newest_twenty(system, browser):  # noqa: F811
     ctx, authority = system.ctx, browser("authority")
+    first = ctx.now()
     with ctx.work() as work:
         for number in range(25):
             terms = {"role": "ADMIN", "account": f"0xeeee{number:036x}", "notice": 0, "name": f"ADMIN e{number}"}
-            work.add(LedgerRequest(f"many-{number}-{next(NUMBERS)}", GRANT, terms, ctx.now(), settled="Unheard"))
+            asked_at = first + timedelta(microseconds=number)
+            work.add(LedgerRequest(str(uuid4()), GRANT, terms, asked_at, settled="Unheard"))
         work.commit()
     page = authority.get("/ledger-accounts").text
     assert re.findall(r"0xeeee0+([0-9a-f]{2})\b", page) == [f"{number:02x}" for number in range(24, 4, -1)]
