@@ -236,7 +236,7 @@ def seal(entries: Sequence[Entry]) -> Batch:
     # The ledger knows a segment only by where it ends: an entry out of order would be held to another kind's rules.
     segments = [KINDS[entry.kind].segment for entry in entries]
     if segments != sorted(segments):
-        raise ValueError("entries must stand in the order of their lanes")
+        raise ValueError("entries must stand in the order of their segments")
     if len(entries) > LARGEST_BATCH:
         raise ValueError(Message("a batch holds at most {most} entries", most=LARGEST_BATCH))
     return Batch(tuple(entries), Tree([entry.encode() for entry in entries]))

@@ -435,7 +435,7 @@ class LedgerRole(IntEnum):
     GUARDIAN = 4
     """Cancels announced changes that are not yet done."""
     REMOVAL = 6
-    """Takes agents' roles away and renews a pause, and never waits."""
+    """Takes agents' roles away and renews a pause, and never waits. No guardian has it: nobody could undo its acts."""
     REVOCATION = 7
     """Revokes documents in the authority's name."""
 

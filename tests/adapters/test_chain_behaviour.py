@@ -82,7 +82,7 @@ def anchored(world, segments=Segments(10, 20, 150, 160)):  # noqa: B008
 # ---- the ledger
 
 
-def test_anchored_batch_returns_its_time_and_lanes(ledger_world):
+def test_anchored_batch_returns_its_time_and_segments(ledger_world):
     key, receipt = anchored(ledger_world)
     batch = ledger_world.ledger.batch(key)
     assert (batch.segments, batch.anchored_at) == (Segments(10, 20, 150, 160), receipt.block_time)

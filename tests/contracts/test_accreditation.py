@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from backend.adapters.ledger import Safeguards, deploy
-from backend.adapters.ledger.deployment import AUTHORITY_ROLE
-from backend.domain.ledger import Accreditation
+from backend.domain.ledger import Accreditation, LedgerRole
 
 MARCH, JUNE, DECEMBER = 1_772_323_200, 1_780_272_000, 1_796_083_200
 ORIGIN = 1 << 1
@@ -146,19 +145,19 @@ def test_contract_and_domain_judge_alike(world, key):
 
 
 def test_authority_can_be_granted_and_revoked(world, key):
-    grant = ("grantRole", AUTHORITY_ROLE, world.address("newcomer"), 0)
+    grant = ("grantRole", LedgerRole.AUTHORITY, world.address("newcomer"), 0)
     assert world.refusal("stranger", "AccessManager", *grant).error == "AccessManagerUnauthorizedAccount"
     world.act("admin", "AccessManager", *grant)
     world.act("newcomer", "Accreditation", "accredit", key, ORIGIN, COFFEE, MARCH, DECEMBER)
-    world.act("admin", "AccessManager", "revokeRole", AUTHORITY_ROLE, world.address("newcomer"))
+    world.act("admin", "AccessManager", "revokeRole", LedgerRole.AUTHORITY, world.address("newcomer"))
     assert world.refusal("newcomer", "Accreditation", "reinstate", key).error == "AccessManagedUnauthorized"
 
 
 def test_delayed_act_not_announced_is_refused(world, key):
     accredit(world, key)
-    world.act("admin", "AccessManager", "grantRole", AUTHORITY_ROLE, world.address("newcomer"), 3600)
+    world.act("admin", "AccessManager", "grantRole", LedgerRole.AUTHORITY, world.address("newcomer"), 3600)
     refused = world.refusal("newcomer", "Accreditation", "reinstate", key)
-    world.act("admin", "AccessManager", "revokeRole", AUTHORITY_ROLE, world.address("newcomer"))
+    world.act("admin", "AccessManager", "revokeRole", LedgerRole.AUTHORITY, world.address("newcomer"))
     assert refused.error == "AccessManagerNotScheduled"
 
 
@@ -369,10 +368,10 @@ def delayed(world, tmp_path):
 
 def test_announced_change_of_rights_can_be_cancelled(delayed, key):
     """It must be announced first, is not yet ready then, and only the guardian takes it back."""
-    rights = delayed.call_data("AccessManager", "grantRole", AUTHORITY_ROLE, delayed.address("stranger"), 0)
+    rights = delayed.call_data("AccessManager", "grantRole", LedgerRole.AUTHORITY, delayed.address("stranger"), 0)
     agent = delayed.call_data("TraceLedger", "registerAgent", delayed.address("stranger"), 1)
     for person, contract, function, arguments, data in (
-        ("admin", "AccessManager", "grantRole", (AUTHORITY_ROLE, delayed.address("stranger"), 0), rights),
+        ("admin", "AccessManager", "grantRole", (LedgerRole.AUTHORITY, delayed.address("stranger"), 0), rights),
         ("authority", "TraceLedger", "registerAgent", (delayed.address("stranger"), 1), agent),
     ):
         target = delayed.addresses[contract]

@@ -10,8 +10,7 @@ import pytest
 from eth_utils.address import to_checksum_address
 
 from backend.adapters.ledger.chain import CallReverted
-from backend.adapters.ledger.deployment import ADMIN_ROLE, REVOCATION_ROLE
-from backend.domain.ledger import DeclarationStatus, DocumentStatus
+from backend.domain.ledger import DeclarationStatus, DocumentStatus, LedgerRole
 from tests.contracts.test_accreditation import COFFEE, DECEMBER, MARCH, ORIGIN
 from tests.contracts.test_certificate_balance import (
     BALANCE,
@@ -65,7 +64,9 @@ def test_flood_of_announcements_is_cancelled_in_one_call(governed):  # noqa: F81
     """A thief of the admin announces a hundred roles for accounts of its own, to be due before each is cancelled."""
     manager = governed.addresses["AccessManager"]
     grants = [
-        governed.call_data("AccessManager", "grantRole", ADMIN_ROLE, to_checksum_address(secrets.token_bytes(20)), 0)
+        governed.call_data(
+            "AccessManager", "grantRole", LedgerRole.ADMIN, to_checksum_address(secrets.token_bytes(20)), 0
+        )
         for _ in range(100)
     ]
     announced = [governed.call_data("AccessManager", "schedule", manager, grant, 0) for grant in grants]
@@ -84,7 +85,7 @@ def test_taken_role_leaves_nothing_announced_behind(governed):  # noqa: F811
     key_of_batch = governed.anchor(origin_end=1, declaration_end=1)
     call = ("TraceLedger", "revokeDocuments", key_of_batch, [(0, 3)], DIGEST)
     governed.announce("authority", *call)
-    governed.manage("admin", "revokeRole", REVOCATION_ROLE, governed.address("authority"))
+    governed.manage("admin", "revokeRole", LedgerRole.REVOCATION, governed.address("authority"))
     governed.wait(3 * DAY)
     data = governed.call_data(*call)
     for person in ("authority", "thief", "admin"):

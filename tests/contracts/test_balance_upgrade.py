@@ -13,9 +13,9 @@ from eth_utils.crypto import keccak
 from backend.adapters.ledger.calls import NOBODY, ContractCall, Interface, interface
 from backend.adapters.ledger.calls import refusal as refusal_of
 from backend.adapters.ledger.chain import CallReverted
-from backend.adapters.ledger.deployment import COUNTING, REGISTRAR_ROLE
+from backend.adapters.ledger.deployment import COUNTING
 from backend.domain.evidence import leaf_hash
-from backend.domain.ledger import DeclarationStatus
+from backend.domain.ledger import DeclarationStatus, LedgerRole
 from contracts import Artifact
 from tests.contracts.test_certificate_balance import (
     BALANCE,
@@ -67,7 +67,7 @@ def earlier_contract(world):
 def name(world):
     """As the admin, let the registrar say when this contract begins, and when it hands over."""
     selectors = [interface(BALANCE).selector(function) for function in COUNTING]
-    arguments = world.addresses[BALANCE], selectors, REGISTRAR_ROLE
+    arguments = world.addresses[BALANCE], selectors, LedgerRole.REGISTRAR
     world.act("admin", "AccessManager", "setTargetFunctionRole", *arguments)
 
 

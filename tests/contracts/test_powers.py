@@ -10,24 +10,24 @@ from backend.adapters.chains.embedded import EmbeddedChain
 from backend.adapters.ledger import ACCOUNT_NAMES, Safeguards, accounts_from_keys, deploy
 from backend.adapters.ledger.calls import ContractCall, interface
 from backend.adapters.ledger.deployment import (
-    ADMIN_ROLE,
     ADMINISTRATION,
-    AUTHORITY_ROLE,
-    BRAKE_ROLE,
-    GUARDIAN_ROLE,
-    REGISTRAR_ROLE,
-    REMOVAL_ROLE,
-    REVOCATION_ROLE,
 )
 from backend.domain.errors import Invalid
-from backend.domain.ledger import DeclarationStatus, DocumentStatus
+from backend.domain.ledger import DeclarationStatus, DocumentStatus, LedgerRole
 from tests.contracts.conftest import World
 from tests.contracts.test_accreditation import COFFEE, DECEMBER, JUNE, MARCH, ORIGIN
 from tests.contracts.test_trace_ledger import DIGEST, agent, batch, change, fields, refused_change, status, words
 
 HOUR, DAY = 3_600, 86_400
 NOBODY = "0x" + "00" * 20
-EVERY_ROLE = (AUTHORITY_ROLE, BRAKE_ROLE, REGISTRAR_ROLE, GUARDIAN_ROLE, REMOVAL_ROLE, REVOCATION_ROLE)
+EVERY_ROLE = (
+    LedgerRole.AUTHORITY,
+    LedgerRole.BRAKE,
+    LedgerRole.REGISTRAR,
+    LedgerRole.GUARDIAN,
+    LedgerRole.REMOVAL,
+    LedgerRole.REVOCATION,
+)
 
 
 class Later:
@@ -184,7 +184,7 @@ def test_stolen_guardian_cannot_keep_ledger_paused(governed):
     assert governed.error("guardian", "TraceLedger", "pause") == "TraceLedgerPauseTooSoon"
     governed.manage("admin", "changeGuardian")
     assert governed.error("guardian", "TraceLedger", "pause") == "AccessManagedUnauthorized"
-    assert governed.has_role(GUARDIAN_ROLE, "next_guardian")
+    assert governed.has_role(LedgerRole.GUARDIAN, "next_guardian")
     governed.act("next_guardian", "TraceLedger", "pause")
 
 
@@ -202,8 +202,8 @@ def test_guardian_cannot_cancel_its_removal(governed):
     assert governed.error("admin", "AccessManager", "changeGuardian") == "AccessManagerGuardianChangeNotDue"
     governed.wait(7 * DAY)
     governed.manage("admin", "changeGuardian")
-    assert not governed.has_role(GUARDIAN_ROLE, "guardian")
-    assert not governed.has_role(BRAKE_ROLE, "guardian")
+    assert not governed.has_role(LedgerRole.GUARDIAN, "guardian")
+    assert not governed.has_role(LedgerRole.BRAKE, "guardian")
 
 
 def test_guardian_change_is_proposed_once_and_expires(governed):
@@ -221,7 +221,7 @@ def test_guardian_change_is_proposed_once_and_expires(governed):
     assert governed.error("admin", "AccessManager", "cancelGuardianChange") == "AccessManagerGuardianChangeNotDue"
     governed.wait(7 * DAY)
     assert governed.error("admin", "AccessManager", "changeGuardian") == "AccessManagerGuardianChangeNotDue"
-    assert governed.has_role(GUARDIAN_ROLE, "guardian")
+    assert governed.has_role(LedgerRole.GUARDIAN, "guardian")
 
 
 def test_stolen_guardian_takes_no_agent_away(governed):
@@ -244,10 +244,10 @@ def test_keys_suspended_by_stolen_guardian_come_back(governed, key):
 
 
 def test_authority_holds_no_administration(governed):
-    assert not governed.has_role(ADMIN_ROLE, "authority")
-    assert governed.has_role(ADMIN_ROLE, "admin")
+    assert not governed.has_role(LedgerRole.ADMIN, "authority")
+    assert governed.has_role(LedgerRole.ADMIN, "admin")
     assert governed.ask("AccessManager", "adminCount") == 1
-    for role in (ADMIN_ROLE, *EVERY_ROLE):
+    for role in (LedgerRole.ADMIN, *EVERY_ROLE):
         grant = ("grantRole", role, governed.address("thief"), 0)
         assert governed.error("authority", "AccessManager", *grant) == "AccessManagerUnauthorizedAccount"
         revoke = ("revokeRole", role, governed.address("guardian"))
@@ -266,35 +266,39 @@ def test_authority_as_admin_is_refused_at_deployment(governed):
 
 @pytest.mark.parametrize("person", ["authority", "guardian", "admin"])
 def test_no_thief_ends_governance_by_renouncing(governed, person):
-    for role in (ADMIN_ROLE, *EVERY_ROLE) if person == "admin" else EVERY_ROLE:
+    for role in (LedgerRole.ADMIN, *EVERY_ROLE) if person == "admin" else EVERY_ROLE:
         assert governed.error(person, "AccessManager", "renounceRole", role, governed.address(person))
     if person != "admin":
         return
-    multicall = [governed.call_data("AccessManager", "renounceRole", ADMIN_ROLE, governed.address(person))]
+    multicall = [governed.call_data("AccessManager", "renounceRole", LedgerRole.ADMIN, governed.address(person))]
     assert governed.error(person, "AccessManager", "multicall", multicall)
 
 
 def test_last_admin_cannot_be_removed(governed):
-    away = ("revokeRole", ADMIN_ROLE, governed.address("admin"))
+    away = ("revokeRole", LedgerRole.ADMIN, governed.address("admin"))
     governed.announce("admin", "AccessManager", *away)
     governed.wait(DAY)
     assert governed.error("admin", "AccessManager", *away) == "AccessManagerLastAdmin"
 
 
 def test_admin_is_replaced_with_notice(governed):
-    governed.announced_and_done("admin", "AccessManager", "grantRole", ADMIN_ROLE, governed.address("newcomer"), DAY)
+    governed.announced_and_done(
+        "admin", "AccessManager", "grantRole", LedgerRole.ADMIN, governed.address("newcomer"), DAY
+    )
     assert governed.ask("AccessManager", "adminCount") == 2
-    away = ("revokeRole", ADMIN_ROLE, governed.address("admin"))
+    away = ("revokeRole", LedgerRole.ADMIN, governed.address("admin"))
     assert governed.error("newcomer", "AccessManager", *away) == "AccessManagerNotScheduled"
-    governed.manage("admin", "renounceRole", ADMIN_ROLE, governed.address("admin"))
+    governed.manage("admin", "renounceRole", LedgerRole.ADMIN, governed.address("admin"))
     assert governed.ask("AccessManager", "adminCount") == 1
-    assert not governed.has_role(ADMIN_ROLE, "admin")
+    assert not governed.has_role(LedgerRole.ADMIN, "admin")
 
 
 # ---- taking a role away never waits, giving one does
 
 
-@pytest.mark.parametrize("role", [AUTHORITY_ROLE, BRAKE_ROLE, REGISTRAR_ROLE, REMOVAL_ROLE, REVOCATION_ROLE])
+@pytest.mark.parametrize(
+    "role", [LedgerRole.AUTHORITY, LedgerRole.BRAKE, LedgerRole.REGISTRAR, LedgerRole.REMOVAL, LedgerRole.REVOCATION]
+)
 def test_stolen_authority_loses_its_roles_at_once(governed, role):
     governed.manage("admin", "revokeRole", role, governed.address("authority"))
     assert not governed.has_role(role, "authority")
@@ -306,7 +310,7 @@ def test_stolen_authority_loses_its_roles_at_once(governed, role):
 def test_what_stolen_authority_announced_falls_with_it(governed):
     give = ("registerAgent", governed.address("thief"), 7)
     governed.announce("authority", "TraceLedger", *give)
-    governed.manage("admin", "revokeRole", REGISTRAR_ROLE, governed.address("authority"))
+    governed.manage("admin", "revokeRole", LedgerRole.REGISTRAR, governed.address("authority"))
     governed.wait(DAY)
     assert governed.error("authority", "TraceLedger", *give) == "AccessManagedUnauthorized"
     assert agent(governed, "thief") == (0, 0, 0)
@@ -448,16 +452,16 @@ def test_no_announced_act_of_admin_silences_the_brake(governed, key):
         ("setTargetFunctionRole", accreditation, [suspend], ADMINISTRATION),
         *(("setTargetFunctionRole", ledger, [selector], ADMINISTRATION) for selector in selectors.values()),
         ("setTargetFunctionRole", manager, [interface("AccessManager").selector("grantRole")], 99),
-        ("grantRole", BRAKE_ROLE, guardian, 30 * DAY),
-        ("grantRole", REMOVAL_ROLE, governed.address("authority"), 30 * DAY),
-        ("setRoleGuardian", REGISTRAR_ROLE, 99),
-        ("setRoleGuardian", ADMINISTRATION, ADMIN_ROLE),
+        ("grantRole", LedgerRole.BRAKE, guardian, 30 * DAY),
+        ("grantRole", LedgerRole.REMOVAL, governed.address("authority"), 30 * DAY),
+        ("setRoleGuardian", LedgerRole.REGISTRAR, 99),
+        ("setRoleGuardian", ADMINISTRATION, LedgerRole.ADMIN),
         ("updateAuthority", ledger, manager),
     ):
         governed.announce("admin", "AccessManager", *act)
         governed.wait(2 * DAY)
         assert governed.error("admin", "AccessManager", *act) in {"AccessManagerFixed", "AccessManagerBrakeNotDelayed"}
-    for role in (BRAKE_ROLE, GUARDIAN_ROLE):
+    for role in (LedgerRole.BRAKE, LedgerRole.GUARDIAN):
         away = governed.error("admin", "AccessManager", "revokeRole", role, guardian)
         assert away == "AccessManagerGuardianNeedsNotice"
     another = [("setAuthority", governed.address("thief"))]
@@ -563,9 +567,15 @@ def test_stolen_authoritys_mass_suspension_is_lifted_by_successor(governed):
     change(governed, "authority", root, dict.fromkeys(range(64), DocumentStatus.SUSPENDED))
     governed.act("admin", "TraceLedger", "suspendAgent", governed.address("authority"))
     assert refused_change(governed, "authority", root, {0: DocumentStatus.ACTIVE}).error == "TraceLedgerRoleMissing"
-    for role in (AUTHORITY_ROLE, BRAKE_ROLE, REGISTRAR_ROLE, REMOVAL_ROLE, REVOCATION_ROLE):
+    for role in (
+        LedgerRole.AUTHORITY,
+        LedgerRole.BRAKE,
+        LedgerRole.REGISTRAR,
+        LedgerRole.REMOVAL,
+        LedgerRole.REVOCATION,
+    ):
         governed.manage("admin", "revokeRole", role, governed.address("authority"))
-    give = ("grantRole", REGISTRAR_ROLE, governed.address("newcomer"), DAY)
+    give = ("grantRole", LedgerRole.REGISTRAR, governed.address("newcomer"), DAY)
     governed.announced_and_done("admin", "AccessManager", *give)
     move = ("moveAgent", governed.address("authority"), governed.address("newcomer"))
     governed.announced_and_done("newcomer", "TraceLedger", *move)
@@ -635,8 +645,8 @@ def test_admins_thief_takes_away_but_cannot_act(governed, key):
     assert refused_change(governed, "admin", root, {0: 1}).error == "TraceLedgerRoleMissing"
     assert refused_change(governed, "admin", root, {1: 4}).error == "TraceLedgerRoleMissing"
     governed.act("admin", "TraceLedger", "suspendAgent", governed.address("anchorer"))
-    governed.manage("admin", "revokeRole", AUTHORITY_ROLE, governed.address("authority"))
-    give = ("grantRole", AUTHORITY_ROLE, governed.address("thief"), 0)
+    governed.manage("admin", "revokeRole", LedgerRole.AUTHORITY, governed.address("authority"))
+    give = ("grantRole", LedgerRole.AUTHORITY, governed.address("thief"), 0)
     governed.announce("admin", "AccessManager", *give)
     governed.cancel("guardian", "admin", "AccessManager", *give)
 

@@ -56,7 +56,7 @@ def test_a_quantity_survives_the_entry(thousandths):
     assert quantity_steps(Decimal(thousandths) / 1000) == thousandths
 
 
-def test_lanes_end_where_the_next_kind_begins():
+def test_segments_end_where_the_next_kind_begins():
     kinds = [Kind.CERTIFICATE_OF_ORIGIN] * 3 + [Kind.INSPECTION_REPORT] * 2 + [Kind.DECLARATION] + [Kind.INVOICE] * 4
     assert seal([an_entry(kind, str(n)) for n, kind in enumerate(kinds)]).segments == Segments(3, 5, 6, 10)
 
@@ -69,7 +69,7 @@ def test_one_kinds_batch_fills_only_its_lane(kind):
 
 
 def test_entries_out_of_lane_order_are_refused():
-    with pytest.raises(ValueError, match="order of their lanes"):
+    with pytest.raises(ValueError, match="order of their segments"):
         seal([an_entry(Kind.INVOICE), an_entry(Kind.CERTIFICATE_OF_ORIGIN)])
 
 

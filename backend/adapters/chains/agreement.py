@@ -48,6 +48,7 @@ IDLE_SECONDS = 30.0
 STANDING_SECONDS = 2.0
 
 Value = TypeVar("Value")
+Subject = TypeVar("Subject")
 Question = Callable[[JsonRpcChain], Any]
 log = structlog.get_logger()
 
@@ -275,7 +276,7 @@ class AgreedChain:
             above = [member for member, block in heads.items() if block.number > number]
             known |= self._ask(
                 above,
-                lambda node, number=number: node.block(number),  # type: ignore[misc]
+                _about(number, lambda node, number: node.block(number)),
                 deadline,
                 lambda said: False,
                 counted=len(known),
@@ -301,7 +302,7 @@ class AgreedChain:
         for block, members in self._common_blocks(deadline):
             if block.number < down_to:
                 raise self._too_low(block)
-            said = self._ask_for_vote(members, lambda node, block=block: question(node, block), deadline)  # type: ignore[misc]
+            said = self._ask_for_vote(members, _about(block, question), deadline)
             found = self._largest(said)
             if found is None:
                 continue
@@ -450,6 +451,11 @@ class AgreedChain:
                 why=why,
             )
         )
+
+
+def _about(subject: Subject, question: Callable[[JsonRpcChain, Subject], Value]) -> Callable[[JsonRpcChain], Value]:
+    """Ask about this block or number, also where a node hangs and is asked once it is the next one's turn."""
+    return lambda node: question(node, subject)
 
 
 def _compared(answer: Any) -> object:

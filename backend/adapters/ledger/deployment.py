@@ -26,13 +26,6 @@ REGISTRATION_GAS = 200_000
 POLL_SECONDS = 0.02
 
 
-ADMIN_ROLE = LedgerRole.ADMIN
-AUTHORITY_ROLE = LedgerRole.AUTHORITY
-BRAKE_ROLE = LedgerRole.BRAKE
-REGISTRAR_ROLE = LedgerRole.REGISTRAR
-GUARDIAN_ROLE = LedgerRole.GUARDIAN
-REMOVAL_ROLE = LedgerRole.REMOVAL
-REVOCATION_ROLE = LedgerRole.REVOCATION
 ADMINISTRATION = 5
 """A role for the manager's own functions that no account has, so that the guardian may cancel calls of these too."""
 ROLES = {role.name.lower(): int(role) for role in LedgerRole}
@@ -259,32 +252,39 @@ def _governance(addresses: tuple[str, str, str, str], accounts: Accounts, safegu
     authority, admin = accounts["authority"].address, safeguards.admin or accounts[ADMIN].address
     # In one multicall: a crash between single transactions would leave contracts with only some of their safeguards.
     steps = [
-        function_role(accreditation, "Accreditation", ("accredit", "reinstate", "rotate"), AUTHORITY_ROLE),
+        function_role(accreditation, "Accreditation", ("accredit", "reinstate", "rotate"), LedgerRole.AUTHORITY),
         # Taking trust away has a role without a delay, so that a stolen key can be stopped at once.
-        function_role(accreditation, "Accreditation", ("suspend",), BRAKE_ROLE),
-        function_role(ledger, "TraceLedger", ("pause",), BRAKE_ROLE),
-        function_role(ledger, "TraceLedger", ("suspendAgent", "renewPause"), REMOVAL_ROLE),
-        function_role(ledger, "TraceLedger", ("registerAgent", "moveAgent", "resume"), REGISTRAR_ROLE),
-        function_role(ledger, "TraceLedger", ("revokeDocuments",), REVOCATION_ROLE),
-        function_role(balance, "CertificateBalance", COUNTING, REGISTRAR_ROLE),
+        function_role(accreditation, "Accreditation", ("suspend",), LedgerRole.BRAKE),
+        function_role(ledger, "TraceLedger", ("pause",), LedgerRole.BRAKE),
+        function_role(ledger, "TraceLedger", ("suspendAgent", "renewPause"), LedgerRole.REMOVAL),
+        function_role(ledger, "TraceLedger", ("registerAgent", "moveAgent", "resume"), LedgerRole.REGISTRAR),
+        function_role(ledger, "TraceLedger", ("revokeDocuments",), LedgerRole.REVOCATION),
+        function_role(balance, "CertificateBalance", COUNTING, LedgerRole.REGISTRAR),
         function_role(manager, "AccessManager", _ADMINISTRATION, ADMINISTRATION),
-        manager_call("grantRole", AUTHORITY_ROLE, authority, safeguards.authority_seconds),
-        manager_call("grantRole", BRAKE_ROLE, authority, 0),
-        manager_call("grantRole", REGISTRAR_ROLE, authority, safeguards.registration_seconds),
-        manager_call("grantRole", REVOCATION_ROLE, authority, safeguards.revocation_seconds),
-        *(manager_call("grantRole", REMOVAL_ROLE, account, 0) for account in (authority, admin)),
+        manager_call("grantRole", LedgerRole.AUTHORITY, authority, safeguards.authority_seconds),
+        manager_call("grantRole", LedgerRole.BRAKE, authority, 0),
+        manager_call("grantRole", LedgerRole.REGISTRAR, authority, safeguards.registration_seconds),
+        manager_call("grantRole", LedgerRole.REVOCATION, authority, safeguards.revocation_seconds),
+        *(manager_call("grantRole", LedgerRole.REMOVAL, account, 0) for account in (authority, admin)),
     ]
     # The guardian may pause and suspend too, but has no role that gives trust.
     if guardian is not None:
-        steps += [manager_call("grantRole", role, guardian, 0) for role in (BRAKE_ROLE, GUARDIAN_ROLE)]
-    guarded = (AUTHORITY_ROLE, REGISTRAR_ROLE, REVOCATION_ROLE, ADMINISTRATION)
-    steps += [manager_call("setRoleGuardian", role, GUARDIAN_ROLE) for role in guarded]
+        steps += [manager_call("grantRole", role, guardian, 0) for role in (LedgerRole.BRAKE, LedgerRole.GUARDIAN)]
+    guarded = (LedgerRole.AUTHORITY, LedgerRole.REGISTRAR, LedgerRole.REVOCATION, ADMINISTRATION)
+    steps += [manager_call("setRoleGuardian", role, LedgerRole.GUARDIAN) for role in guarded]
     if wait:
-        roles = (AUTHORITY_ROLE, BRAKE_ROLE, REGISTRAR_ROLE, GUARDIAN_ROLE, REMOVAL_ROLE, REVOCATION_ROLE)
+        roles = (
+            LedgerRole.AUTHORITY,
+            LedgerRole.BRAKE,
+            LedgerRole.REGISTRAR,
+            LedgerRole.GUARDIAN,
+            LedgerRole.REMOVAL,
+            LedgerRole.REVOCATION,
+        )
         steps += [manager_call("setGrantDelay", role, wait) for role in roles]
         steps += [manager_call("setTargetAdminDelay", target, wait) for target in (accreditation, ledger, balance)]
-    steps.append(manager_call("grantRole", ADMIN_ROLE, admin, safeguards.administration_seconds))
-    steps.append(manager_call("renounceRole", ADMIN_ROLE, authority))
+    steps.append(manager_call("grantRole", LedgerRole.ADMIN, admin, safeguards.administration_seconds))
+    steps.append(manager_call("renounceRole", LedgerRole.ADMIN, authority))
     return ContractCall("authority", manager, manager_call("multicall", steps), GOVERNANCE_GAS)
 
 

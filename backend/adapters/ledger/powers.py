@@ -32,9 +32,7 @@ from backend.adapters.ledger.calls import (
 )
 from backend.adapters.ledger.chain import Chain, ChainReceipt, FoundLog
 from backend.adapters.ledger.deployment import (
-    ADMIN_ROLE,
     COUNTING,
-    REGISTRAR_ROLE,
     ROLES,
     Deployment,
     deploy_balance,
@@ -42,7 +40,7 @@ from backend.adapters.ledger.deployment import (
 from backend.adapters.ledger.evm import BEFORE_LEDGER, FUNDS_WEI, ROLE_GRANTED
 from backend.domain.errors import LedgerRefused, TraceabilityError
 from backend.domain.evidence import leaf_hash
-from backend.domain.ledger import ProvenEntry, ledger_time
+from backend.domain.ledger import LedgerRole, ProvenEntry, ledger_time
 
 GAS = 600_000
 TIMEOUT_SECONDS = 120.0
@@ -244,8 +242,10 @@ class Powers:
         if self._ask_balance(fresh, "phase") != PREPARED:
             return None
         selectors = [interface("CertificateBalance").selector(function) for function in COUNTING]
-        if any(self._ask("AccessManager", "getTargetFunctionRole", fresh, one) != REGISTRAR_ROLE for one in selectors):
-            arguments = fresh, selectors, REGISTRAR_ROLE
+        if any(
+            self._ask("AccessManager", "getTargetFunctionRole", fresh, one) != LedgerRole.REGISTRAR for one in selectors
+        ):
+            arguments = fresh, selectors, LedgerRole.REGISTRAR
             return PowerCall(self.administrator, "AccessManager", "setTargetFunctionRole", arguments)
         if self.balance_hands_over:
             return PowerCall("authority", "CertificateBalance", "handOver", (fresh,))
@@ -342,8 +342,8 @@ class Powers:
             NotInForce: if the account has no role that may make it.
         """
         if call.contract == "AccessManager":
-            is_member, delay = self._ask("AccessManager", "hasRole", ADMIN_ROLE, sender)
-            at_once = call.function == "revokeRole" and call.arguments[0] != ADMIN_ROLE
+            is_member, delay = self._ask("AccessManager", "hasRole", LedgerRole.ADMIN, sender)
+            at_once = call.function == "revokeRole" and call.arguments[0] != LedgerRole.ADMIN
             if call.function in NEW or (at_once and self.is_current):
                 delay = 0
         else:

@@ -59,6 +59,8 @@ class Listing(Document):
         return self
 
 
+_OFFER = ("listingUrl", "seller", "description", "gtin", "listedFrom", "listedUntil")
+
 KIND = RecordKind(
     kind=Kind.LISTING,
     model=Listing,
@@ -83,18 +85,7 @@ KIND = RecordKind(
     shares_bit_with=Kind.ORDER,
     number_field="listingReference",
     merchant_field="seller",
-    shown_to={
-        Audience.PUBLIC_LABEL: ("listingUrl", "seller", "description", "gtin", "listedFrom", "listedUntil"),
-        Audience.BUYER: (
-            "listingReference",
-            "listingUrl",
-            "seller",
-            "description",
-            "gtin",
-            "listedFrom",
-            "listedUntil",
-        ),
-    },
+    shown_to={Audience.PUBLIC_LABEL: _OFFER, Audience.BUYER: ("listingReference", *_OFFER)},
     words={
         "listingUrl": FieldWords(
             "Address of the shop's page",

@@ -224,7 +224,7 @@ def _recognise(ctx: AnchoringContext, batch: SealedBatch, found: AnchoredBatch) 
         _note_trouble(ctx, batch, "another anchorer has anchored this root")
         return
     if found.segments != batch.segments:
-        _note_trouble(ctx, batch, "the ledger holds this root with other lanes")
+        _note_trouble(ctx, batch, "the ledger holds this root with other segments")
         return
     anchoring, head = ctx.ledger.anchoring_of(ctx.ledger.batch_key(batch.root), found), ctx.ledger.head()
     if anchoring is None or head.number - anchoring.block_number < ctx.ledger.confirmations:

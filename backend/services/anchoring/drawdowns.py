@@ -388,7 +388,7 @@ def send_refunds(ctx: AnchoringContext) -> None:
 @rerunnable
 def _refund_one(ctx: AnchoringContext, row: Drawdown) -> None:
     assert row.set_root is not None, "only what was sent is given back"
-    assert row.position is not None, "a draw has its position with its drawing"
+    assert row.position is not None, "a drawdown has its position with its transaction"
     given = ctx.ledger.is_refunded(row.set_root, row.position)
     if given is None:
         return  # the drawdown itself is not mined yet

@@ -185,7 +185,7 @@ def revert_release(ctx: AnchoringContext, work: UnitOfWork, declaration_id: str,
     ]
     for drawdown in drawdowns:
         drawdown.refusal = why
-    log.error("the ledger refuses to draw a certificate", declaration=declaration_id, why=why)
+    log.error("the ledger refuses to draw down a certificate", declaration=declaration_id, why=why)
     release = _unsent_release(work, declaration_id)
     if release is None or any(drawdown.made_at is not None for drawdown in drawdowns):
         return
