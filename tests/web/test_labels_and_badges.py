@@ -13,23 +13,13 @@ from PIL import Image
 from pypdf import PdfReader
 
 from tests.helpers.builders import Api
-from tests.web.test_pages import a_certificate, browser, newest_request, signed_in  # noqa: F401
+from tests.helpers.forms import a_gtin
+from tests.web.test_evidence_pages import filled
+from tests.web.test_pages import a_certificate, a_product, browser, newest_request, signed_in  # noqa: F401
 
+GOODS = {"name": "Ceramic cup <&>"}
 SHOP = "https://shop.example/goods/cup?id=7"
-CHECKED = count(690000000100)
-
-
-def gtin() -> str:
-    """Another valid bar code of 13 digits."""
-    stem = str(next(CHECKED))
-    total = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(stem))
-    return f"{stem}{-total % 10}"
-
-
-def a_product(merchant, code: str = "") -> str:
-    merchant.get("/products/new")
-    fields = {"name": "Ceramic cup <&>", "hs_code": "6912.00", "unit_code": "H87", "origin_country": "CN"}
-    return merchant.post("/products/new", {**fields, "description": "Cups", "gtin": code}).location
+NUMBERS = count(1)
 
 
 def certify(signed_in, settle, product: str) -> str:  # noqa: F811
@@ -39,14 +29,9 @@ def certify(signed_in, settle, product: str) -> str:  # noqa: F811
     merchant.post(path, a_certificate(merchant, merchant.get(path)))
     request = newest_request(chamber)
     chamber.get(request)
-    signed = chamber.post(f"{request}/confirm", {"number": f"BADGE-{next(CHECKED)}"}).location
+    signed = chamber.post(f"{request}/confirm", {"number": f"BADGE-{next(NUMBERS)}"}).location
     settle()
     return signed
-
-
-def fields_of(page: str) -> dict[str, str]:
-    found = re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', page)
-    return {name: value for name, value in found if name not in ("csrf_token", "version")}
 
 
 def list_it(signed_in, settle, product: str, **changes: str) -> str:  # noqa: F811
@@ -54,12 +39,12 @@ def list_it(signed_in, settle, product: str, **changes: str) -> str:  # noqa: F8
     merchant = signed_in("merchant")
     link = re.search(r'href="(/papers/new/listing[^"]*)"', merchant.get(product))[1]
     typed = {
-        "listing_reference": f"SHOP-{next(CHECKED)}",
+        "listing_reference": f"SHOP-{next(NUMBERS)}",
         "listing_url": SHOP,
         "listed_from": date.today().isoformat(),
         "listed_until": (date.today() + timedelta(days=300)).isoformat(),
     }
-    sheet = merchant.post(link, {**fields_of(merchant.get(link)), **typed, **changes}).location
+    sheet = merchant.post(link, {**filled(merchant.get(link)), **typed, **changes}).location
     settle()
     return sheet
 
@@ -72,8 +57,8 @@ def public(signed_in, sheet: str) -> str:  # noqa: F811
 @pytest.fixture(scope="module")
 def coded(signed_in, settle):  # noqa: F811
     """A product with a bar code and its certificate: the bar code, and both paths."""
-    code = gtin()
-    product = a_product(signed_in("merchant"), code)
+    code = a_gtin()
+    product = a_product(signed_in("merchant"), **GOODS, gtin=code)
     return code, product, certify(signed_in, settle, product)
 
 
@@ -114,13 +99,13 @@ def test_sheet_of_labels_is_scanned_whole(app, signed_in, coded):  # noqa: F811
 
 
 def test_label_without_bar_code_names_its_page(app, signed_in, settle):  # noqa: F811
-    path = public(signed_in, certify(signed_in, settle, a_product(signed_in("merchant"))))
+    path = public(signed_in, certify(signed_in, settle, a_product(signed_in("merchant"), **GOODS)))
     assert scanned(app.test_client().get(f"{path}/label.png").data)[0].endswith(path)
 
 
 def test_digital_link_of_other_goods_is_unknown(app, signed_in, coded):  # noqa: F811
     code = public(signed_in, coded[2]).rpartition("/")[2]
-    for asked in (f"/01/{gtin()}?label={code}", f"/01/{coded[0]}?label=abc", f"/01/{coded[0]}", "/01/x?label="):
+    for asked in (f"/01/{a_gtin()}?label={code}", f"/01/{coded[0]}?label=abc", f"/01/{coded[0]}", "/01/x?label="):
         assert app.test_client().get(asked).status_code == 404
 
 
@@ -149,6 +134,7 @@ def test_badge_tells_where_it_was_copied_to(app, badge):
         "https://other.example/": False,
         f"{app.extensions['address']}/products": True,
         "not an address": False,
+        "http://[not.an.address/": False,
     }.items():
         said = client.get(address, headers={"Referer": page})
         assert ("Origin proven" in said.text, "Badge of another page" in said.text) == (is_right, not is_right), page
@@ -158,7 +144,7 @@ def test_badge_tells_where_it_was_copied_to(app, badge):
 
 
 def test_badge_without_papers_proves_nothing(app, signed_in, settle):  # noqa: F811
-    path = public(signed_in, list_it(signed_in, settle, a_product(signed_in("merchant"))))
+    path = public(signed_in, list_it(signed_in, settle, a_product(signed_in("merchant"), **GOODS)))
     assert "Not proven at the moment" in app.test_client().get(f"{path}/badge.svg?lang=en").text
     assert "No issuer has certified anything" in app.test_client().get(f"{path}?lang=en").text
 
@@ -172,7 +158,7 @@ def test_badge_outside_its_days_is_over(app, signed_in, settle, coded, first):  
 
 
 def test_badge_falls_with_its_certificate(app, signed_in, settle):  # noqa: F811
-    product = a_product(signed_in("merchant"))
+    product = a_product(signed_in("merchant"), **GOODS)
     certificate = certify(signed_in, settle, product)
     path = public(signed_in, list_it(signed_in, settle, product))
     assert "Origin proven" in app.test_client().get(f"{path}/badge.svg?lang=en").text
@@ -184,6 +170,19 @@ def test_badge_falls_with_its_certificate(app, signed_in, settle):  # noqa: F811
         assert "Do not rely on it" in app.test_client().get(address).text
     (certification,) = app.test_client().get(f"{path}/product.json").get_json()["hasCertification"]
     assert certification["certificationStatus"].endswith("CertificationInactive")
+
+
+def test_badge_whose_listing_was_altered_proves_nothing(app, signed_in, settle, coded, system):  # noqa: F811
+    """Its fields were taken out of the database, so that nobody can tell for which page it was made."""
+    sheet = list_it(signed_in, settle, coded[1])
+    path = public(signed_in, sheet)
+    with system.ctx.work() as work:
+        work.records.get(sheet.rpartition("/")[2]).disclosures = []
+        work.commit()
+    for address in (f"{path}/badge.svg?lang=en", f"{path}?lang=en"):
+        answer = app.test_client().get(address)
+        assert (answer.status_code, "Not proven at the moment" in answer.text) == (200, True)
+    assert app.test_client().get(f"{path}/product.json").status_code == 200
 
 
 def test_search_engines_are_told_what_is_certified(app, badge, coded):

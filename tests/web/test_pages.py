@@ -92,10 +92,10 @@ def a_certificate(browser: Browser, page: str, **changes: object) -> dict[str, o
     }
 
 
-def a_product(browser: Browser, name: str = "Ceramic cup") -> str:
+def a_product(browser: Browser, name: str = "Ceramic cup", **more: str) -> str:
     browser.get("/products/new")
     fields = {"name": name, "hs_code": "6912.00", "unit_code": "H87", "origin_country": "CN", "description": "Cups"}
-    return browser.post("/products/new", fields).location
+    return browser.post("/products/new", fields | more).location
 
 
 def a_request(merchant: Browser, **changes: object) -> str:

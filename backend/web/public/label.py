@@ -8,7 +8,6 @@ people.
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -24,9 +23,9 @@ from PIL import Image, ImageDraw, ImageFont
 from backend.domain.kinds import KINDS, Audience, Certification
 from backend.domain.records import RecordOnFile
 from backend.domain.selective_disclosure import fields_for
-from backend.domain.verdict import Conclusion
+from backend.domain.verdict import Conclusion, Verdict
 from backend.services.bundles import bundle_of
-from backend.services.verification import RecordVerdict, verdict_on
+from backend.services.verification import verdict_on
 from backend.web.context import current_context, external_url, instance
 from backend.web.presentation.languages import TRADE_ZONE
 from backend.web.public.downloads import bundle_file
@@ -67,25 +66,22 @@ def label(label_code: str) -> ResponseReturnValue:
         found = work.records.find_by_label(label_code.strip().lower())
         # Labels stay on goods when their record is replaced, so an old code leads to the latest version.
         newest = work.records.latest_of(found) if found is not None else None
-        product = newest.product if newest is not None else None
-        papers = work.records.certified_about(product) if product is not None else ()
     # The same answer for an unknown code, a kind without labels and an erased record.
     if newest is None or newest.kind not in SHOWN or newest.erased_at is not None:
         return _unknown(label_code)
     if found is not None and newest.id != found.id:
         return redirect(url_for("public.label", label_code=newest.label_code))
-    others = [_paper(one) for one in papers if one.id != newest.id]
-    shown = RecordVerdict(newest, verdict_on(ctx, newest, for_everybody=True))
     if KINDS[newest.kind].is_badge:
-        badge = Badge(shown, others, _facts(newest))
+        badge = badge_of(newest)
         page = render_template("public/listing.html", badge=badge, linked=json.dumps(badge.linked_data()))
     else:
+        verdict, others = _evaluated(newest)
         page = render_template(
             "public/label.html",
             record=newest,
             facts=_facts(newest),
             certification=KINDS[newest.kind].certification,
-            verdict=shown.verdict,
+            verdict=verdict,
             others=others,
         )
     answer = make_response(page)
@@ -109,8 +105,18 @@ class Paper:
         return stated
 
 
-def _paper(record: RecordOnFile) -> Paper:
-    return Paper(record, verdict_on(current_context(), record, for_everybody=True).conclusion, _facts(record))
+def _evaluated(record: RecordOnFile) -> tuple[Verdict, list[Paper]]:
+    """Return the verdict for everybody on a record, and what else issuers stand for about its product."""
+    ctx = current_context()
+    with ctx.work(reading=True) as work:
+        about = work.records.certified_about(record.product) if record.product is not None else ()
+    with ctx.ledger.at_one_block():
+        papers = [
+            Paper(one, verdict_on(ctx, one, for_everybody=True).conclusion, _facts(one))
+            for one in about
+            if one.id != record.id
+        ]
+        return verdict_on(ctx, record, for_everybody=True), papers
 
 
 def _facts(record: RecordOnFile) -> dict[str, Any]:
@@ -255,14 +261,11 @@ class BadgeState(StrEnum):
 class Badge:
     """A listing with the papers about its product."""
 
-    listing: RecordVerdict
+    record: RecordOnFile
+    """The listing."""
+    verdict: Verdict
     papers: Sequence[Paper]
     facts: dict[str, Any]
-
-    @property
-    def record(self) -> RecordOnFile:
-        """The listing."""
-        return self.listing.record
 
     @property
     def shop(self) -> str:
@@ -271,14 +274,13 @@ class Badge:
 
     def state(self, shown_at: str | None = None) -> BadgeState:
         """Return what it says on a page of this address, as far as the reader's browser tells it."""
-        found = [self.listing.verdict.conclusion, *(one.conclusion for one in self.papers)]
+        found = [self.verdict.conclusion, *(one.conclusion for one in self.papers)]
         if shown_at and not _is_same_page(str(self.facts.get("listingUrl", "")), shown_at):
             return BadgeState.COPIED
         if Conclusion.INVALID in found:
             return BadgeState.REFUSED
-        today = current_context().now().astimezone(TRADE_ZONE).date()
-        first, last = (date.fromisoformat(self.facts[name]) for name in ("listedFrom", "listedUntil"))
-        if not first <= today <= last:
+        today = current_context().now().astimezone(TRADE_ZONE).date().isoformat()
+        if "listedFrom" in self.facts and not self.facts["listedFrom"] <= today <= self.facts["listedUntil"]:
             return BadgeState.OVER
         return BadgeState.PROVEN if self.papers and set(found) == {Conclusion.VALID} else BadgeState.OPEN
 
@@ -316,7 +318,10 @@ def _is_same_page(listed: str, shown_at: str) -> bool:
     Browsers tell other sites the shop alone, unless the snippet's ``referrerpolicy`` is heard; then the path counts,
     and what the listing's address has after the question mark. What a shop adds there to follow visitors does not.
     """
-    wanted, found = urlsplit(listed), urlsplit(shown_at)
+    try:
+        wanted, found = urlsplit(listed), urlsplit(shown_at)
+    except ValueError:
+        return False  # no address at all, such as brackets that do not close
     if found.netloc.lower() == urlsplit(instance().address).netloc.lower():
         return True  # our own pages show it too
     if found.hostname != wanted.hostname:
@@ -329,11 +334,7 @@ def _is_same_page(listed: str, shown_at: str) -> bool:
 
 def badge_of(record: RecordOnFile) -> Badge:
     """Return the badge of a listing."""
-    ctx = current_context()
-    with ctx.work(reading=True) as work:
-        papers = work.records.certified_about(record.product) if record.product is not None else ()
-    verdict = verdict_on(ctx, record, for_everybody=True)
-    return Badge(RecordVerdict(record, verdict), [_paper(one) for one in papers], _facts(record))
+    return Badge(record, *_evaluated(record), _facts(record))
 
 
 def badge_snippet(record: RecordOnFile) -> str:
