@@ -29,6 +29,7 @@ from sqlalchemy.orm import Mapper, Session, sessionmaker
 
 from backend.domain.records import RecordOnFile, StoredFile
 from backend.store import tables as t
+from backend.store.database import AT_ONCE
 from backend.store.encryption import (
     EncryptedValue,
     KeyMissing,
@@ -177,13 +178,22 @@ def note_keys_of_files(engine: Engine, number_of: Callable[[str], int | None]) -
     Raises:
         StorageUnavailable: if the storage of attachments does not answer.
     """
-    c = t.stored_file.c
-    with _blind(engine) as connection, connection.begin():
-        unknown = connection.scalars(select(c.sha256).where(c.key_number.is_(None)).distinct()).all()
-        found = {digest: number for digest in unknown if (number := number_of(digest)) is not None}
-        for digest, number in found.items():
-            connection.execute(update(t.stored_file).where(c.sha256 == digest).values(key_number=number))
-    return len(found)
+    c, count, last = t.stored_file.c, 0, ""
+    unknown = select(c.sha256).where(c.key_number.is_(None)).distinct().order_by(c.sha256).limit(AT_ONCE)
+    noting = update(t.stored_file).where(c.sha256 == bindparam("digest")).values(key_number=bindparam("number"))
+    with _blind(engine) as connection:
+        while True:
+            # A portion at a time: another start goes on where this one was stopped.
+            with connection.begin():
+                digests = connection.scalars(unknown.where(c.sha256 > last)).all()
+                numbers = ((digest, number_of(digest)) for digest in digests)
+                found = [{"digest": digest, "number": number} for digest, number in numbers if number is not None]
+                if found:
+                    connection.execute(noting, found)
+            count += len(found)
+            if len(digests) < AT_ONCE:
+                return count
+            last = digests[-1]
 
 
 def _numbers() -> Select[str, bytes]:

@@ -368,8 +368,8 @@ _index("uq_record_successor", record, "supersedes_id", where=record.c.supersedes
 _index("ix_record_issued", record, "issuer_id", "kind", "recorded_at", "id", "superseded_by_id", "status")
 _index("ix_record_held", record, "holder_id", "kind", "recorded_at", "id", "superseded_by_id", "status")
 _index("ix_record_product", record, "product_id", "recorded_at")
-certified = issued & record.c.product_id.is_not(None)
-"""What issuers stand for about a product."""
+certified = issued & record.c.product_id.is_not(None) & record.c.superseded_by_id.is_(None)
+"""What issuers stand for about a product now."""
 _index("ix_record_certified", record, "product_id", "kind", "recorded_at", where=certified)
 _index("ix_record_batch", record, "batch_id", "recorded_at", where=record.c.batch_id.is_not(None))
 _index("ix_record_unsealed", record, "batch_id", "recorded_at", "issuer_id", where=unsealed)
@@ -395,6 +395,7 @@ stored_file = Table(
     Column("stored_at", UtcTime, nullable=False),
     Column("key_number", BigInteger),
 )
+_index("ix_stored_file_unnumbered", stored_file, "sha256", where=stored_file.c.key_number.is_(None))
 request = Table(
     "request",
     metadata,

@@ -4,7 +4,7 @@ import os
 from contextlib import closing
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text, update
 
 from backend.adapters.files import FolderFiles
 from backend.domain.errors import StorageFull
@@ -13,8 +13,8 @@ from backend.domain.verdict import Conclusion
 from backend.services import files, issuance
 from backend.services.audit import audit
 from backend.services.verification import verdict_on
-from backend.store import encryption, tables, unit_of_work
-from backend.store.crypto_shredding import follow_the_keys
+from backend.store import crypto_shredding, encryption, tables, unit_of_work
+from backend.store.crypto_shredding import follow_the_keys, note_keys_of_files
 from backend.store.encryption import DataKeys, KeyMissing
 from tests.helpers.builders import PDF
 from tests.services.conftest import engine_at
@@ -254,3 +254,24 @@ def test_uncommitted_change_takes_no_key(installation):
         work._session.flush()
     assert len(readable_in(before, installation)) == len(before)
     assert installation.record(record.id).fields["description"] == SECRET
+
+
+def test_keys_of_earlier_attachments_are_noted_in_portions(installation, monkeypatch):
+    """In portions; one that is lost has none, and keeps nothing from being noted."""
+    stored = [files.store_pdf(installation.ctx, installation.chamber, PDF + bytes([n])) for n in range(5)]
+    numbers = tables.stored_file.c.sha256, tables.stored_file.c.key_number
+    engine = engine_of(installation)
+    with engine.begin() as connection:
+        noted = dict(connection.execute(select(*numbers)).tuples().all())
+        connection.execute(update(tables.stored_file).values(key_number=None))
+    assert all(number is not None for number in noted.values())
+    lost = min(noted)
+    monkeypatch.setattr(crypto_shredding, "AT_ONCE", 2)
+
+    def number_of(digest):
+        return None if digest == lost else installation.ctx.files.key_number(digest)
+
+    assert note_keys_of_files(engine, number_of) == len(stored) - 1
+    with engine.begin() as connection:
+        assert dict(connection.execute(select(*numbers)).tuples().all()) == noted | {lost: None}
+    assert note_keys_of_files(engine, number_of) == 0

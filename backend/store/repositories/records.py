@@ -348,7 +348,7 @@ class RecordRepository(Repository):
         c = t.record.c
         newest = (
             select(RecordOnFile)
-            .where(c.product_id == product.id, c.kind == kind, t.certified, c.superseded_by_id.is_(None))
+            .where(c.product_id == product.id, c.kind == kind, t.certified)
             .order_by(c.recorded_at.desc(), c.id.desc())
             .limit(1)
             for kind in CERTIFIED

@@ -26,7 +26,7 @@ INDEXES = (
 )
 
 
-CERTIFIED = sa.text("assurance = 'issued' AND product_id IS NOT NULL")
+CERTIFIED = sa.text("assurance = 'issued' AND product_id IS NOT NULL AND superseded_by_id IS NULL")
 PENDING = sa.text("transaction_id IS NULL AND settled IS NULL")
 ASKED = sa.text("operation NOT IN ('fund', 'announce', 'withdraw')")
 

@@ -15,6 +15,7 @@ COLUMNS = (
     sa.Column("files_due", sa.DateTime(timezone=True)),
     sa.Column("files_attempts", sa.Integer(), nullable=False, server_default="0"),
 )
+UNNUMBERED = sa.text("key_number IS NULL")
 ORDERED = sa.text("order_kind IS NOT NULL")
 
 
@@ -22,6 +23,13 @@ def upgrade() -> None:
     for column in COLUMNS:
         op.add_column("simulation", column)
     op.add_column("stored_file", sa.Column("key_number", sa.BigInteger()))
+    op.create_index(
+        "ix_stored_file_unnumbered",
+        "stored_file",
+        ["sha256"],
+        sqlite_where=UNNUMBERED,
+        postgresql_where=UNNUMBERED,
+    )
     op.create_index(op.f("ix_simulation_files_due"), "simulation", ["files_due"])
     with op.batch_alter_table("request") as request:
         request.alter_column("statement_id", existing_type=sa.String(80), nullable=True)
@@ -63,6 +71,7 @@ def downgrade() -> None:
         for name in ("last_author_id", "product_id", "order_kind", "order_fields", "corrects_id", "first_id"):
             request.drop_column(name)
         request.alter_column("statement_id", existing_type=sa.String(80), nullable=False)
+    op.drop_index("ix_stored_file_unnumbered", "stored_file")
     op.drop_column("stored_file", "key_number")
     op.drop_index(op.f("ix_simulation_files_due"), "simulation")
     for column in reversed(COLUMNS):
