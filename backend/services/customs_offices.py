@@ -1,34 +1,21 @@
-"""Codes and ledger accounts of customs offices, and delegations by which one office lets another act for some time.
-
-Beside the accounts stands what else the authority sees of its powers over the ledger: the pause, who has which role,
-and what came of its requests.
-"""
+"""Codes and ledger accounts of customs offices, and delegations by which one office lets another act for some time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from uuid import uuid4
 
-import structlog
-
 from backend.domain.errors import Conflict, ForeignLedger, Invalid, LedgerUnavailable, NotAllowed, NotFound
-from backend.domain.ledger import AgentAccount, LedgerRole, RoleHolders
-from backend.domain.outbox import LedgerRequest, TransactionState
+from backend.domain.ledger import AgentAccount
+from backend.domain.outbox import LedgerRequest
 from backend.domain.parties import CustomsOffice, OfficeDelegation, Organisation, Person, Role, office_code
 from backend.domain.verdict import Unknown
-from backend.services.anchoring.requests import SHARED, is_cancelled, power_call
-from backend.services.anchoring.transactions import ADMIN, AUTHORITY
+from backend.services.anchoring.requests import SHARED
 from backend.services.ledger_requests import only_the_authority
 from backend.services.ports import AppContext, rerunnable
 from backend.store.unit_of_work import UnitOfWork
 
 LONGEST = timedelta(days=366)
 """The longest time for which an office may let another act. It may delegate again."""
-NEWEST = 20
-"""How many of the things that were asked of the ledger are listed."""
-GOVERNING = (AUTHORITY, ADMIN, "guardian", *SHARED)
-"""The accounts that may be kept here and have a role over the contracts, or are given one by name."""
-log = structlog.get_logger()
 
 
 @rerunnable
@@ -104,116 +91,6 @@ def _agent(ctx: AppContext, address: str) -> AgentAccount | Unknown:
         return ctx.ledger.agent(address)
     except (LedgerUnavailable, ForeignLedger) as error:
         return Unknown(str(error))
-
-
-class RequestProgress(StrEnum):
-    """How far something is that was asked of the ledger. ``ENDED`` will never be done, and its request says why."""
-
-    UNDER_WAY = "under-way"
-    ANNOUNCED = "announced"
-    CANCELLED = "cancelled"
-    DONE = "done"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True)
-class AskedOfLedger:
-    """What somebody asked of the ledger, and how far it is."""
-
-    request: LedgerRequest
-    asked_by: Person | None
-    """None where an operator asked by a command."""
-    state: RequestProgress
-    operation: str | None
-    """What it is announced under: 0x and 64 hexadecimal digits. None where it is not."""
-
-
-def asked_of_ledger(ctx: AppContext, actor: Person) -> list[AskedOfLedger]:
-    """List what the authority and operators asked of the ledger, the newest first, at most ``NEWEST``.
-
-    Where the ledger cannot be asked, what it announced counts as announced still.
-
-    Raises:
-        NotAllowed: The actor is not the authority.
-    """
-    only_the_authority(actor)
-    with ctx.work(reading=True) as work:
-        return [_asked(ctx, work, request) for request in work.ledger_requests.newest(NEWEST)]
-
-
-def _asked(ctx: AppContext, work: UnitOfWork, request: LedgerRequest) -> AskedOfLedger:
-    state, operation = _progress(request, ctx.now()), None
-    if state is RequestProgress.ANNOUNCED:
-        try:
-            if is_cancelled(ctx, work, request):
-                state = RequestProgress.CANCELLED
-            else:
-                operation = "0x" + ctx.ledger.operation(power_call(request)).hex()
-        except (LedgerUnavailable, ForeignLedger) as error:
-            log.warning("whether an announcement stands could not be read", why=str(error))
-    asker = request.terms.get("askedBy")
-    return AskedOfLedger(request, work.persons.find(asker) if asker else None, state, operation)
-
-
-def _progress(request: LedgerRequest, now: datetime) -> RequestProgress:
-    if request.settled is not None:
-        return RequestProgress.ENDED
-    if request.transaction is not None and request.transaction.state is TransactionState.FINAL:
-        return RequestProgress.DONE
-    return RequestProgress.ANNOUNCED if request.is_waiting(now) else RequestProgress.UNDER_WAY
-
-
-def pause_of(ctx: AppContext, actor: Person) -> datetime | Unknown | None:
-    """Return when the ledger's pause ends, None where it runs, and Unknown where it cannot be asked.
-
-    Raises:
-        NotAllowed: The actor is not the authority.
-    """
-    only_the_authority(actor)
-    try:
-        until = ctx.ledger.paused_until()
-    except (LedgerUnavailable, ForeignLedger) as error:
-        return Unknown(str(error))
-    return until if until is not None and ctx.now() < until else None
-
-
-@dataclass(frozen=True)
-class RolesOnLedger:
-    """Who has which role over the contracts, as far as this server knows the accounts."""
-
-    holders: RoleHolders
-    gives_here: bool
-    """Whether the account that gives and takes roles is kept here."""
-    names: dict[str, str]
-    """The names of the accounts that are kept here, by their addresses."""
-
-    @property
-    def others_administer(self) -> int:
-        """How many accounts administer that are not among those known here."""
-        return self.holders.admins - len(self.holders.of(LedgerRole.ADMIN))
-
-
-def roles_on_ledger(ctx: AppContext, actor: Person, also: str | None = None) -> RolesOnLedger | Unknown | None:
-    """Return who has which role over the contracts; None where they are of an earlier version.
-
-    The contracts do not list it. Asked about are the accounts that are kept here, those that had a role from the start,
-    those about which the newest requests were made, and another that is named.
-
-    Raises:
-        NotAllowed: The actor is not the authority.
-    """
-    only_the_authority(actor)
-    with ctx.work(reading=True) as work:
-        named = [str(one.terms["account"]) for one in work.ledger_requests.newest(NEWEST) if "role" in one.terms]
-    try:
-        holders = ctx.ledger.role_holders(list(dict.fromkeys([*named, *([also] if also else [])])))
-    except (LedgerUnavailable, ForeignLedger) as error:
-        return Unknown(str(error))
-    if holders is None:
-        return None
-    names = {str(ctx.ledger.account(name)): name for name in GOVERNING if ctx.ledger.account(name) is not None}
-    administer = [one.account for one in holders.of(LedgerRole.ADMIN) if one.since <= ctx.now()]
-    return RolesOnLedger(holders, any(names.get(account) == ADMIN for account in administer), names)
 
 
 def delegations(ctx: AppContext, actor: Person) -> list[OfficeDelegation]:

@@ -36,7 +36,7 @@ def _accounts_page(fault: str | None = None) -> str:
     ctx, actor = current_context(), person()
     accounts = use_cases.ledger_accounts(ctx, actor)
     without = [one for one in accounts if one.address is None]
-    pause = use_cases.pause_of(ctx, actor)
+    pause = ledger_requests.pause_of(ctx, actor)
     return render_template(
         "pages/ledger_accounts.html",
         accounts=[(one, _account_name(one), _account_state(one)) for one in accounts if one.address is not None],
@@ -130,7 +130,7 @@ def lift_ledger_account(name: str) -> ResponseReturnValue:
 def pause_ledger() -> ResponseReturnValue:
     """Pause the ledger for 72 hours from now, once that is confirmed."""
     if request.form.get("sure") != "yes":
-        pause = use_cases.pause_of(current_context(), person())
+        pause = ledger_requests.pause_of(current_context(), person())
         return render_template("pages/ledger_pause_confirm.html", is_pause=True, pause=pause)
     return _asked(lambda: ledger_requests.pause_ledger(current_context(), person()))
 
@@ -140,7 +140,7 @@ def pause_ledger() -> ResponseReturnValue:
 def resume_ledger() -> ResponseReturnValue:
     """End the pause before its time, once that is confirmed."""
     if request.form.get("sure") != "yes":
-        pause = use_cases.pause_of(current_context(), person())
+        pause = ledger_requests.pause_of(current_context(), person())
         return render_template("pages/ledger_pause_confirm.html", is_pause=False, pause=pause)
     return _asked(lambda: ledger_requests.resume_ledger(current_context(), person()))
 
@@ -155,8 +155,8 @@ def ledger_roles() -> str:
 def _roles_page(fault: str | None = None, faults: dict[str, str] | None = None) -> str:
     ctx, looked_up = current_context(), request.args.get("account", "").strip()
     account = ctx.ledger.read_address(looked_up)
-    shown = use_cases.roles_on_ledger(ctx, person(), account)
-    read = shown if isinstance(shown, use_cases.RolesOnLedger) else None
+    shown = ledger_requests.roles_on_ledger(ctx, person(), account)
+    read = shown if isinstance(shown, ledger_requests.RolesOnLedger) else None
     return render_template(
         "pages/ledger_roles.html",
         is_earlier=shown is None,
@@ -182,7 +182,7 @@ class Holder(NamedTuple):
     why_kept: str | None
 
 
-def _holders(shown: use_cases.RolesOnLedger, role: LedgerRole) -> list[Holder]:
+def _holders(shown: ledger_requests.RolesOnLedger, role: LedgerRole) -> list[Holder]:
     now = current_context().now()
     return [
         Holder(
@@ -196,7 +196,7 @@ def _holders(shown: use_cases.RolesOnLedger, role: LedgerRole) -> list[Holder]:
     ]
 
 
-def _why_kept(shown: use_cases.RolesOnLedger, role: LedgerRole, account: str) -> str | None:
+def _why_kept(shown: ledger_requests.RolesOnLedger, role: LedgerRole, account: str) -> str | None:
     if role not in ledger_requests.GIVEN_BY_REQUEST:
         return str(_("A guardian goes after seven days of notice, which it cannot cancel:"))
     why = ledger_requests.why_kept(shown.holders, role, account)
@@ -335,14 +335,14 @@ class AskedRow(NamedTuple):
     """Something that was asked of the ledger, as the pages show it."""
 
     what: str
-    one: use_cases.AskedOfLedger
+    one: ledger_requests.AskedOfLedger
     state: Shown
     why: str | None
     is_open: bool
 
 
 def _asked_rows() -> list[AskedRow]:
-    found = use_cases.asked_of_ledger(current_context(), person())
+    found = ledger_requests.asked_of_ledger(current_context(), person())
     return [
         AskedRow(
             _operation_words(one.request),
@@ -373,13 +373,13 @@ def _operation_words(asked: LedgerRequest) -> str:
     return str(words[asked.operation])
 
 
-def _progress_words(state: use_cases.RequestProgress) -> Shown:
+def _progress_words(state: ledger_requests.RequestProgress) -> Shown:
     words = {
-        use_cases.RequestProgress.UNDER_WAY: Shown(_("on its way"), "wait"),
-        use_cases.RequestProgress.ANNOUNCED: Shown(_("announced"), "wait"),
-        use_cases.RequestProgress.CANCELLED: Shown(_("cancelled"), "bad"),
-        use_cases.RequestProgress.DONE: Shown(_("done"), "good"),
-        use_cases.RequestProgress.ENDED: Shown(_("not done"), "bad"),
+        ledger_requests.RequestProgress.UNDER_WAY: Shown(_("on its way"), "wait"),
+        ledger_requests.RequestProgress.ANNOUNCED: Shown(_("announced"), "wait"),
+        ledger_requests.RequestProgress.CANCELLED: Shown(_("cancelled"), "bad"),
+        ledger_requests.RequestProgress.DONE: Shown(_("done"), "good"),
+        ledger_requests.RequestProgress.ENDED: Shown(_("not done"), "bad"),
     }
     return words[state]
 
