@@ -16,7 +16,7 @@ from backend.domain.parties import Organisation, Role
 from backend.domain.records import ConfirmationRequest, RecordOnFile, RequestState
 from backend.messages.catalogue import say
 from backend.services import issuance
-from backend.services.accreditation import SignerTerms, signer_terms
+from backend.services.accreditation import signer_terms
 from backend.store.unit_of_work import UnitOfWork
 from backend.web.context import current_context, language, only, person
 from backend.web.forms.base import filled_in
@@ -25,7 +25,7 @@ from backend.web.forms.record_forms import form_for, issuing_form, number_form, 
 from backend.web.pages import blueprint, version_read
 from backend.web.pages.declarations import time_cell
 from backend.web.pages.records import file_named
-from backend.web.pages.statements import offer_blank_rows, usual_start
+from backend.web.pages.statements import offer_blank_rows, refused_files, usual_start
 from backend.web.presentation.field_names import in_words
 from backend.web.presentation.labels import goods_asked_about, kind_name, name_of, number_of, request_state
 from backend.web.public.downloads import MOST_ROWS, table_file
@@ -149,9 +149,7 @@ def state_ordered(request_id: str) -> ResponseReturnValue:
         except Invalid as error:
             form.show(error.problems)
         except Conflict as error:
-            if "number" not in error.values:
-                raise
-            form.show([(KINDS[kind].number_field, str(_("You gave this number before. Choose another.")))])
+            form.show([(KINDS[kind].number_field, _taken(error))])
     offer_blank_rows(form)
     page = render_template(
         "pages/record_form.html",
@@ -159,7 +157,7 @@ def state_ordered(request_id: str) -> ResponseReturnValue:
         form=form,
         ordered=found,
         attachments=attachments,
-        refused=[(name, in_words(message)) for name, _bar, message in (fault.partition("|") for fault in refused)],
+        refused=refused_files(refused),
     )
     return page, 422 if form.has_faults or refused else 200
 
@@ -189,13 +187,19 @@ def confirm(request_id: str) -> ResponseReturnValue:
     except Invalid as error:
         return _page(request_id, request.form, _faults(error)), 422
     except Conflict as error:
-        # A number can be changed on this form; other conflicts, such as a key that gives way, have an answer of their
-        # own.
-        if "number" not in error.values:
-            raise
-        return _page(request_id, request.form, {"number": _("You gave this number before. Choose another.")}), 409
+        return _page(request_id, request.form, {"number": _taken(error)}), 409
     flash(_("Signed. The merchant sees it now."))
     return redirect(url_for("pages.record", record_id=signed.id))
+
+
+def _taken(error: Conflict) -> str:
+    """Return what is told beside a number that the issuer gave before, as it can be changed on the form.
+
+    Other conflicts, such as a key that gives way, have an answer of their own and are raised again.
+    """
+    if "number" not in error.values:
+        raise error
+    return str(_("You gave this number before. Choose another."))
 
 
 @blueprint.post("/requests/sign")
@@ -255,16 +259,18 @@ def _own_fields(role: Role) -> list[str]:
 
 def _page(request_id: str, typed: Any, faults: dict[str, str]) -> str:
     ctx, own = current_context(), person().organisation
-    terms = signer_terms(ctx, own)
     with ctx.work(reading=True) as work:
         found = issuance.request_of(work, person(), request_id)
         is_merchant = found.issuer.id != own.id
         start = {**({} if is_merchant else _start(work, own, found)), **typed}
         messages = work.requests.messages(found)
         changes = issuance.changes_since_return(work, found)
-        is_to_confirm = not is_merchant and found.state is RequestState.WAITING and found.statement is not None
-        checks = _checks(work, terms, found, start) if is_to_confirm else []
     kind = found.kind
+    checks: list[issuance.SigningCheck] = []
+    if not is_merchant and can_be_confirmed(found):
+        typed_own = {name: start[name] for name in _own_fields(found.issuer.role) if start.get(name)}
+        fields = {**found.readable_fields, **typed_own, KINDS[kind].number_field: start.get("number", "")}
+        checks = _checks(found.issuer, kind, fields, found.statement)
     layout = (order_form(kind) if found.statement is None else None) or form_for(kind)
     return render_template(
         "pages/request.html",
@@ -306,7 +312,7 @@ def _replacing(record_id: str, is_whole: bool) -> ResponseReturnValue:
     ctx, own = current_context(), person().organisation
     with ctx.work(reading=True) as work:
         found = issuance.own_record(work, person(), record_id)
-        number = _next_number(work, own, found.kind, ctx.now())
+        number = _next_number(work, own, found.kind, ctx.now(), _last_signed(work, own, found.kind))
     if not issuance.is_replaceable(found):
         raise Conflict("this record is not in force", status=DocumentStatus(found.status).name)
     before, name = found.fields, KINDS[found.kind].number_field
@@ -334,9 +340,7 @@ def _replacing(record_id: str, is_whole: bool) -> ResponseReturnValue:
             form.show([(where, message) for where, message in error.problems if where != "reason"])
             reason_fault = next((in_words(message) for where, message in error.problems if where == "reason"), None)
         except Conflict as error:
-            if "number" not in error.values:
-                raise
-            form.show([(name, str(_("You gave this number before. Choose another.")))])
+            form.show([(name, _taken(error))])
     held = {**before, **(form.document if is_whole else {}), name: form[to_snake(name)].data}
     offer_blank_rows(form)
     page = render_template(
@@ -347,24 +351,33 @@ def _replacing(record_id: str, is_whole: bool) -> ResponseReturnValue:
         form=form,
         replaces=found,
         is_whole=is_whole,
-        checks=_checks_of_replacement(found, held),
+        checks=_checks(found.issuer, found.kind, held, found, counts_on=found),
         attachments=attachments,
         reason=reason,
         reason_fault=reason_fault,
         is_stale=stale,
-        refused=[(one, in_words(message)) for one, _bar, message in (fault.partition("|") for fault in refused)],
+        refused=refused_files(refused),
     )
     return page, 412 if stale else 422 if form.has_faults or refused or reason_fault else 200
 
 
-def _checks_of_replacement(found: RecordOnFile, fields: dict[str, Any]) -> list[issuance.SigningCheck]:
-    """Return what signing would refuse of what the form holds; where goods were released, of its quantity too."""
+def _checks(
+    issuer: Organisation,
+    kind: Kind,
+    fields: dict[str, Any],
+    supersedes: RecordOnFile | None,
+    counts_on: RecordOnFile | None = None,
+) -> list[issuance.SigningCheck]:
+    """Return what signing would refuse of these fields; where a certificate's account goes on, of its quantity too.
+
+    The ledger is asked what the issuer may sign before the unit of work, as it may be slow.
+    """
     ctx = current_context()
-    terms = signer_terms(ctx, found.issuer)
+    terms = signer_terms(ctx, issuer)
     with ctx.work(reading=True) as work:
-        balance = issuance.balance_of(ctx, work, found)
-        issuer = work.organisations.get(found.issuer.id)
-        return issuance.check_before_signing(ctx, work, terms, issuer, found.kind, fields, found, balance)
+        balance = issuance.balance_of(ctx, work, counts_on) if counts_on is not None else None
+        own = work.organisations.get(issuer.id)
+        return issuance.check_before_signing(ctx, work, terms, own, kind, fields, supersedes, balance)
 
 
 def _handed_on(before: Mapping[str, Any], received: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -383,44 +396,26 @@ MENDED_HERE = ("number",)
 """Checks whose refusal the issuer can put right on the form for signing itself."""
 
 
-def _checks(
-    work: UnitOfWork, terms: SignerTerms, found: ConfirmationRequest, start: Mapping[str, str]
-) -> list[issuance.SigningCheck]:
-    """Return what signing would refuse of a statement under the number and with the fields that the form shows."""
-    kind, own = found.kind, _own_fields(found.issuer.role)
-    typed = {name: start[name] for name in own if start.get(name)}
-    fields = {**found.readable_fields, **typed, KINDS[kind].number_field: start.get("number", "")}
-    return issuance.check_before_signing(
-        current_context(), work, terms, found.issuer, kind, fields, supersedes=found.statement
-    )
-
-
 def _start(work: UnitOfWork, own: Organisation, found: ConfirmationRequest) -> dict[str, str]:
     """Return the form's first values: the next number, and the issuer's fields of the last record."""
     kind = found.kind
     certification = KINDS[kind].certification
     assert certification is not None  # only such kinds are submitted to an issuer
-    last = _readable(work.records.of(own, [kind], LOOKED_AT))
-    number = _next_number(work, own, kind, found.made_at)
-    stated = found.readable_fields
+    last, stated = _last_signed(work, own, kind), found.readable_fields
     own_values = {name: stated.get(name) or last.get(name) or "" for name in certification.set_by_issuer}
-    return {"number": number, **own_values}
+    return {"number": _next_number(work, own, kind, found.made_at, last), **own_values}
 
 
-def _next_number(work: UnitOfWork, own: Organisation, kind: Kind, moment: datetime) -> str:
-    """Propose the number after the issuer's newest one, or the first of the year; the unique key decides."""
+def _next_number(work: UnitOfWork, own: Organisation, kind: Kind, moment: datetime, last: Mapping[str, Any]) -> str:
+    """Propose the number after that of the last record, or the first of the year; the unique key decides."""
     certification = KINDS[kind].certification
     assert certification is not None
-    last = _readable(work.records.of(own, [kind], LOOKED_AT))
     first = f"{certification.number_stem}{moment:%Y}-000001"
     before = last.get(KINDS[kind].number_field)
     return next_number(before, first, lambda number: work.records.number_is_taken(own, kind, number))
 
 
-def _readable(signed: Sequence[Any]) -> dict[str, Any]:
-    for record in signed:
-        try:
-            return dict(record.fields)
-        except Invalid:
-            continue
-    return {}
+def _last_signed(work: UnitOfWork, own: Organisation, kind: Kind) -> dict[str, Any]:
+    """Return what the issuer's newest readable record of a kind says; nothing where there is none."""
+    fields = (record.readable_fields for record in work.records.of(own, [kind], LOOKED_AT))
+    return next(filter(None, fields), {})

@@ -135,7 +135,7 @@ def _state(
         sent_back=sent_back,
         messages=messages,
         attachments=attachments,
-        refused=[(name, in_words(message)) for name, _bar, message in (fault.partition("|") for fault in refused)],
+        refused=refused_files(refused),
     )
     return page, 422 if form.has_faults or refused else 200
 
@@ -174,6 +174,11 @@ def usual_start(kind: Kind) -> dict[str, Any]:
     stated = KINDS[kind]
     days = {to_snake(name): today() for name in ("issueDate", "orderDate") if name in stated.every_field}
     return days | ({to_snake(stated.merchant_field): own_party()} if stated.merchant_field else {})
+
+
+def refused_files(faults: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the names of files that were refused (``receive``), each with the reason in the reader's language."""
+    return [(name, in_words(message)) for name, _bar, message in (fault.partition("|") for fault in faults)]
 
 
 def offer_blank_rows(form: RecordForm) -> None:
