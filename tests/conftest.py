@@ -23,6 +23,7 @@ from flask.testing import FlaskClient
 from waitress.server import create_server
 
 from backend.adapters.simulator import ProgramSimulator
+from backend.cli.operators import processors_for_people
 from backend.runtime import demo
 from backend.runtime.app import System, create_app, running
 from backend.services.anchoring import is_under_way
@@ -38,8 +39,7 @@ _OWN = pytest.StashKey[ExitStack]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """With TEST_DATABASE=postgresql, start one server for all workers of the run; each has the folder by its name."""
-    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure([*structlog.get_config()["processors"][:-1], plain])  # as the commands log, and quicker
+    structlog.configure(processors_for_people(is_terminal=False))  # as the commands log, and quicker
     wanted = os.environ.get("TEST_DATABASE", "sqlite")
     assert wanted in ("sqlite", "postgresql"), f"TEST_DATABASE is {wanted}"
     if wanted == "postgresql" and not hasattr(config, "workerinput"):

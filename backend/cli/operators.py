@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
@@ -110,17 +110,22 @@ def _run(until_stopped: Callable[..., None], port: int | None, data_dir: str | N
         click.echo(_("Stopped before it was ready; start again to go on."))
 
 
+def processors_for_people(*, is_terminal: bool) -> list[Any]:
+    """Return structlog's usual processors, but that the last one shows no local variables of what failed.
+
+    Keys, tokens and what records say could stand there.
+    """
+    plain = structlog.dev.ConsoleRenderer(colors=is_terminal, exception_formatter=structlog.dev.plain_traceback)
+    return [*structlog.get_config()["processors"][:-1], plain]
+
+
 def _log_to_stderr(level: str, form: str) -> None:
     """Log on standard error: lines for people, or one JSON object a line."""
     filtering = structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level])
     if form == "text":
         logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-        # structlog's own renderer would show the local variables of each frame: keys, tokens, what records say.
-        plain = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
         structlog.configure(
-            processors=[*structlog.get_config()["processors"][:-1], plain],
+            processors=processors_for_people(is_terminal=sys.stderr.isatty()),
             wrapper_class=filtering,
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         )

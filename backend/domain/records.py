@@ -363,7 +363,7 @@ class RecordOnFile:
         Raises:
             MalformedRecord: if the stored text was altered.
         """
-        text = "~".join([self.signed_jwt, *self.disclosures, ""])
+        text = self._text
         read: tuple[str, sd_jwt.Record] | None = self.__dict__.get("_read")
         # Compared by text, since erasing empties the columns of an object that was parsed before.
         if read is None or read[0] != text:
@@ -372,7 +372,11 @@ class RecordOnFile:
 
     def keep_read(self, record: SignedText) -> None:
         """Keep the record that this one's text was written from, so that the text need not be parsed to read it."""
-        self.__dict__["_read"] = "~".join([self.signed_jwt, *self.disclosures, ""]), record
+        self.__dict__["_read"] = self._text, record
+
+    @property
+    def _text(self) -> str:
+        return "~".join([self.signed_jwt, *self.disclosures, ""])
 
     @property
     def key_named(self) -> str | None:

@@ -48,6 +48,9 @@ from backend.services.records import (
 from backend.store.repositories.records import MOST_MESSAGES
 from backend.store.unit_of_work import UnitOfWork
 
+LONGEST_TEXT = 2000
+"""Characters of a reason or message."""
+
 
 def issue(ctx: AppContext, actor: Person, kind: Kind, fields: Any) -> RecordOnFile:
     """Sign a document of a kind that the actor's organisation issues, for a merchant.
@@ -391,10 +394,6 @@ def _write(
 
 def _shortened(text: str) -> str:
     return text.strip()[:LONGEST_TEXT]
-
-
-LONGEST_TEXT = 2000
-"""Characters of a reason or message."""
 
 
 def _waiting(work: UnitOfWork, actor: Person, request_id: str) -> ConfirmationRequest:
